@@ -1,0 +1,66 @@
+# The short way in. Every target does its own set-up and repeats none of it:
+#
+#     packages -> configure -> build -> demo | test | bench | ...
+#
+# CMake does the work; this file only puts its commands in order. `make help` lists the targets.
+# Settings: PRESET=release|debug|asan|tsan (CMakePresets.json), JOBS=<parallel jobs>,
+# PACKAGES=no leaves the system's packages alone.
+
+PRESET   ?= release
+JOBS     ?= $(shell nproc)
+PACKAGES ?= yes
+BUILD    := build/$(PRESET)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow bench build packages lint lint-tools format format-check clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: build  ## Train on handwritten zeros and ones; the run goes to runs/demo-1, -2, ...
+	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; set -x; \
+	$(BUILD)/widedeq train --data digits --classes 0,1 --width 1024 --epochs 60 \
+	    --gram-every 10 --gamma 0.5 --out runs/demo-$$n
+
+test: build  ## Run all tests but the slow ones
+	ctest --preset $(PRESET) --parallel $(JOBS)
+
+slow: build  ## Run the slow tests
+	ctest --test-dir $(BUILD) --output-on-failure -L slow
+
+bench: build  ## Run the benchmarks (BENCH_ARGS=--benchmark_filter=...)
+	@set -e; for bench in $(BUILD)/bench/*_bench; do \
+	    if [ -x $$bench ]; then (set -x; $$bench $(BENCH_ARGS)); fi; done
+
+build: packages $(BUILD)/build.ninja  ## Compile everything
+	cmake --build --preset $(PRESET) --parallel $(JOBS)
+
+# Ninja configures again by itself when a CMakeLists.txt changes; the presets it does not watch.
+$(BUILD)/build.ninja: CMakePresets.json | packages
+	cmake --preset $(PRESET)
+	@touch $@
+
+packages:  ## Install the missing system packages (none missing: does nothing)
+ifneq ($(PACKAGES),no)
+	@cmake/install_packages.sh build
+endif
+
+lint: lint-tools packages $(BUILD)/build.ninja  ## clang-tidy on all sources (CHANGED=1: on those that differ from HEAD)
+	cmake/lint.sh $(BUILD) $(JOBS) $(if $(CHANGED),changed,all)
+
+SOURCES = git ls-files -z --cached --others --exclude-standard -- \
+    '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs -0 --no-run-if-empty
+
+format: lint-tools  ## Put all sources in the format of .clang-format
+	@$(SOURCES) clang-format -i
+
+format-check: lint-tools  ## Fail if a source is not formatted
+	@$(SOURCES) clang-format --dry-run --Werror
+
+lint-tools:
+ifneq ($(PACKAGES),no)
+	@cmake/install_packages.sh lint
+endif
+
+clean:  ## Remove everything that was built (runs/ stays)
+	rm -rf build

@@ -1,0 +1,17 @@
+# Compiles through ccache where it is installed.
+#
+# ccache hashes the text of the flags, and "-march=native" is the same text on every machine. With a
+# cache in a home directory that machines share it would hand out objects for another processor
+# (illegal instruction). So what `native` means here goes into the hash as well.
+if(DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+  return()  # somebody has chosen already
+endif()
+find_program(WIDEDEQ_CCACHE ccache)
+mark_as_advanced(WIDEDEQ_CCACHE)
+if(WIDEDEQ_CCACHE)
+  set(WIDEDEQ_PROCESSOR_FILE ${PROJECT_BINARY_DIR}/processor.txt)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native -Q --help=target
+                  OUTPUT_FILE ${WIDEDEQ_PROCESSOR_FILE} ERROR_QUIET)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_EXTRAFILES=${WIDEDEQ_PROCESSOR_FILE} ${WIDEDEQ_CCACHE})
+endif()

@@ -1,0 +1,73 @@
+// The subcommands. Each declares its options when it is made and does its work in run().
+//
+// run() returns the exit code and throws what outcome_of() (host/run/outcome.hpp) understands.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/run/config.hpp"
+
+namespace widedeq {
+
+/// Settings by name, as they stood on the command line.
+using GivenSettings = std::vector<std::pair<std::string, std::string>>;
+
+class TrainCommand {
+ public:
+  explicit TrainCommand(CLI::App& parent);
+  TrainCommand(const TrainCommand&) = delete;  // the parser writes into this one
+  TrainCommand& operator=(const TrainCommand&) = delete;
+  /// `command_line` is what the user typed, for provenance.
+  int run(const std::string& command_line) const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  std::string config_file_, out_;
+  bool resume_ = false;
+  GivenSettings given_;
+};
+
+class SolveCommand {
+ public:
+  explicit SolveCommand(CLI::App& parent);
+  SolveCommand(const SolveCommand&) = delete;  // the parser writes into this one
+  SolveCommand& operator=(const SolveCommand&) = delete;
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  std::string weights_, inputs_, targets_, out_;
+  GivenSettings given_;
+};
+
+class InfoCommand {
+ public:
+  explicit InfoCommand(CLI::App& parent);
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+};
+
+/// Declares an option with a value; `store` gets it. "--width --out x" is refused instead of taken
+/// for the width "--out": the parsing throws Failure (usage).
+CLI::Option* add_text_option(CLI::App& app, const std::string& option, const std::string& type,
+                             const std::string& help,
+                             std::function<void(const std::string&)> store);
+
+/// Declares the setting as an option of the command: what is given lands in `given`, which must
+/// outlive the parsing.
+void add_setting(CLI::App& app, std::string_view name, GivenSettings& given);
+
+/// Applies them in order. Throws Failure (usage) as apply_setting.
+void apply_given(TrainConfig& config, const GivenSettings& given);
+
+}  // namespace widedeq

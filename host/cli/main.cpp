@@ -1,0 +1,136 @@
+// The command-line tool: finds the subcommand, and turns exceptions into one line and an exit code.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <system_error>
+
+#include "build_info.hpp"
+#include "host/cli/commands.hpp"
+#include "host/failure.hpp"
+#include "host/run/outcome.hpp"
+#include "host/run/spelling.hpp"
+
+namespace widedeq {
+namespace {
+
+constexpr const char* description =
+    R"(Trains very wide ReLU equilibrium networks and watches their neural tangent kernel.
+
+  z = relu(s A z + phi(W x)/sqrt(m)),  s = gamma/sqrt(m)        an equilibrium instead of layers
+  yhat = u'z + v'phi(W x)/sqrt(m)                               m is the width, A is m x m
+)";
+
+constexpr const char* footer = R"(Examples:
+  widedeq train --data digits --width 1024 --epochs 60 --out runs/first
+  widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
+  widedeq train --help
+
+Exit codes:
+   0  done                              5  an equilibrium or adjoint missed the tolerance
+   2  usage or configuration           70  a bug in widedeq
+   3  a file holds unusable data       74  input/output
+   4  diverged, or not finite          75  stopped early
+Every failure prints one line to stderr: what, where, what to do.)";
+
+/// "unknown option --wdith (widedeq train): did you mean --width?"
+Failure unknown_argument(const CLI::App& app, const std::string& argument,
+                         const std::string& where) {
+  const std::string word = argument.substr(0, argument.find('='));
+  const bool option = word.starts_with("-");
+  std::vector<std::string> known;
+  if (option) {
+    for (const CLI::Option* entry : app.get_options())
+      for (const std::string& name : entry->get_lnames())
+        known.push_back("--" + name);
+  } else {
+    for (const CLI::App* command : app.get_subcommands({}))
+      known.push_back(command->get_name());
+  }
+  const std::string nearest = nearest_word(word, known);
+  return {ExitCode::usage,
+          option          ? "there is no option " + word
+          : known.empty() ? "there is no place for the argument '" + word + "'"
+                          : "there is no command '" + word + "'",
+          where, nearest.empty() ? "see " + where + " --help" : "did you mean " + nearest + "?"};
+}
+
+/// The subcommand that was called; throws Failure (usage) when there is none or too much is said.
+CLI::App* chosen_command(const CLI::App& app) {
+  // What nobody knew is left over; the parser would name it without a proposal.
+  if (const auto left = app.remaining(); !left.empty())
+    throw unknown_argument(app, left.front(), "widedeq");
+  const auto chosen = app.get_subcommands();
+  if (chosen.empty())
+    throw Failure(ExitCode::usage, "a command is missing", "widedeq",
+                  "give train, solve or info; see widedeq --help");
+  if (const auto left = chosen.front()->remaining(); !left.empty())
+    throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
+  return chosen.front();
+}
+
+std::string quoted_command_line(int count, char** arguments) {
+  std::string line;
+  for (int i = 0; i < count; ++i) {
+    const std::string word = arguments[i];
+    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$`*?&;|<>()#~") == word.npos;
+    if (i > 0) line += ' ';
+    if (plain) {
+      line += word;
+      continue;
+    }
+    line += '\'';
+    for (const char c : word)
+      line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
+}
+
+int run_tool(int count, char** arguments) {
+  CLI::App app(description, "widedeq");
+  app.footer(footer);
+  app.set_version_flag("--version",
+                       fmt::format("widedeq {} ({})", build_info::version, build_info::git_commit));
+  const TrainCommand train(app);
+  const SolveCommand solve(app);
+  const InfoCommand info(app);
+  app.allow_extras();
+  for (CLI::App* command : app.get_subcommands({}))
+    command->allow_extras();
+
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    std::string what = error.what();
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    throw Failure(ExitCode::usage, what, "command line", "see widedeq --help");
+  }
+  const CLI::App* command = chosen_command(app);
+  if (command == train.app()) return train.run(quoted_command_line(count, arguments));
+  if (command == solve.app()) return solve.run();
+  return info.run();
+}
+
+}  // namespace
+}  // namespace widedeq
+
+int main(int count, char** arguments) {
+  try {
+    const int code = widedeq::run_tool(count, arguments);
+    // Output that never arrived (a full disk, a closed pipe) is a failure too.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw widedeq::Failure(widedeq::ExitCode::io,
+                             "cannot write the output: " + std::generic_category().message(errno),
+                             "standard output", "check where it goes");
+    return code;
+  } catch (const std::exception& error) {
+    const widedeq::Outcome outcome = widedeq::outcome_of(error);
+    std::fputs(("widedeq: " + outcome.sentence + "\n").c_str(), stderr);
+    return outcome.exit_code;
+  }
+}

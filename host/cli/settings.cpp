@@ -1,0 +1,47 @@
+// Settings (host/run/config.hpp) as command-line options.
+#include <fmt/format.h>
+
+#include "host/cli/commands.hpp"
+#include "host/failure.hpp"
+
+namespace widedeq {
+
+CLI::Option* add_text_option(CLI::App& app, const std::string& option, const std::string& type,
+                             const std::string& help,
+                             std::function<void(const std::string&)> store) {
+  const auto checked = [option, type, store = std::move(store)](const std::string& text) {
+    // The parser takes whatever comes next, be it another option.
+    if (text.starts_with("--"))
+      throw Failure(ExitCode::usage, option + " lacks a value before " + text, "command line",
+                    "give " + option + " " + type);
+    store(text);
+  };
+  return app.add_option_function<std::string>(option, checked, help)->type_name(type)->take_last();
+}
+
+void add_setting(CLI::App& app, std::string_view name, GivenSettings& given) {
+  const Setting& entry = setting(name);
+  const std::string key(name);
+  const std::string help(entry.help);
+  if (entry.kind == SettingKind::boolean) {
+    const auto flag = [&](const char* prefix, const char* text, const std::string& about) {
+      app.add_flag_function(
+          prefix + key, [&given, key, text](std::int64_t) { given.emplace_back(key, text); },
+          about);
+    };
+    flag("--", "true", "with " + help + " (the default)");
+    flag("--no-", "false", "without it");
+    return;
+  }
+  const auto value = entry.get(TrainConfig());
+  add_text_option(app, "--" + key, std::string(entry.placeholder),
+                  value ? fmt::format("{} [{}]", help, *value) : help,
+                  [&given, key](const std::string& text) { given.emplace_back(key, text); });
+}
+
+void apply_given(TrainConfig& config, const GivenSettings& given) {
+  for (const auto& [name, text] : given)
+    apply_setting(config, setting(name), text, fmt::format("--{} {}", name, text), "command line");
+}
+
+}  // namespace widedeq

@@ -1,0 +1,50 @@
+// widedeq train: gradient descent on all weights of a network, from a configuration to a directory.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "host/cli/commands.hpp"
+#include "host/failure.hpp"
+#include "host/run/config_file.hpp"
+#include "host/run/run.hpp"
+#include "host/run/stop.hpp"
+
+namespace widedeq {
+
+TrainCommand::TrainCommand(CLI::App& parent)
+    : app_(parent.add_subcommand("train", "Train a network and watch its tangent kernel")) {
+  for (const Setting& entry : settings())
+    add_setting(*app_, entry.name, given_);
+  add_text_option(*app_, "--config", "FILE.toml", "take settings from a file first",
+                  [this](const std::string& text) { config_file_ = text; });
+  add_text_option(*app_, "--out", "DIR", "directory for the run; holds nothing yet",
+                  [this](const std::string& text) { out_ = text; });
+  app_->add_flag("--resume", resume_, "go on with a stopped run (not in this version)");
+  app_->footer(
+      R"(Trains all weights by full-batch gradient descent. Settings come from these options, else from the
+--config file, else they are the defaults [in brackets]. The file is TOML, KEY = VALUE, the keys
+being the long names of the options (learning-rate = 0.1; --no-skip is skip = false).
+
+The directory gets config.toml (repeats the run), provenance.json, metrics.jsonl (one record a line:
+the run, every epoch, every Gram), gram/ (eigenvalues and kernels as .npy), weights.npz, log.txt and
+STATUS (running, done, stopped or failed: REASON). Ctrl-C ends the run after the epoch under way.
+
+Examples:
+  widedeq train --width 2048 --epochs 200 --out runs/wide
+  widedeq train --data npy:X.npy,y.npy --gamma 0.3 --injection linear --out runs/mine
+  widedeq train --config runs/wide/config.toml --seed 2 --out runs/wide-2)");
+}
+
+int TrainCommand::run(const std::string& command_line) const {
+  TrainConfig config;
+  if (!config_file_.empty()) apply_config_file(config, config_file_);
+  apply_given(config, given_);
+  config.out = out_;
+  config.resume = resume_;
+  stop_on_signals();
+  const RunSummary summary = widedeq::run(std::move(config), command_line);
+  fmt::print("{}", summary_table(summary));
+  return static_cast<int>(summary.stopped ? ExitCode::stopped : ExitCode::done);
+}
+
+}  // namespace widedeq

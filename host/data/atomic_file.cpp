@@ -1,0 +1,96 @@
+// Files that appear whole or not at all: temporary file, fsync, rename, fsync of the directory.
+#include "host/data/atomic_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "host/failure.hpp"
+
+namespace widedeq {
+namespace {
+
+/// "DIR/.NAME.PID.COUNT.tmp": hidden, in the same directory, unique within this machine.
+std::string temporary_name(const std::string& path) {
+  static std::atomic<unsigned> count{0};
+  const std::filesystem::path destination(path);
+  const std::string name = "." + destination.filename().string() + "." +
+                           std::to_string(::getpid()) + "." + std::to_string(count++) + ".tmp";
+  return (destination.parent_path() / name).string();
+}
+
+/// fsync by name, because another library may have replaced the file that was opened first.
+bool flush_to_disk(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool flushed = ::fsync(descriptor) == 0;
+  const int error = errno;
+  ::close(descriptor);
+  errno = error;
+  return flushed;
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    fail("the destination exists and is not a regular file", 0);
+  // A process that was killed may have left a file of this name: O_EXCL, and try the next one.
+  do {
+    temporary_ = temporary_name(path_);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
+  if (descriptor_ < 0) fail("cannot create the file", errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("cannot write the file", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void AtomicFile::commit() {
+  close();
+  if (!flush_to_disk(temporary_)) fail("cannot flush the file to the disk", errno);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the file", errno);
+  temporary_.clear();
+  // The new name is durable once the directory is. Some file systems cannot flush one: the file
+  // itself is whole by then, so that is not an error.
+  const std::filesystem::path directory = std::filesystem::path(path_).parent_path();
+  flush_to_disk(directory.empty() ? "." : directory.string());
+}
+
+/// Network file systems and quotas report a failed write as late as here.
+void AtomicFile::close() {
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot write the file", errno);
+}
+
+void AtomicFile::fail(const std::string& what, int error) const {
+  throw Failure(ExitCode::io,
+                error == 0 ? what : what + ": " + std::generic_category().message(error), path_,
+                "check the path, its permissions and the space left");
+}
+
+void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+}  // namespace widedeq

@@ -1,0 +1,46 @@
+// Files that appear whole or not at all.
+//
+// The bytes go to a temporary file in the same directory (rename is atomic only within one file
+// system), are flushed to the disk, and then take the place of the destination in one step. A
+// reader sees the old file or the new one, never a part; a crash leaves the old one.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace widedeq {
+
+/// A file in the making. Destroyed before commit(), it leaves nothing behind.
+class AtomicFile {
+ public:
+  /// Creates the temporary file, so that an unwritable directory is noticed before the work.
+  /// Throws Failure (io) when that fails, or when `path` is something other than a regular file
+  /// (a device or a directory must not be replaced).
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Where this file is being written; other libraries may write or replace it before commit().
+  const std::string& temporary() const { return temporary_; }
+
+  /// Appends bytes. Throws Failure (io), for instance when the disk is full.
+  void write(std::span<const std::byte> bytes);
+
+  /// Flushes to the disk and renames to the destination. Throws Failure (io); call it once.
+  void commit();
+
+ private:
+  void close();
+  [[noreturn]] void fail(const std::string& what, int error) const;
+
+  std::string path_;
+  std::string temporary_;
+  int descriptor_ = -1;
+};
+
+/// Writes all of `bytes` to `path`, whole or not at all. Throws Failure (io).
+void write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
+
+}  // namespace widedeq

@@ -1,0 +1,84 @@
+// Bytes read once, from front to back: from memory, a file, a zip member or a gzip stream.
+//
+// The decoders of .npy and IDX read through this, so that a large array is never held twice.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+
+#include "host/failure.hpp"
+
+namespace widedeq {
+
+/// Writes the next bytes to the front of the buffer and returns how many: at least one, or 0 at
+/// the end. Throws Failure when reading fails.
+using ByteSource = std::function<std::size_t(std::span<std::byte> buffer)>;
+
+/// Fills the buffer as far as the source goes and returns how many bytes it got.
+inline std::size_t read_fully(const ByteSource& source, std::span<std::byte> buffer) {
+  std::size_t filled = 0;
+  while (filled < buffer.size()) {
+    const std::size_t count = source(buffer.subspan(filled));
+    if (count == 0) break;
+    filled += count;
+  }
+  return filled;
+}
+
+/// A source that reads `bytes`, which must outlive it.
+inline ByteSource bytes_from_memory(std::span<const std::byte> bytes) {
+  return [bytes](std::span<std::byte> buffer) mutable {
+    const std::size_t count = std::min(buffer.size(), bytes.size());
+    std::copy_n(bytes.begin(), count, buffer.begin());
+    bytes = bytes.subspan(count);
+    return count;
+  };
+}
+
+/// A regular file opened for reading; closed with the object.
+class InputFile {
+ public:
+  /// Throws Failure (io) when the path is missing, unreadable or not a regular file.
+  explicit InputFile(const std::string& path)
+      : path_(path), file_(std::fopen(path.c_str(), "rb"), &std::fclose) {
+    struct stat status {};
+    if (!file_ || ::fstat(::fileno(file_.get()), &status) != 0)
+      fail("cannot open the file: " + std::generic_category().message(errno));
+    if (!S_ISREG(status.st_mode)) fail("this is not a regular file");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+
+  /// Bytes in the file when it was opened.
+  std::uint64_t size() const { return size_; }
+
+  /// A source that reads on from where this file stands; the file must outlive it.
+  ByteSource source() {
+    return [this](std::span<std::byte> buffer) {
+      const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), file_.get());
+      if (count == 0 && std::ferror(file_.get()))
+        fail("cannot read the file: " + std::generic_category().message(errno));
+      return count;
+    };
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Failure(ExitCode::io, what, path_, "check the path and its permissions");
+  }
+
+  std::string path_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace widedeq

@@ -1,0 +1,105 @@
+// The loop around sweeps; see fixed_point.hpp.
+#include "host/fixed_point.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace widedeq {
+namespace {
+
+/// An increment this much longer than the first one will not come back: the map expands.
+constexpr double hopeless_growth = 1e4;
+
+/// Sweeps between two looks at the growth. A look costs nothing on the CPU and one synchronisation
+/// on a device.
+constexpr int sweeps_a_look = 16;
+
+/// A second digit matters while 2^-8 of what a settling adds is more than this part of the
+/// tolerance.
+constexpr double negligible = 0.05;
+
+/// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
+constexpr double first_target = 0.05;
+
+/// What a look at the columns means for the solve.
+void note(const SweepStatus& status, SolveReport& report) {
+  if (!status.finite) {
+    report.status = SolveStatus::non_finite;
+  } else if (status.worst_growth > hopeless_growth) {
+    report.status = SolveStatus::diverged;
+  }
+}
+
+/// Sweeps until every column has stopped or something is wrong; adds to the report.
+void run_sweeps(Backend& backend, SweepState& state, const Sweep& sweep, int max_sweeps,
+                SolveReport& report) {
+  while (report.status == SolveStatus::converged && state.open_count > 0) {
+    const int left = max_sweeps - report.sweeps;
+    if (left <= 0) {
+      report.status = SolveStatus::max_sweeps;
+      return;
+    }
+    const SweepStatus status = backend.iterate(state, sweep, std::min(left, sweeps_a_look));
+    report.sweeps += status.sweeps;
+    note(status, report);
+  }
+}
+
+Sweep with_tolerance(Sweep sweep, double tolerance) {
+  sweep.tolerance = tolerance;
+  return sweep;
+}
+
+}  // namespace
+
+const char* describe(SolveStatus status) {
+  switch (status) {
+    case SolveStatus::converged:
+      return "converged";
+    case SolveStatus::max_sweeps:
+      return "did not reach the tolerance within the limit of sweeps";
+    case SolveStatus::diverged:
+      return "diverged";
+    case SolveStatus::non_finite:
+      return "met a value that is not finite";
+  }
+  return "?";
+}
+
+double smallest_tolerance(Precision precision) {
+  // A few units of rounding in P, which every sweep adds to.
+  return precision == Precision::fp64 ? 1e-14 : 1e-7;
+}
+
+SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
+                              const SolveOptions& options) {
+  const bool has_plane = sweep.A.has_plane;
+  double target = has_plane ? std::max(first_target, options.tolerance) : options.tolerance;
+  bool fine = true;
+  SolveReport report;
+
+  backend.fill(state.applied, 0.0);
+  if (has_plane) backend.fill(state.settled, 0.0);
+  note(backend.measure(state, with_tolerance(sweep, target), true), report);
+  while (report.status == SolveStatus::converged) {
+    run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
+    if (report.status != SolveStatus::converged || !has_plane) break;
+
+    const double gain = backend.settle(state, sweep, fine).gain;
+    const SweepStatus settled =
+        backend.measure(state, with_tolerance(sweep, options.tolerance), false);
+    note(settled, report);
+    if (settled.open == 0) break;
+    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
+    // in sweeping below that, nor above what it leaves of the tolerance.
+    const double expected = gain * settled.worst_residual;
+    target = std::max(expected, options.tolerance - 2.0 * expected);
+    fine = expected / 256.0 > negligible * options.tolerance;
+  }
+  report.residuals = backend.residuals(state);
+  report.worst_residual =
+      report.residuals.empty() ? 0.0 : *std::ranges::max_element(report.residuals);
+  return report;
+}
+
+}  // namespace widedeq

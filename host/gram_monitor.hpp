@@ -1,0 +1,79 @@
+// Watches the NTK Gram matrix while a network trains, without holding training up.
+//
+// An epoch hands over copies of Z, L and Phi; a thread of the monitor's own turns them into H, G
+// and their eigenvalues while the next epochs run. At most one Gram is in flight: when the next is
+// due before it is done, that one is skipped and counted.
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "host/model.hpp"
+
+namespace widedeq {
+
+/// One epoch's Gram statistics. Matrices are n x n float64.
+struct GramStatistics {
+  int epoch = 0;
+  double lambda_min = 0.0, lambda_max = 0.0, trace = 0.0;
+  double drift = 0.0;               // ||H(k) - H(first)||_F / ||H(first)||_F
+  double feature_lambda_min = 0.0;  // of G = Phi'Phi
+  double operator_norm = 0.0;       // ||A||_2 / sqrt(m), estimated from below
+  std::vector<double> eigenvalues;  // of H, ascending
+  HostMatrix ntk;                   // H
+};
+
+class GramMonitor {
+ public:
+  /// Buffers for copies of all n samples: 3 m n reals.
+  GramMonitor(Backend& backend, const Model& model, Index samples);
+  /// Waits for the Gram in flight.
+  ~GramMonitor();
+  GramMonitor(const GramMonitor&) = delete;
+  GramMonitor& operator=(const GramMonitor&) = delete;
+
+  /// Whether a Gram is still being computed (then begin() must not be called).
+  bool busy() const;
+  /// Starts taking epoch's columns. Call take() for every chunk and then submit().
+  void begin(int epoch);
+  /// Copies the columns first ... of Z, L and Phi.
+  void take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi);
+  /// Hands the copies to the monitor's thread. X is d x n and must outlive the computation;
+  /// estimates ||A||_2 on the calling thread, because A changes when the caller goes on.
+  void submit(const Model& model, ConstBlock X);
+
+  /// A finished Gram, once; never waits. Rethrows what went wrong on the thread.
+  std::optional<GramStatistics> poll();
+  /// Waits for the Gram in flight, if any, and returns it.
+  std::optional<GramStatistics> wait();
+
+ private:
+  void work();
+  GramStatistics compute();
+  std::optional<GramStatistics> collect();  // with the mutex held
+
+  Backend& backend_;
+  Matrix Z_, L_, Phi_, v_;  // copies; the thread's while one is in flight
+  ConstBlock X_;
+  double s_ = 0.0;
+  Injection injection_ = Injection::relu;
+  bool skip_ = true;
+  GramStatistics pending_;           // epoch and operator norm, filled by the caller
+  std::vector<double> norm_start_;   // warm start of the norm estimate
+  std::optional<HostMatrix> first_;  // H of the first Gram; read by submit() only between Grams
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool in_flight_ = false;  // from submit() until the result is there
+  bool submitted_ = false;  // from submit() until the thread takes it up
+  bool stopping_ = false;
+  std::optional<GramStatistics> finished_;
+  std::exception_ptr error_;
+  std::thread thread_;
+};
+
+}  // namespace widedeq

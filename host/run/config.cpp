@@ -1,0 +1,311 @@
+// The table of settings and what makes a configuration whole.
+#include "host/run/config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include "host/failure.hpp"
+
+namespace widedeq {
+namespace {
+
+// Wider than any machine's memory allows, and safely below where m * m would overflow.
+constexpr std::int64_t most_width = std::int64_t{1} << 20;
+constexpr std::int64_t most_int = std::numeric_limits<int>::max();
+
+using Text = std::optional<std::string>;
+
+/// Puts a parsed value in its place; false when there is none.
+template <class Place, class Value>
+bool put(Place& place, const std::optional<Value>& value) {
+  if (!value) return false;
+  place = static_cast<Place>(*value);
+  return true;
+}
+
+template <class Place>
+bool put_integer(std::optional<Place>& place, std::string_view text, std::int64_t least,
+                 std::int64_t most) {
+  const auto value = parse_integer(text, least, most);
+  if (value) place = static_cast<Place>(*value);
+  return value.has_value();
+}
+
+std::optional<std::vector<int>> parse_classes(std::string_view text) {
+  std::vector<int> classes;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    const auto value = parse_integer(text.substr(0, comma), 0, most_int);
+    if (!value) return std::nullopt;
+    classes.push_back(static_cast<int>(*value));
+    if (comma == std::string_view::npos) return classes;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+template <class Value>
+std::optional<Value> parse_word(std::string_view text,
+                                std::initializer_list<std::pair<std::string_view, Value>> words) {
+  for (const auto& [word, value] : words)
+    if (word == text) return value;
+  return std::nullopt;
+}
+
+std::optional<bool> parse_boolean(std::string_view text) {
+  return parse_word<bool>(text, {{"true", true}, {"false", false}});
+}
+
+template <class Value>
+Text integer_text(const std::optional<Value>& value) {
+  return value ? Text(std::to_string(*value)) : Text();
+}
+
+constexpr auto table = std::to_array<Setting>({
+    {"data", SettingKind::text, "digits|mnist:DIR|npy:INPUTS.npy,TARGETS.npy|sphere",
+     "digits, mnist:DIR, npy:INPUTS.npy,TARGETS.npy or sphere",
+     "what to learn: the built-in handwritten digits, MNIST's IDX files, your own arrays as they "
+     "are, or random points on a sphere",
+     [](TrainConfig& c, std::string_view text) {
+       const bool known = text == "digits" || text == "sphere" ||
+                          (text.starts_with("mnist:") && text.size() > 6) ||
+                          (text.starts_with("npy:") && text.find(',') != text.npos);
+       return known && (c.data = text, true);
+     },
+     [](const TrainConfig& c) { return Text(c.data); }},
+    {"classes", SettingKind::integers, "0,1", "class labels separated by commas, such as 0,1",
+     "labels to keep of digits and mnist (0,1 when not given)",
+     [](TrainConfig& c, std::string_view text) { return put(c.classes, parse_classes(text)); },
+     [](const TrainConfig& c) {
+       return c.classes ? Text(fmt::format("{}", fmt::join(*c.classes, ","))) : Text();
+     }},
+    {"samples", SettingKind::integer, "N", "an integer from 1 to 2147483647",
+     "use only so many samples (all when not given)",
+     [](TrainConfig& c, std::string_view text) {
+       return put_integer(c.samples, text, 1, most_int);
+     },
+     [](const TrainConfig& c) { return integer_text(c.samples); }},
+    {"width", SettingKind::integer, "M", "an integer from 1 to 1048576",
+     "m, the number of hidden units (1024, or what the weights file has)",
+     [](TrainConfig& c, std::string_view text) {
+       return put_integer(c.width, text, 1, most_width);
+     },
+     [](const TrainConfig& c) { return integer_text(c.width); }},
+    {"gamma", SettingKind::number, "G", "a finite number above 0",
+     "scale of the recurrence, s = gamma/sqrt(m); below 1/2 is safe at the start",
+     [](TrainConfig& c, std::string_view text) {
+       const auto value = parse_number(text);
+       return value && *value > 0 && put(c.gamma, value);
+     },
+     [](const TrainConfig& c) { return Text(format_number(c.gamma)); }},
+    {"injection", SettingKind::text, "relu|linear", "relu or linear",
+     "how the input enters: relu(W X)/sqrt(m) or W X/sqrt(m)",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.injection, parse_word<Injection>(text, {{"relu", Injection::relu},
+                                                            {"linear", Injection::linear}}));
+     },
+     [](const TrainConfig& c) { return Text(c.injection == Injection::relu ? "relu" : "linear"); }},
+    {"skip", SettingKind::boolean, "", "true or false", "the readout's second term, v'Phi",
+     [](TrainConfig& c, std::string_view text) { return put(c.skip, parse_boolean(text)); },
+     [](const TrainConfig& c) { return Text(c.skip ? "true" : "false"); }},
+    {"weights", SettingKind::text, "lattice|gaussian|FILE.npz",
+     "lattice, gaussian or the name of an .npz file",
+     "initial A: N(0,1) rounded to 1/32, N(0,1), or all of A, W, u, v from a file",
+     [](TrainConfig& c, std::string_view text) {
+       const bool known = text == "lattice" || text == "gaussian" || text.ends_with(".npz");
+       return known && (c.weights = text, true);
+     },
+     [](const TrainConfig& c) { return Text(c.weights); }},
+    {"epochs", SettingKind::integer, "E", "an integer from 0 to 2147483647",
+     "steps of gradient descent",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.epochs, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.epochs)); }},
+    {"learning-rate", SettingKind::number, "ETA|auto", "a finite number above 0, or auto",
+     "step eta; auto is 1/lambda_max of the first NTK Gram",
+     [](TrainConfig& c, std::string_view text) {
+       if (text == "auto") return c.learning_rate.reset(), true;
+       const auto value = parse_number(text);
+       return value && *value > 0 && (c.learning_rate = value, true);
+     },
+     [](const TrainConfig& c) {
+       return Text(c.learning_rate ? format_number(*c.learning_rate) : "auto");
+     }},
+    {"tolerance", SettingKind::number, "T", "a number above 0 and below 1",
+     "relative residual at which a sample's equilibrium and adjoint are accepted",
+     [](TrainConfig& c, std::string_view text) {
+       const auto value = parse_number(text);
+       return value && *value > 0 && *value < 1 && put(c.tolerance, value);
+     },
+     [](const TrainConfig& c) { return Text(format_number(c.tolerance)); }},
+    {"max-sweeps", SettingKind::integer, "K", "an integer from 1 to 2147483647",
+     "give up on an equilibrium or adjoint after so many sweeps",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.max_sweeps, parse_integer(text, 1, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.max_sweeps)); }},
+    {"precision", SettingKind::text, "auto|mixed|fp32|fp64", "auto, mixed, fp32 or fp64",
+     "mixed: int8 products with an fp32-accurate result; auto: the fastest this machine has",
+     [](TrainConfig& c, std::string_view text) {
+       if (text == "auto") return c.precision.reset(), true;
+       const auto value = parse_precision(text);
+       return value && (c.precision = value, true);
+     },
+     [](const TrainConfig& c) { return Text(c.precision ? name_of(*c.precision) : "auto"); }},
+    {"backend", SettingKind::text, "auto|cpu|cuda", "auto, cpu or cuda", "where to compute",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.backend, parse_word<BackendChoice>(text, {{"auto", BackendChoice::automatic},
+                                                              {"cpu", BackendChoice::cpu},
+                                                              {"cuda", BackendChoice::cuda}}));
+     },
+     [](const TrainConfig& c) {
+       return Text(c.backend == BackendChoice::automatic ? "auto"
+                   : c.backend == BackendChoice::cpu     ? "cpu"
+                                                         : "cuda");
+     }},
+    {"gram-every", SettingKind::integer, "K", "an integer from 0 to 2147483647",
+     "look at the NTK Gram every K epochs; 0: never",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.gram_every, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.gram_every)); }},
+    {"seed", SettingKind::integer, "S", "an integer from 0 to 9223372036854775807",
+     "of the weights and of synthetic data",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.seed, parse_integer(text, 0, std::numeric_limits<std::int64_t>::max()));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.seed)); }},
+    {"threads", SettingKind::integer, "T", "an integer from 0 to 4096",
+     "0: OMP_NUM_THREADS where it is set, else all cores",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.threads, parse_integer(text, 0, 4096));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.threads)); }},
+    {"chunk", SettingKind::integer, "N", "an integer from 0 to 2147483647",
+     "samples at a time; bounds the memory; 0: chosen for you",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.chunk, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.chunk)); }},
+});
+
+}  // namespace
+
+std::span<const Setting> settings() {
+  return table;
+}
+
+const Setting& setting(std::string_view name) {
+  for (const Setting& entry : table)
+    if (entry.name == name) return entry;
+  throw std::out_of_range("no setting is called " + std::string(name));
+}
+
+void apply_setting(TrainConfig& config, const Setting& setting, std::string_view text,
+                   const std::string& shown, const std::string& where) {
+  if (!setting.set(config, text))
+    throw Failure(ExitCode::usage, shown + " is not allowed", where,
+                  "give " + std::string(setting.allowed));
+}
+
+void resolve(TrainConfig& config) {
+  const auto absolute = [](std::string_view path) {
+    return std::filesystem::absolute(path).lexically_normal().string();
+  };
+  const bool labelled = config.data == "digits" || config.data.starts_with("mnist:");
+  if (labelled && !config.classes) config.classes = {0, 1};
+  if (!labelled && config.classes)
+    throw Failure(ExitCode::usage, "--classes selects labels, and this data has none",
+                  "--data " + config.data, "leave --classes out, or use digits or mnist:DIR");
+  if (config.data.starts_with("mnist:")) {
+    config.data = "mnist:" + absolute(config.data.substr(6));
+  } else if (config.data.starts_with("npy:")) {
+    const std::size_t comma = config.data.find(',');
+    config.data = "npy:" + absolute(config.data.substr(4, comma - 4)) + "," +
+                  absolute(config.data.substr(comma + 1));
+  }
+  if (config.weights_from_file()) config.weights = absolute(config.weights);
+}
+
+void check_tolerance(double tolerance, Precision precision) {
+  const double smallest = smallest_tolerance(precision);
+  if (tolerance >= smallest) return;
+  throw Failure(ExitCode::usage,
+                fmt::format("a residual of {:.3g} is below what rounding leaves in {}", tolerance,
+                            name_of(precision)),
+                "--tolerance",
+                precision == Precision::fp64
+                    ? fmt::format("give at least {:.3g}", smallest)
+                    : fmt::format("give at least {:.3g}, or --precision fp64", smallest));
+}
+
+std::unique_ptr<Backend> make_backend(BackendChoice& choice, int threads) {
+  if (choice != BackendChoice::cpu) {
+    try {
+      auto backend = make_cuda_backend();
+      choice = BackendChoice::cuda;
+      return backend;
+    } catch (const Unsupported&) {
+      if (choice == BackendChoice::cuda) throw;
+    }
+  }
+  choice = BackendChoice::cpu;
+  return make_cpu_backend(threads);
+}
+
+Precision choose_precision(const std::optional<Precision>& asked, const Backend& backend) {
+  if (!asked) return backend.fastest_precision();
+  const std::string why_not = backend.why_not_mixed();
+  if (*asked == Precision::mixed && !why_not.empty())
+    throw Failure(ExitCode::usage, "mixed precision does not run here: " + why_not, "--precision",
+                  "use fp32, or auto for the fastest there is");
+  return *asked;
+}
+
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp64:
+      return "fp64";
+    case Precision::fp32:
+      return "fp32";
+    case Precision::mixed:
+      return "mixed";
+  }
+  return "unknown";
+}
+
+std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t least,
+                                          std::int64_t most) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || value < least || value > most) return std::nullopt;
+  return value;
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+std::optional<Precision> parse_precision(std::string_view text) {
+  return parse_word<Precision>(
+      text, {{"mixed", Precision::mixed}, {"fp32", Precision::fp32}, {"fp64", Precision::fp64}});
+}
+
+std::string format_number(double value) {
+  return fmt::format("{}", value);
+}
+
+}  // namespace widedeq

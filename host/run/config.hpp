@@ -1,0 +1,107 @@
+// What `widedeq train` can be told, in one table: names, allowed values, help.
+//
+// The command line and the TOML file go through the same entries, so that they accept the same
+// values and refuse the others with the same sentence. A key of the file is the option's long name:
+// `--learning-rate 0.1` on the command line is `learning-rate = 0.1` in the file, `--no-skip` is
+// `skip = false`. Options win over the file. Relative paths count from the working directory in
+// both.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/fixed_point.hpp"
+#include "host/model.hpp"
+
+namespace widedeq {
+
+enum class BackendChoice : std::uint8_t { automatic, cpu, cuda };
+
+struct TrainConfig {
+  std::string data = "digits";
+  std::optional<std::vector<int>> classes;  // none: 0,1 for digits and mnist, no filter elsewhere
+  std::optional<Index> samples;             // none: all of them
+  std::optional<Index> width;               // none: the weights file's, else default_width
+  double gamma = 0.5;
+  Injection injection = Injection::relu;
+  bool skip = true;
+  std::string weights = "lattice";  // lattice, gaussian or a file's name
+  int epochs = 100;
+  std::optional<double> learning_rate;  // none: 1 / lambda_max(H(0))
+  double tolerance = 1e-6;
+  int max_sweeps = 1000;
+  std::optional<Precision> precision;  // none: the backend's fastest
+  BackendChoice backend = BackendChoice::automatic;
+  int gram_every = 10;  // 0: no Gram beyond what the learning rate needs
+  std::int64_t seed = 1;
+  int threads = 0;  // 0: all cores
+  Index chunk = 0;  // samples at a time; 0: chosen by width
+  // Where the run goes and whether it goes on are not part of what it computes: not in the file.
+  std::string out;
+  bool resume = false;
+
+  static constexpr Index default_width = 1024;
+
+  bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
+  ModelOptions model_options() const { return {gamma, injection, skip}; }
+  SolveOptions solve_options() const { return {tolerance, max_sweeps}; }
+};
+
+/// What a value looks like in a TOML or JSON file.
+enum class SettingKind : std::uint8_t { integer, number, text, boolean, integers };
+
+/// One option of `train` that is also a key of its configuration file.
+struct Setting {
+  std::string_view name;  // "learning-rate"
+  SettingKind kind;
+  std::string_view placeholder;  // "ETA|auto", for --help
+  std::string_view allowed;      // "a positive number or auto", for errors
+  std::string_view help;
+  /// Sets the value and returns true, or returns false when it is not an allowed one.
+  bool (*set)(TrainConfig&, std::string_view text);
+  /// The value as set() takes it; nothing when it was not given and has no default.
+  std::optional<std::string> (*get)(const TrainConfig&);
+};
+
+/// All settings, in the order in which help and files show them.
+std::span<const Setting> settings();
+
+/// The setting of that name. Throws std::out_of_range.
+const Setting& setting(std::string_view name);
+
+/// Sets a value. `shown` is how the user wrote it ("--width -3"), `where` where he did. Throws
+/// Failure (usage) when the value is not allowed.
+void apply_setting(TrainConfig& config, const Setting& setting, std::string_view text,
+                   const std::string& shown, const std::string& where);
+
+/// Fills in what depends on other settings: the classes; and makes paths absolute, so that the
+/// resolved configuration means the same from any working directory. Throws Failure (usage) for
+/// combinations that make no sense: classes of unlabelled data.
+void resolve(TrainConfig& config);
+
+/// Throws Failure (usage) unless the precision can reach the tolerance.
+void check_tolerance(double tolerance, Precision precision);
+
+/// The backend asked for; `automatic` takes CUDA where the build and the machine have it, and
+/// `choice` becomes what it took. Throws Unsupported when the one asked for is not there.
+std::unique_ptr<Backend> make_backend(BackendChoice& choice, int threads);
+
+/// The precision asked for on that backend. Throws Failure (usage) when the machine has no mixed.
+Precision choose_precision(const std::optional<Precision>& asked, const Backend& backend);
+
+const char* name_of(Precision precision);
+
+/// Strict parsers: the whole text, no spaces, finite, in range; else nothing.
+std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t least,
+                                          std::int64_t most);
+std::optional<double> parse_number(std::string_view text);
+std::optional<Precision> parse_precision(std::string_view text);  // auto is not one
+
+/// Shortest text that reads back as the same double.
+std::string format_number(double value);
+
+}  // namespace widedeq

@@ -1,0 +1,64 @@
+#include "host/run/gram_journal.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "host/data/npy.hpp"
+
+namespace widedeq {
+namespace {
+
+void save_ntk(const RunDirectory& directory, const char* name, const GramStatistics& gram) {
+  // Symmetric: its columns are its rows.
+  write_npy(directory.file(name), {gram.ntk.rows, gram.ntk.columns}, gram.ntk.values);
+}
+
+}  // namespace
+
+GramJournal::GramJournal(GramMonitor* monitor, const RunDirectory& directory, Sink& sink,
+                         Progress& progress)
+    : monitor_(monitor), directory_(directory), sink_(sink), progress_(progress) {}
+
+void GramJournal::look() {
+  if (monitor_ == nullptr) return;
+  if (auto gram = monitor_->poll()) announce(std::move(*gram));
+}
+
+void GramJournal::wait() {
+  if (monitor_ == nullptr) return;
+  const auto start = std::chrono::steady_clock::now();
+  auto gram = monitor_->wait();
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+  if (gram && waited.count() > 0.1)
+    progress_.note(
+        fmt::format("waited {:.1f} s for the gram of epoch {}", waited.count(), gram->epoch));
+  if (gram) announce(std::move(*gram));
+}
+
+void GramJournal::settle() {
+  wait();
+  if (!unwritten_) return;
+  sink_.write(gram_record(*last_));
+  unwritten_ = false;
+}
+
+void GramJournal::save_last() const {
+  if (last_) save_ntk(directory_, "gram/ntk-last.npy", *last_);
+}
+
+void GramJournal::announce(GramStatistics gram) {
+  const auto n = static_cast<Index>(gram.eigenvalues.size());
+  write_npy(directory_.file(fmt::format("gram/eigenvalues-{:06}.npy", gram.epoch)), {n},
+            gram.eigenvalues);
+  if (!first_) {
+    first_ = gram;
+    save_ntk(directory_, "gram/ntk-first.npy", gram);
+  }
+  progress_.gram(gram);
+  last_ = std::move(gram);
+  unwritten_ = true;
+}
+
+}  // namespace widedeq

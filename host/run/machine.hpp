@@ -1,0 +1,28 @@
+// The machine a run happens on, for provenance and `widedeq info`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace widedeq {
+
+/// "Intel(R) Xeon(R) ...", or "unknown".
+std::string processor_model();
+
+/// Those instruction sets this program has a use for that the processor has, as Linux names them.
+std::vector<std::string> processor_features();
+
+/// The threads to use when nobody says how many: OMP_NUM_THREADS where a batch system sets it, else
+/// the cores this process may run on; at least 1. The same count as coreutils' nproc.
+int default_threads();
+
+/// Gives memory that was freed back to the operating system, where the C library can: glibc keeps
+/// blocks of up to 32 MB, and dozens of those are freed between training and saving.
+void release_free_memory();
+
+std::string host_name();
+
+/// UTC now, "2024-05-01T12:00:00Z".
+std::string timestamp();
+
+}  // namespace widedeq

@@ -1,0 +1,21 @@
+// From an exception to what a user gets: an exit code and one line.
+#pragma once
+
+#include <exception>
+#include <string>
+
+namespace widedeq {
+
+struct Outcome {
+  int exit_code = 0;
+  std::string sentence;  // one line
+};
+
+/// Not in ExitCode, because it is nobody's fault but ours: sysexits' EX_SOFTWARE.
+inline constexpr int exit_code_of_a_bug = 70;
+
+/// Failure: its own code. Unsupported and lack of memory: usage, for another configuration helps.
+/// Anything else is a bug of this program.
+Outcome outcome_of(const std::exception& error);
+
+}  // namespace widedeq

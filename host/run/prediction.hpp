@@ -1,0 +1,21 @@
+// What the kernel says the loss should do, beside what it did.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/host_matrix.hpp"
+
+namespace widedeq {
+
+/// The losses 1/2 |r_k|^2 for k = 0 .. epochs-1 of r_{k+1} = (I - eta H) r_k: gradient descent as
+/// if the kernel stayed H (n x n, symmetric). n^2 operations an epoch.
+std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r, double eta,
+                                      int epochs);
+
+/// The factor by which the loss falls each epoch: exp of the slope of the least-squares line
+/// through log loss over the second half of the epochs. NaN with fewer than two positive losses
+/// there.
+double loss_factor(std::span<const double> losses);
+
+}  // namespace widedeq

@@ -1,0 +1,98 @@
+#include "host/run/prepare.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "host/data/dataset.hpp"
+#include "host/failure.hpp"
+#include "host/run/machine.hpp"
+#include "host/run/run_directory.hpp"
+#include "host/run/sample_checks.hpp"
+#include "host/run/weights_file.hpp"
+
+namespace widedeq {
+namespace {
+
+void check_place(const TrainConfig& config) {
+  if (config.resume)
+    throw Failure(ExitCode::usage, "this version cannot resume a run", "--resume",
+                  "start a new one with --weights RUN/weights.npz and another --out");
+  if (config.out.empty())
+    throw Failure(ExitCode::usage, "a run needs a directory to write to", "widedeq train",
+                  "add --out DIRECTORY");
+  RunDirectory::check(config.out);
+}
+
+Dataset load(const TrainConfig& config) {
+  DatasetRequest request;
+  request.source = config.data;
+  if (config.classes) request.classes = *config.classes;
+  request.samples = config.samples;
+  request.seed = static_cast<std::uint64_t>(config.seed);
+  Dataset data = load_dataset(request);
+  refuse_zero_samples(data.inputs, config.data);
+  if (const std::string duplicate = describe_duplicate(data.inputs); !duplicate.empty())
+    throw Failure(ExitCode::bad_data, duplicate, config.data, "remove one of each such pair");
+  return data;
+}
+
+/// Draws or reads the weights; config.width becomes what they have.
+std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
+                                  Index inputs) {
+  const auto seed = static_cast<std::uint64_t>(config.seed);
+  if (!config.weights_from_file()) {
+    config.width = config.width.value_or(TrainConfig::default_width);
+    const WeightLaw law = config.weights == "gaussian" ? WeightLaw::gaussian : WeightLaw::lattice;
+    return std::make_unique<Model>(backend, precision, config.model_options(), *config.width,
+                                   inputs, law, seed);
+  }
+  const Weights weights = load_weights(config.weights);
+  const Index m = weights.A.rows;
+  if (config.width.value_or(m) != m)
+    throw Failure(ExitCode::usage,
+                  fmt::format("--width is {} and A is ({}, {})", *config.width, m, m),
+                  config.weights, "leave --width out or give the file's");
+  if (weights.W.columns != inputs)
+    throw Failure(ExitCode::bad_data,
+                  fmt::format("W has the shape ({}, {}) and the inputs ({}, {})", m,
+                              weights.W.columns, "n", inputs),
+                  config.weights, "use weights and data that belong together");
+  config.width = m;
+  return std::make_unique<Model>(backend, precision, config.model_options(), weights);
+}
+
+}  // namespace
+
+bool is_gram_due(const TrainConfig& config, int epoch) {
+  if (epoch == 0 && !config.learning_rate) return true;
+  return config.gram_every > 0 && epoch % config.gram_every == 0;
+}
+
+PreparedRun prepare(TrainConfig config) {
+  check_place(config);
+  resolve(config);
+  PreparedRun run;
+  if (config.threads == 0) config.threads = default_threads();
+  run.backend = make_backend(config.backend, config.threads);
+  const Precision precision = choose_precision(config.precision, *run.backend);
+  config.precision = precision;
+  check_tolerance(config.tolerance, precision);
+
+  const Dataset data = load(config);
+  run.model = make_model(*run.backend, precision, config, data.inputs.rows);
+  run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
+                                          config.solve_options(), config.chunk);
+  if (config.epochs > 0 && is_gram_due(config, 0))
+    run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
+  config.chunk = run.trainer->chunk();
+  run.targets = data.targets;
+  run.facts = {data.description,           run.trainer->samples(),
+               data.inputs.rows,           *config.width,
+               run.trainer->chunk(),       precision,
+               run.backend->description(), config.learning_rate};
+  run.config = std::move(config);
+  return run;
+}
+
+}  // namespace widedeq

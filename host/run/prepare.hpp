@@ -1,0 +1,32 @@
+// Everything a run needs before there is a directory: whatever fails here leaves nothing behind.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "host/gram_monitor.hpp"
+#include "host/run/config.hpp"
+#include "host/run/record.hpp"
+#include "host/trainer.hpp"
+
+namespace widedeq {
+
+struct PreparedRun {
+  TrainConfig config;  // resolved: it names the width, threads, precision and backend in use
+  RunFacts facts;
+  std::vector<double> targets;
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Trainer> trainer;
+  std::unique_ptr<GramMonitor> monitor;  // none when no Gram will be due
+};
+
+/// Whether epoch's Gram is wanted: every gram_every epochs, and the first one for the learning rate
+/// `auto` whatever gram_every says.
+bool is_gram_due(const TrainConfig& config, int epoch);
+
+/// Checks the configuration and the place for the run directory, loads and checks the data, draws
+/// or reads the weights, and allocates. Throws Failure, Unsupported and std::bad_alloc.
+PreparedRun prepare(TrainConfig config);
+
+}  // namespace widedeq

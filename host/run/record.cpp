@@ -1,0 +1,77 @@
+// Building the records of metrics.jsonl.
+#include "host/run/record.hpp"
+
+#include "build_info.hpp"
+
+namespace widedeq {
+
+Json run_record(const TrainConfig& config, const RunFacts& facts) {
+  Json record;
+  record["kind"] = "run";
+  record["schema"] = metrics_schema;
+  record["version"] = build_info::version;
+  record["commit"] = build_info::git_commit;
+  record["data"] = facts.data;
+  record["samples"] = facts.samples;
+  record["inputs"] = facts.inputs;
+  record["width"] = facts.width;
+  record["precision"] = name_of(facts.precision);
+  record["backend"] = facts.backend;
+  record["threads"] = config.threads;
+  record["chunk"] = facts.chunk;
+  record["learning_rate"] = facts.learning_rate ? Json(*facts.learning_rate) : Json();
+  record["config"] = config_json(config);
+  return record;
+}
+
+Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds) {
+  Json record;
+  record["kind"] = "epoch";
+  record["epoch"] = epoch;
+  record["loss"] = evaluation.loss;
+  record["residual_forward"] = evaluation.forward.worst_residual;
+  record["residual_adjoint"] = evaluation.adjoint.worst_residual;
+  record["sweeps_forward"] = evaluation.forward.sweeps;
+  record["sweeps_adjoint"] = evaluation.adjoint.sweeps;
+  record["gradient_norm"] = gradient_norm;
+  record["seconds"] = seconds;
+  return record;
+}
+
+Json gram_record(const GramStatistics& gram) {
+  Json record;
+  record["kind"] = "gram";
+  record["epoch"] = gram.epoch;
+  record["lambda_min"] = gram.lambda_min;
+  record["lambda_max"] = gram.lambda_max;
+  record["trace"] = gram.trace;
+  record["drift"] = gram.drift;
+  record["feature_lambda_min"] = gram.feature_lambda_min;
+  record["operator_norm"] = gram.operator_norm;
+  return record;
+}
+
+Json config_json(const TrainConfig& config) {
+  Json object = Json::object();
+  for (const Setting& entry : settings()) {
+    const auto text = entry.get(config);
+    if (!text) continue;
+    Json& value = object[std::string(entry.name)];
+    // JSON and the settings write numbers, booleans and comma-separated integers alike.
+    const bool literal = entry.kind != SettingKind::text && *text != "auto";
+    if (entry.kind == SettingKind::integers) {
+      value = Json::parse("[" + *text + "]");
+    } else if (literal) {
+      value = Json::parse(*text);
+    } else {
+      value = *text;
+    }
+  }
+  return object;
+}
+
+std::string to_line(const Json& record) {
+  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace widedeq

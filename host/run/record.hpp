@@ -1,0 +1,48 @@
+// The records of metrics.jsonl, schema 1. README.md and scripts rely on these names.
+//
+// Two runs of the same configuration, machine and thread count write the same bytes but for
+// `seconds`: nothing else in a record depends on time, on the directory or on who ran it (that is
+// in provenance.json).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "host/gram_monitor.hpp"
+#include "host/run/config.hpp"
+#include "host/trainer.hpp"
+
+namespace widedeq {
+
+/// Keeps the order in which keys are added. Doubles are written with the digits that read back as
+/// the same double, and those that are not finite as null.
+using Json = nlohmann::ordered_json;
+
+inline constexpr int metrics_schema = 1;
+
+/// What a run turned out to be, once the defaults are filled in.
+struct RunFacts {
+  std::string data;  // the data set's description
+  Index samples = 0, inputs = 0, width = 0, chunk = 0;
+  Precision precision = Precision::fp64;
+  std::string backend;                  // the backend's description
+  std::optional<double> learning_rate;  // none when the run failed before it was known
+};
+
+/// {"kind":"run","schema":1,"version":...,"commit":...,"samples":...,...,"config":{...}}
+Json run_record(const TrainConfig& config, const RunFacts& facts);
+
+/// {"kind":"epoch",...}. The loss is the one before the epoch's update; residuals are the largest
+/// over samples; gradient_norm is over all parameters.
+Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds);
+
+/// {"kind":"gram",...}
+Json gram_record(const GramStatistics& gram);
+
+/// Every setting that has a value, by its name.
+Json config_json(const TrainConfig& config);
+
+/// One line without the newline. Text that is not UTF-8 (a path) is written with replacement
+/// characters.
+std::string to_line(const Json& record);
+
+}  // namespace widedeq

@@ -1,0 +1,137 @@
+#include "host/run/solve.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "host/adjoint_solver.hpp"
+#include "host/data/dataset.hpp"
+#include "host/data/npz.hpp"
+#include "host/equilibrium_solver.hpp"
+#include "host/failure.hpp"
+#include "host/run/machine.hpp"
+#include "host/run/sample_checks.hpp"
+#include "host/run/solve_failure.hpp"
+#include "host/run/weights_file.hpp"
+#include "host/spectrum.hpp"
+#include "host/trainer.hpp"
+
+namespace widedeq {
+namespace {
+
+void require_converged(const char* which, const SolveReport& report, const TrainConfig& settings) {
+  if (report.status != SolveStatus::converged)
+    throw solve_failure(which, report, settings.model_options(), settings.solve_options(), "",
+                        false);
+}
+
+/// m x n columns, which are n rows of m in C order.
+void add_columns(NpzWriter& file, Backend& backend, const std::string& name, ConstBlock matrix) {
+  HostMatrix host(matrix.rows, matrix.columns);
+  backend.download(matrix, host.view());
+  file.add(name, {matrix.columns, matrix.rows}, std::move(host.values));
+}
+
+void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMatrix& inputs,
+                  const std::string& targets, const TrainConfig& settings) {
+  Trainer trainer(backend, model, inputs, load_targets(targets, inputs.columns),
+                  settings.solve_options());
+  const Evaluation evaluation = trainer.evaluate();
+  require_converged("forward", evaluation.forward, settings);
+  require_converged("adjoint", evaluation.adjoint, settings);
+  Weights gradient = trainer.gradient();
+  const Index m = model.width();
+  file.add("loss", {}, {evaluation.loss});
+  file.add("grad_A", {m, m}, transposed(std::move(gradient.A)));
+  file.add("grad_W", {m, model.inputs()}, transposed(std::move(gradient.W)));
+  file.add("grad_u", {m}, std::move(gradient.u));
+  file.add("grad_v", {m}, std::move(gradient.v));
+}
+
+}  // namespace
+
+SolveResult solve(const SolveRequest& request) {
+  TrainConfig settings = request.settings;
+  SolveResult result;
+  const int threads = settings.threads > 0 ? settings.threads : default_threads();
+  const auto backend = make_backend(settings.backend, threads);
+  result.precision = choose_precision(settings.precision, *backend);
+  check_tolerance(settings.tolerance, result.precision);
+
+  const HostMatrix inputs = load_inputs(request.inputs);
+  refuse_zero_samples(inputs, request.inputs);
+  // Checked now, used after the solves; a mistake should not cost minutes.
+  if (!request.targets.empty()) load_targets(request.targets, inputs.columns);
+  result.warning = describe_duplicate(inputs);
+  Model model = [&] {
+    const Weights weights = load_weights(request.weights);
+    if (weights.W.columns != inputs.rows)
+      throw Failure(ExitCode::bad_data,
+                    fmt::format("W has the shape ({}, {}) and the inputs ({}, {})", weights.W.rows,
+                                weights.W.columns, inputs.columns, inputs.rows),
+                    request.weights + ", " + request.inputs,
+                    "use weights and inputs with the same number of columns");
+    return Model(*backend, result.precision, settings.model_options(), weights);
+  }();
+  const Index m = model.width(), n = inputs.columns;
+  const Element real = real_of(result.precision);
+  NpzWriter file(request.out);
+
+  // Phi = relu(W X) / sqrt(m)
+  Matrix X = backend->allocate(real, inputs.rows, n);
+  backend->upload(inputs.view(), X);
+  Matrix Phi = backend->allocate(real, m, n);
+  backend->inject(model.W, X, settings.injection, Phi);
+
+  // Z = relu(s A Z + Phi)
+  EquilibriumSolver forward(*backend, result.precision, m, n);
+  const SolveReport forward_report = forward.solve(model, Phi, settings.solve_options());
+  require_converged("forward", forward_report, settings);
+
+  // yhat = u'Z + v'Phi
+  file.add("prediction", {n}, backend->readout(model.u, forward.Z(), model.skip(), Phi));
+
+  // L = D o (u 1' + s A' L)
+  AdjointSolver adjoint(*backend, result.precision, m, n);
+  const SolveReport adjoint_report = adjoint.solve(model, forward.P(), settings.solve_options());
+  require_converged("adjoint", adjoint_report, settings);
+  add_columns(file, *backend, "Z", forward.Z());
+  add_columns(file, *backend, "adjoint", adjoint.L());
+  std::vector<double> residual = forward_report.residuals;
+  for (std::size_t j = 0; j < residual.size(); ++j)
+    residual[j] = std::max(residual[j], adjoint_report.residuals[j]);
+  file.add("residual", {n}, std::move(residual));
+
+  // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi     G = Phi'Phi
+  HostMatrix ntk, features;
+  backend->gram({.Z = forward.Z(),
+                 .L = adjoint.L(),
+                 .Phi = Phi,
+                 .v = model.skip(),
+                 .X = X,
+                 .s = model.s(),
+                 .injection = settings.injection},
+                ntk, features);
+  std::vector<double> eigenvalues = symmetric_eigenvalues(ntk);
+  result.lambda_min = eigenvalues.front();
+  result.lambda_max = eigenvalues.back();
+  file.add("ntk", {n, n}, std::move(ntk.values));
+  file.add("feature_gram", {n, n}, std::move(features.values));
+  file.add("eigenvalues", {n}, std::move(eigenvalues));
+
+  if (!request.targets.empty())
+    add_gradient(file, *backend, model, inputs, request.targets, settings);
+  file.finish();
+
+  result.sweeps_forward = forward_report.sweeps;
+  result.sweeps_adjoint = adjoint_report.sweeps;
+  result.worst_residual = std::max(forward_report.worst_residual, adjoint_report.worst_residual);
+  result.width = m;
+  result.samples = n;
+  return result;
+}
+
+}  // namespace widedeq

@@ -1,0 +1,69 @@
+#include "host/run/summary.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "host/run/prediction.hpp"
+
+namespace widedeq {
+namespace {
+
+constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
+
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.5g}", value) : "-";
+}
+
+std::string row(const std::string& name, const std::string& first, const std::string& second,
+                const std::string& remark = "") {
+  std::string line = fmt::format("  {:<18}{:>14}{:>14}", name, first, second);
+  if (!remark.empty()) line += "   " + remark;
+  return line + "\n";
+}
+
+/// Without n^2 operations an epoch there is nothing to compare with.
+std::vector<double> predicted_losses(const RunSummary& summary) {
+  const auto n = static_cast<double>(summary.first_residual.size());
+  const auto epochs = static_cast<double>(summary.losses.size());
+  const bool cheap = n * n * epochs <= most_operations;
+  if (!cheap || !summary.first_gram || !summary.learning_rate) return {};
+  return linearised_losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
+                           static_cast<int>(summary.losses.size()));
+}
+
+}  // namespace
+
+std::string summary_table(const RunSummary& summary) {
+  std::string table = fmt::format("{} {} epochs: {}\n", summary.stopped ? "stopped after" : "done,",
+                                  summary.losses.size(), summary.directory);
+  if (summary.losses.empty()) return table;
+  const std::size_t last = summary.losses.size() - 1;
+  table += "\n" + row("", "epoch 0", fmt::format("epoch {}", last));
+  table += row("loss", number(summary.losses.front()), number(summary.losses.back()));
+
+  if (summary.first_gram) {
+    const GramStatistics& first = *summary.first_gram;
+    const GramStatistics& final = *summary.last_gram;
+    table += "\n" + row("NTK", "epoch 0", fmt::format("epoch {}", final.epoch));
+    table += row("lambda_min", number(first.lambda_min), number(final.lambda_min));
+    table += row("lambda_max", number(first.lambda_max), number(final.lambda_max));
+  }
+
+  const std::vector<double> predicted = predicted_losses(summary);
+  const bool compared = !predicted.empty();
+  table += "\n" + row("", "measured", compared ? "predicted" : "");
+  table += row("last loss", number(summary.losses.back()), compared ? number(predicted.back()) : "",
+               compared ? "by r <- (I - eta H(0)) r" : "");
+  table += row("loss per epoch", "x " + number(loss_factor(summary.losses)),
+               compared ? "x " + number(loss_factor(predicted)) : "",
+               "fit of log loss over the second half");
+  if (summary.first_gram)
+    table += row(
+        "slowest mode", "",
+        "x " + number(std::pow(1.0 - *summary.learning_rate * summary.first_gram->lambda_min, 2)),
+        fmt::format("(1 - eta lambda_min)^2, eta = {}", number(*summary.learning_rate)));
+  return table;
+}
+
+}  // namespace widedeq

@@ -1,0 +1,25 @@
+// What a run comes to, and the table at its end.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/gram_monitor.hpp"
+
+namespace widedeq {
+
+struct RunSummary {
+  std::string directory;
+  bool stopped = false;                 // by a signal, before its last epoch
+  std::vector<double> losses;           // of every epoch, before its update
+  std::optional<double> learning_rate;  // none without an epoch
+  std::vector<double> first_residual;   // r = yhat - y at epoch 0
+  std::optional<GramStatistics> first_gram, last_gram;
+};
+
+/// Losses, eigenvalues, and the measured fall of the loss beside the one predicted from H(0), as
+/// host/run/prediction.hpp defines them. Without the prediction when it would take long.
+std::string summary_table(const RunSummary& summary);
+
+}  // namespace widedeq

@@ -1,0 +1,27 @@
+// Weights in .npz files, as NumPy sees them: A (m, m), W (m, d), u (m), v (m).
+//
+// A[i, j] is the weight from unit j to unit i, so that NumPy's `A @ z` is the network's A z.
+// Matrices in memory are column-major, so files hold their transposed memory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/model.hpp"
+
+namespace widedeq {
+
+/// Reads and checks all four arrays. Memory: the m x m doubles once. Throws Failure: io when the
+/// file cannot be read, bad_data when it is no .npz, an array is missing, shapes do not fit each
+/// other (both are named) or an entry is not finite.
+Weights load_weights(const std::string& path);
+
+/// Writes the model's weights, float64 for fp64 and float32 otherwise, whole or not at all.
+/// Memory: the m x m doubles once. Throws Failure (io).
+void save_weights(const std::string& path, Backend& backend, const Model& model);
+
+/// The elements of the transpose in column order, that is the matrix in C order, reusing the memory
+/// when the matrix is square.
+std::vector<double> transposed(HostMatrix matrix);
+
+}  // namespace widedeq

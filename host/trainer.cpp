@@ -1,0 +1,142 @@
+// An epoch's two halves, solve and update; see trainer.hpp.
+#include "host/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace widedeq {
+namespace {
+
+/// Samples a chunk takes: the working set is about nine m x chunk buffers, and products gain
+/// nothing from more columns than this.
+constexpr Index default_chunk = 1024;
+
+/// The report of all chunks so far: worst status, most sweeps, all residuals.
+void merge(SolveReport& all, SolveReport chunk) {
+  if (chunk.status != SolveStatus::converged) all.status = chunk.status;
+  all.sweeps = std::max(all.sweeps, chunk.sweeps);
+  all.worst_residual = std::max(all.worst_residual, chunk.worst_residual);
+  all.residuals.insert(all.residuals.end(), chunk.residuals.begin(), chunk.residuals.end());
+}
+
+}  // namespace
+
+Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
+                 std::vector<double> targets, const SolveOptions& options, Index chunk)
+    : backend_(backend),
+      model_(model),
+      targets_(std::move(targets)),
+      options_(options),
+      chunk_(std::min(samples(), chunk > 0 ? chunk : default_chunk)),
+      forward_(backend, model.precision(), model.width(), chunk_),
+      adjoint_(backend, model.precision(), model.width(), chunk_),
+      r_(targets_.size()) {
+  if (inputs.rows != model.inputs() || inputs.columns != samples() || samples() == 0)
+    throw ShapeError("trainer: inputs are " + shape(inputs) + ", W is " + shape(model.W.block()) +
+                     ", targets are " + std::to_string(samples()));
+  const Element real = real_of(model.precision());
+  const Index m = model.width();
+  X_ = backend.allocate(real, inputs.rows, inputs.columns);
+  backend.upload(inputs.view(), X_);
+  Phi_ = backend.allocate(real, m, chunk_);
+  B_ = backend.allocate(real, m, chunk_);
+  ones_ = backend.allocate(real, 1, chunk_);
+  backend.fill(ones_, 1.0);
+  dW_ = backend.allocate(real, m, model.inputs());
+  du_ = backend.allocate(real, m, 1);
+  dv_ = backend.allocate(real, m, 1);
+  if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
+}
+
+Evaluation Trainer::evaluate(GramMonitor* monitor) {
+  Evaluation result;
+  clear_gradient();
+  for (Index first = 0; first < samples(); first += chunk_) {
+    const Index count = std::min(chunk_, samples() - first);
+    const ConstBlock X = X_.block().middle_columns(first, count);
+    const Block Phi = Phi_.columns(0, count);
+
+    // Phi = relu(W X) / sqrt(m)
+    backend_.inject(model_.W, X, model_.options.injection, Phi);
+
+    // Z = relu(s A Z + Phi)
+    merge(result.forward, forward_.solve(model_, Phi, options_));
+    if (result.forward.status != SolveStatus::converged) return result;
+
+    // yhat = u'Z + v'Phi     r = yhat - y     loss = 1/2 sum r^2
+    const auto predictions = backend_.readout(model_.u, forward_.Z(), model_.skip(), Phi);
+    for (std::size_t j = 0; j < predictions.size(); ++j) {
+      const double r = predictions[j] - targets_[static_cast<std::size_t>(first) + j];
+      r_[static_cast<std::size_t>(first) + j] = r;
+      result.loss += 0.5 * r * r;
+      result.predictions.push_back(predictions[j]);
+    }
+
+    // L = D o (u 1' + s A' L)
+    merge(result.adjoint, adjoint_.solve(model_, forward_.P(), options_));
+    if (result.adjoint.status != SolveStatus::converged) return result;
+
+    if (monitor != nullptr) monitor->take(first, forward_.Z(), adjoint_.L(), Phi);
+    add_chunk_gradient(first, count);
+  }
+  return result;
+}
+
+void Trainer::clear_gradient() {
+  for (Matrix* gradient : {&dA_, &dW_, &du_, &dv_})
+    backend_.fill(*gradient, 0.0);
+}
+
+void Trainer::add_chunk_gradient(Index first, Index count) {
+  const std::span<const double> r(r_.data() + first, static_cast<std::size_t>(count));
+  const ConstBlock X = X_.block().middle_columns(first, count);
+  const ConstBlock Phi = Phi_.block().middle_columns(0, count);
+  const ConstBlock ones = ones_.block().middle_columns(0, count);
+  const Block B = B_.columns(0, count);
+  const double root = std::sqrt(static_cast<double>(model_.width()));
+
+  // dA = s (L diag r) Z'; with one chunk, update() applies it without storing it
+  if (!dA_.empty()) backend_.rank_update(dA_, model_.s(), adjoint_.L(), r, forward_.Z());
+
+  // dW = (B diag r) X' / sqrt(m), B = Dphi o (L + v 1')
+  backend_.backward_injection(adjoint_.L(), model_.skip(), Phi, model_.options.injection, B);
+  backend_.rank_update(dW_, 1.0 / root, B, r, X);
+
+  // du = Z r     dv = Phi r
+  backend_.rank_update(du_, 1.0, forward_.Z(), r, ones);
+  if (model_.options.skip) backend_.rank_update(dv_, 1.0, Phi, r, ones);
+}
+
+double Trainer::add_recurrent_gradient(Block C, double alpha) {
+  if (!dA_.empty()) return backend_.add_scaled(C, alpha, dA_);
+  const double s = model_.s();
+  return s * s * backend_.rank_update(C, alpha * s, adjoint_.L(), r_, forward_.Z());
+}
+
+double Trainer::update(double eta) {
+  double squares = add_recurrent_gradient(model_.A.change(), -eta);
+  squares += backend_.add_scaled(model_.W, -eta, dW_);
+  squares += backend_.add_scaled(model_.u, -eta, du_);
+  if (model_.options.skip) squares += backend_.add_scaled(model_.v, -eta, dv_);
+  model_.A.refresh();
+  return std::sqrt(squares);
+}
+
+Weights Trainer::gradient() {
+  const Index m = model_.width();
+  Weights gradient;
+  Matrix dA = backend_.allocate(real_of(model_.precision()), m, m);
+  add_recurrent_gradient(dA, 1.0);
+  gradient.A = HostMatrix(m, m);
+  backend_.download(dA, gradient.A.view());
+  gradient.W = HostMatrix(m, model_.inputs());
+  backend_.download(dW_, gradient.W.view());
+  gradient.u.resize(static_cast<std::size_t>(m));
+  gradient.v.resize(static_cast<std::size_t>(m));
+  backend_.download(du_, {gradient.u.data(), m, 1});
+  backend_.download(dv_, {gradient.v.data(), m, 1});
+  return gradient;
+}
+
+}  // namespace widedeq

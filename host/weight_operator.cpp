@@ -1,0 +1,145 @@
+// Masters, operand and norm of the recurrent weights; see weight_operator.hpp.
+#include "host/weight_operator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/spectrum.hpp"
+
+namespace widedeq {
+
+WeightOperator::WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
+                               std::uint64_t seed)
+    : backend_(backend) {
+  allocate(precision, width);
+  if (law == WeightLaw::lattice) {
+    backend_.generate_lattice(base_, seed, Tensor::A);
+  } else {
+    backend_.generate_gaussian(change(), seed, Tensor::A);
+    step_ = backend_.split(change_, base_);
+  }
+  refresh();
+}
+
+WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A)
+    : backend_(backend) {
+  if (A.rows != A.columns) throw ShapeError("A is " + shape(A) + ", not square");
+  allocate(precision, A.rows);
+  backend_.upload(A, change());
+  step_ = backend_.split(change_, base_);
+  refresh();
+}
+
+void WeightOperator::allocate(Precision precision, Index width) {
+  operand_ = backend_.make_operand(precision, width);
+  base_ = backend_.allocate(Element::int8, width, width);
+}
+
+WeightView WeightOperator::view() const {
+  return {base_, step_, change_};
+}
+
+Block WeightOperator::change() {
+  if (change_.empty()) change_ = backend_.allocate(real_of(precision()), width(), width());
+  return change_;
+}
+
+void WeightOperator::refresh() {
+  backend_.refresh(*operand_, view(), base_is_new_);
+  base_is_new_ = false;
+}
+
+HostMatrix WeightOperator::download_columns(Index first, Index count) const {
+  HostMatrix columns(width(), count);
+  backend_.download(base_.columns(first, count), columns.view());
+  for (double& entry : columns.values)
+    entry *= step_;
+  if (change_.empty()) return columns;
+  HostMatrix changes(width(), count);
+  backend_.download(change_.columns(first, count), changes.view());
+  std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());
+  return columns;
+}
+
+namespace {
+
+double norm(const std::vector<double>& x) {
+  double sum = 0.0;
+  for (const double entry : x)
+    sum += entry * entry;
+  return std::sqrt(sum);
+}
+
+double dot(const std::vector<double>& x, const std::vector<double>& y) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    sum += x[i] * y[i];
+  return sum;
+}
+
+/// y -= Q Q'y, twice, which is as good as exact (Kahan, Parlett).
+void orthogonalise(std::vector<double>& y, const std::vector<std::vector<double>>& Q) {
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const auto& q : Q) {
+      const double overlap = dot(q, y);
+      for (std::size_t i = 0; i < y.size(); ++i)
+        y[i] -= overlap * q[i];
+    }
+  }
+}
+
+/// Divides by the norm and returns it; leaves a zero vector alone.
+double normalise(std::vector<double>& y) {
+  const double length = norm(y);
+  if (length > 0.0)
+    for (double& entry : y)
+      entry /= length;
+  return length;
+}
+
+}  // namespace
+
+double estimate_operator_norm(Backend& backend, const WeightView& A, std::vector<double>& start,
+                              int steps) {
+  const auto m = static_cast<std::size_t>(A.width());
+  steps = std::min(steps, static_cast<int>(std::min<Index>(A.width(), 1000)));
+  if (start.size() != m || normalise(start) == 0.0)
+    throw ShapeError("estimate_operator_norm: the start has " + std::to_string(start.size()) +
+                     " entries or is zero, A is " + shape(A.base));
+
+  // A V = U B with B upper bidiagonal: alpha on the diagonal, beta above it.
+  std::vector<std::vector<double>> V{start};
+  std::vector<std::vector<double>> U;
+  std::vector<double> alpha, beta;
+  while (true) {
+    std::vector<double> u(m);
+    backend.apply(A, Transpose::no, V.back(), u);
+    orthogonalise(u, U);
+    alpha.push_back(normalise(u));
+    U.push_back(std::move(u));
+    if (static_cast<int>(U.size()) == steps || alpha.back() == 0.0) break;
+    std::vector<double> v(m);
+    backend.apply(A, Transpose::yes, U.back(), v);
+    orthogonalise(v, V);
+    beta.push_back(normalise(v));
+    if (beta.back() <= 1e-14 * alpha.front()) break;  // the space is invariant
+    V.push_back(std::move(v));
+  }
+
+  // The top eigenpair of B'B: its root bounds ||A|| from below, its vector is the next start.
+  const auto k = static_cast<Index>(alpha.size());
+  HostMatrix BtB(k, k);
+  for (Index i = 0; i < k; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    BtB(i, i) = alpha[row] * alpha[row] + (i > 0 ? beta[row - 1] * beta[row - 1] : 0.0);
+    if (i + 1 < k) BtB(i, i + 1) = BtB(i + 1, i) = alpha[row] * beta[row];
+  }
+  const Eigenpair top = largest_eigenpair(std::move(BtB));
+  std::ranges::fill(start, 0.0);
+  for (Index j = 0; j < k; ++j)
+    for (std::size_t i = 0; i < m; ++i)
+      start[i] += top.vector[static_cast<std::size_t>(j)] * V[static_cast<std::size_t>(j)][i];
+  return std::sqrt(std::max(0.0, top.value));
+}
+
+}  // namespace widedeq

@@ -1,0 +1,61 @@
+// The recurrent weights A and everything that is kept of them.
+//
+// Masters: A = step * base + change (kernels/weight_view.hpp). Training adds to `change` alone.
+// Operand: the copy that products read, refreshed from the masters after an update.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernels/backend.hpp"
+
+namespace widedeq {
+
+/// How the entries of A are drawn.
+enum class WeightLaw : std::uint8_t {
+  lattice,   ///< round(32 N(0,1)) clipped to +-127, over 32: exact in int8 (LatticeLaw)
+  gaussian,  ///< N(0,1)
+};
+
+class WeightOperator {
+ public:
+  /// A drawn from `law` by (seed, Tensor::A).
+  WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
+                 std::uint64_t seed);
+  /// A given, m x m. Throws std::domain_error when an entry is not finite.
+  WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A);
+
+  Index width() const { return base_.rows(); }
+  Precision precision() const { return operand_->precision; }
+  const Operand& operand() const { return *operand_; }
+  WeightView view() const;
+
+  /// The summand that training changes, m x m real. Call refresh() when done with it.
+  Block change();
+  /// Brings the operand up to date with the masters.
+  void refresh();
+
+  /// The entries of A in double, for saving and for tests: `count` columns from `first`.
+  HostMatrix download_columns(Index first, Index count) const;
+
+ private:
+  void allocate(Precision precision, Index width);
+
+  Backend& backend_;
+  Matrix base_;    // m x m int8
+  Matrix change_;  // m x m real, empty until there is a change
+  double step_ = LatticeLaw::step;
+  bool base_is_new_ = true;
+  std::unique_ptr<Operand> operand_;
+};
+
+/// Estimates ||A||_2 from below by Golub-Kahan-Lanczos bidiagonalisation.
+///
+/// `start` (length m) is the starting right vector; on return it holds the approximate top right
+/// singular vector, so that the next call on slightly changed weights needs few steps. The estimate
+/// never exceeds the norm (to rounding) and proves nothing about an upper bound.
+/// Cost: two products of A with a vector a step. Source: Golub & Van Loan, section 10.4.
+double estimate_operator_norm(Backend& backend, const WeightView& A, std::vector<double>& start,
+                              int steps);
+
+}  // namespace widedeq

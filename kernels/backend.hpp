@@ -1,0 +1,202 @@
+// The one interface between the network's mathematics (host/) and the machine (kernels/cpu, cuda).
+//
+// A virtual call is a fused stage over whole matrices, never an entry or a column, so the call
+// costs nothing beside the work. Matrices live in the backend's memory and are passed as tagged
+// blocks; scalars and n-vectors cross as doubles. Unless a stage says otherwise it may run
+// asynchronously to the caller, stages run in the order of the calls, outputs must not alias
+// inputs, and blocks of shapes that do not fit throw ShapeError before anything is written.
+//
+// Symbols and shapes (width m, samples n, inputs d) as in README.md: P, Z, L, Phi are m x n.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/element.hpp"
+#include "kernels/host_matrix.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/random.hpp"
+#include "kernels/weight_view.hpp"
+
+namespace widedeq {
+
+/// fp64: the reference. fp32: plain single precision. mixed: int8 products, single-precision
+/// results.
+enum class Precision : std::uint8_t { fp64, fp32, mixed };
+
+/// The element type of states and parameters at a precision: float64 or float32.
+constexpr Element real_of(Precision precision) {
+  return precision == Precision::fp64 ? Element::float64 : Element::float32;
+}
+
+enum class Transpose : std::uint8_t { no, yes };
+
+/// How the input enters: Phi = relu(W X)/sqrt(m) (the paper's) or W X/sqrt(m).
+enum class Injection : std::uint8_t { relu, linear };
+
+/// A as the products want it (a dense copy, or packed int8 planes). Made and refreshed by a
+/// backend; keeps the values it was refreshed with, so the WeightView may change while solves still
+/// use it.
+class Operand {
+ public:
+  virtual ~Operand() = default;
+
+  Precision precision = Precision::fp64;
+  Index width = 0;
+  /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
+  bool has_plane = false;
+};
+
+/// One fixed-point iteration z = f(s op(A) z + c) on n columns, c being what P starts from.
+///
+/// Invariant between sweeps: P = c + s op(A) (applied - pending), where pending holds the
+/// increments already counted in `applied` and not yet multiplied. A stopped column has none
+/// pending, so for it P belongs to `applied` exactly. With a plane E in A (mixed), E's part of P
+/// belongs to `settled`.
+struct SweepState {
+  Matrix P;           // m x n real
+  Matrix applied;     // m x n real: Zhat, the sum of all increments
+  Matrix pending;     // m x n real (fp64, fp32) or int8 (mixed), packed: open columns only
+  Matrix settled;     // m x n real, mixed only
+  Matrix scale;       // 1 x n float64: value of one unit of a pending increment
+  Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
+  Matrix first_step;  // 1 x n float64: ||first increment||, by which growth is judged
+  Matrix open;        // 1 x n int32: the columns that have not stopped, ascending
+  Index open_count = 0;
+  Index count = 0;  // columns in use, the first of the n; set by whoever fills P
+};
+
+/// What to iterate.
+struct Sweep {
+  const Operand& A;
+  Transpose transpose;
+  double s;  // gamma / sqrt(m)
+  Epilogue epilogue;
+  ConstBlock gate;   // m x n real, read by Epilogue::mask: D = 1[gate > 0]
+  double tolerance;  // a column stops at ||f(P) - applied|| <= tolerance ||applied||
+};
+
+/// What an iteration says of itself. `worst_*` are maxima over the columns that were open.
+struct SweepStatus {
+  int sweeps = 0;
+  Index open = 0;  // columns still open
+  double worst_residual = 0.0;
+  double worst_growth = 0.0;  // ||increment|| / ||first increment||
+  bool finite = true;         // false: a NaN or infinity turned up and the iteration stopped
+};
+
+/// What bringing the plane's share of P up to date has changed.
+struct SettleStatus {
+  double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over columns
+  double gain = 0.0;   // ||s op(plane) (applied - settled)|| / ||applied - settled||, the largest
+};
+
+/// One NTK Gram's ingredients, all n columns; see Backend::gram.
+struct GramInput {
+  ConstBlock Z, L, Phi;  // m x n
+  ConstBlock v;          // m x 1, empty without the skip
+  ConstBlock X;          // d x n
+  double s;
+  Injection injection;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// "cpu (oneDNN ..., OpenBLAS ..., 2 threads)" for logs and provenance.
+  virtual std::string description() const = 0;
+  /// Whether Precision::mixed runs exactly on this machine, and if not why: an empty string or a
+  /// reason.
+  virtual std::string why_not_mixed() const = 0;
+  /// What `--precision auto` means here.
+  virtual Precision fastest_precision() const = 0;
+
+  // ---- memory
+  // ------------------------------------------------------------------------------------
+  /// A zeroed matrix. Throws std::bad_alloc.
+  virtual Matrix allocate(Element element, Index rows, Index columns) = 0;
+  /// Host doubles into a real block, rounded to its element type. Synchronises.
+  virtual void upload(MatrixView<const double> host, Block to) = 0;
+  /// A block of any element type into host doubles. Synchronises.
+  virtual void download(ConstBlock from, MatrixView<double> host) = 0;
+  /// to = from, same element type and shape.
+  virtual void copy(ConstBlock from, Block to) = 0;
+  /// Every entry = value.
+  virtual void fill(Block to, double value) = 0;
+  /// Every column of `to` = the m x 1 `column`, same element type.
+  virtual void broadcast(ConstBlock column, Block to) = 0;
+  /// Returns when everything called so far is done.
+  virtual void synchronize() = 0;
+
+  // ---- weights
+  // -----------------------------------------------------------------------------------
+  /// out (int8, any shape) = the lattice law's integers for (seed, tensor).
+  virtual void generate_lattice(Block out, std::uint64_t seed, Tensor tensor) = 0;
+  /// out (real, any shape) = N(0,1) draws for (seed, tensor).
+  virtual void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) = 0;
+  /// Splits A, given in `change` (real m x m), into step * base + change, in place and without
+  /// error. step is the smallest power of two that fits the largest entry; returned. Synchronises.
+  /// Throws std::domain_error when an entry is not finite.
+  virtual double split(Block change, Block base) = 0;
+  /// An operand for width x width weights; holds nothing until refreshed.
+  virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width) = 0;
+  /// operand = A. `base_changed` false promises the same base and step as the last time.
+  virtual void refresh(Operand& operand, const WeightView& A, bool base_changed) = 0;
+  /// y = op(A) x, accumulated in double; x and y host vectors of length m. Synchronises.
+  virtual void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
+                     std::span<double> y) = 0;
+
+  // ---- forward and adjoint
+  // -----------------------------------------------------------------------
+  /// Phi = relu(W X)/sqrt(m) or W X/sqrt(m). W is m x d, X is d x n, Phi m x n, all real.
+  virtual void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) = 0;
+  /// Buffers for an iteration on `columns` columns of height `width`.
+  virtual SweepState make_sweep_state(Precision precision, Index width, Index columns) = 0;
+  /// Looks at P and `applied` as they stand, without a product: measures every column's residual,
+  /// opens the columns above the tolerance and makes their increments. Starts an iteration (P = c,
+  /// applied = 0) and restarts one. `starting` records the first increments' norms. Synchronises.
+  virtual SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) = 0;
+  /// Up to `most` sweeps, fewer when every column has stopped. One sweep is: P += s op(A) pending,
+  /// then per entry f(P), the increment f(P) - applied, its rounding, applied += rounded increment,
+  /// and per column the norms and the stop. Synchronises.
+  virtual SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) = 0;
+  /// P += s op(plane) (applied - settled), and settled follows: afterwards P belongs to `applied`
+  /// as a whole. Only with no column open. `fine` false leaves out the products of second digits,
+  /// 2^-8 of the whole. Synchronises.
+  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine) = 0;
+  /// Every column's relative residual as last measured, n doubles. Synchronises.
+  virtual std::vector<double> residuals(const SweepState& state) = 0;
+  /// yhat = u'Z + v'Phi, n doubles; v may be empty (no skip). Synchronises.
+  virtual std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) = 0;
+
+  // ---- gradients and updates
+  // ---------------------------------------------------------------------
+  /// B = Dphi o (L + v 1'), v may be empty; Dphi = 1[Phi > 0] for relu injection, ones for linear.
+  virtual void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection,
+                                  Block B) = 0;
+  /// C += alpha G with G = (left diag r) right'; left is a x n, right b x n, C a x b, r n doubles.
+  /// Returns ||G||_F^2. Synchronises.
+  virtual double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
+                             ConstBlock right) = 0;
+  /// C += alpha G; returns ||G||_F^2. Synchronises.
+  virtual double add_scaled(Block C, double alpha, ConstBlock G) = 0;
+
+  // ---- statistics
+  // --------------------------------------------------------------------------------
+  /// In float64 whatever the elements, from sums of squares, hence positive semi-definite to
+  /// rounding:
+  ///   ntk      = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z [+ Phi'Phi with the skip]
+  ///   features = Phi'Phi
+  /// both n x n, exactly symmetric. May be called from another thread than the other stages.
+  virtual void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) = 0;
+};
+
+/// The CPU backend with that many threads (0: all cores).
+std::unique_ptr<Backend> make_cpu_backend(int threads);
+/// The CUDA backend. Throws Unsupported with the reason when there is none.
+std::unique_ptr<Backend> make_cuda_backend();
+
+}  // namespace widedeq

@@ -1,0 +1,139 @@
+// The CPU backend: each stage is a function of a file of its own; here they meet the interface.
+#include "kernels/backend.hpp"
+
+#include <omp.h>
+
+#include "kernels/cpu/blas.hpp"
+#include "kernels/cpu/generate.hpp"
+#include "kernels/cpu/gram.hpp"
+#include "kernels/cpu/integer_product.hpp"
+#include "kernels/cpu/multiply.hpp"
+#include "kernels/cpu/rank_update.hpp"
+#include "kernels/cpu/readout.hpp"
+#include "kernels/cpu/settle.hpp"
+#include "kernels/cpu/sweep.hpp"
+#include "kernels/cpu/transfer.hpp"
+#include "kernels/cpu/workspace.hpp"
+
+namespace widedeq::cpu {
+namespace {
+
+/// Everything runs on the calling thread's OpenMP team and is done when a stage returns. Stages are
+/// called from one thread at a time, but for gram(), which shares nothing with the others.
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads)
+      : threads_(threads > 0 ? threads : std::max(1, omp_get_num_procs())) {
+    use_threads();
+  }
+
+  std::string description() const override {
+    return "cpu: " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
+           integer_library() + ", " + openblas_get_config();
+  }
+  std::string why_not_mixed() const override { return why_integers_are_inexact(); }
+  Precision fastest_precision() const override {
+    return has_fast_integers() && why_not_mixed().empty() ? Precision::mixed : Precision::fp32;
+  }
+
+  Matrix allocate(Element element, Index rows, Index columns) override {
+    if (rows < 0 || columns < 0)
+      throw ShapeError("allocate: " + std::to_string(rows) + " x " + std::to_string(columns));
+    const auto bytes =
+        static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns) * size_of(element);
+    return {allocate_zeroed(bytes), element, rows, columns, rows};
+  }
+  void upload(MatrixView<const double> host, Block to) override { cpu::upload(host, to); }
+  void download(ConstBlock from, MatrixView<double> host) override { cpu::download(from, host); }
+  void copy(ConstBlock from, Block to) override { cpu::copy(from, to); }
+  void fill(Block to, double value) override { cpu::fill(to, value); }
+  void broadcast(ConstBlock column, Block to) override { cpu::broadcast(column, to); }
+  void synchronize() override {}
+
+  void generate_lattice(Block out, std::uint64_t seed, Tensor tensor) override {
+    cpu::generate_lattice(out, seed, tensor);
+  }
+  void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) override {
+    cpu::generate_gaussian(out, seed, tensor);
+  }
+  double split(Block change, Block base) override { return cpu::split(change, base); }
+  std::unique_ptr<Operand> make_operand(Precision precision, Index width) override {
+    if (precision == Precision::mixed && !why_not_mixed().empty())
+      throw Unsupported(why_not_mixed() + "; use --precision fp32");
+    return cpu::make_operand(precision, width);
+  }
+  void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
+    cpu::refresh(operand, A, base_changed);
+  }
+  void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
+             std::span<double> y) override {
+    cpu::apply(A, transpose, x, y);
+  }
+
+  void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
+    cpu::inject(W, X, injection, Phi);
+  }
+  SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
+    const Element real = real_of(precision);
+    const bool mixed = precision == Precision::mixed;
+    SweepState state;
+    state.P = allocate(real, width, columns);
+    state.applied = allocate(real, width, columns);
+    // Products of int8 are rounded up to whole steps of columns; see multiply.hpp.
+    state.pending =
+        allocate(mixed ? Element::int8 : real, width, mixed ? padded_columns(columns) : columns);
+    if (mixed) state.settled = allocate(real, width, columns);
+    state.scale = allocate(Element::float64, 1, columns);
+    state.residual = allocate(Element::float64, 1, columns);
+    state.first_step = allocate(Element::float64, 1, columns);
+    state.open = allocate(Element::int32, 1, columns);
+    state.count = columns;
+    return state;
+  }
+  SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) override {
+    return cpu::measure(state, sweep, starting);
+  }
+  SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
+    return cpu::iterate(state, sweep, most, workspace_);
+  }
+  SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine) override {
+    return cpu::settle(state, sweep, fine, workspace_);
+  }
+  std::vector<double> residuals(const SweepState& state) override {
+    const double* residual = state.residual.block().as<const double>().data;
+    return {residual, residual + state.count};
+  }
+  std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) override {
+    return cpu::readout(u, Z, v, Phi);
+  }
+
+  void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection,
+                          Block B) override {
+    cpu::backward_injection(L, v, Phi, injection, B);
+  }
+  double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
+                     ConstBlock right) override {
+    return cpu::rank_update(C, alpha, left, r, right, workspace_);
+  }
+  double add_scaled(Block C, double alpha, ConstBlock G) override {
+    return cpu::add_scaled(C, alpha, G);
+  }
+
+  void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) override {
+    use_threads();  // a team's size belongs to the calling thread, and this may be another one
+    cpu::gram(input, ntk, features);
+  }
+
+ private:
+  void use_threads() const { omp_set_num_threads(threads_); }
+
+  int threads_;
+  Workspace workspace_;
+};
+
+}  // namespace
+}  // namespace widedeq::cpu
+
+std::unique_ptr<widedeq::Backend> widedeq::make_cpu_backend(int threads) {
+  return std::make_unique<cpu::CpuBackend>(threads);
+}

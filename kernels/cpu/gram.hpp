@@ -1,0 +1,10 @@
+// The empirical NTK and the feature Gram; see Backend::gram.
+#pragma once
+
+#include "kernels/backend.hpp"
+
+namespace widedeq::cpu {
+
+void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features);
+
+}  // namespace widedeq::cpu

@@ -1,0 +1,89 @@
+// A times a vector, straight from the masters; see multiply.hpp.
+#include "kernels/cpu/multiply.hpp"
+
+#include <algorithm>
+
+namespace widedeq::cpu {
+namespace {
+
+constexpr Index row_block = 1024;  // of y, kept in the first-level cache while A streams past
+
+/// y = A x: every thread owns blocks of rows, columns in ascending order.
+template <class Real>
+void apply_plain(MatrixView<const std::int8_t> base, double step, MatrixView<const Real> change,
+                 std::span<const double> x, std::span<double> y) {
+  const Index m = base.rows;
+#pragma omp parallel for schedule(static)
+  for (Index first = 0; first < m; first += row_block) {
+    const Index count = std::min(row_block, m - first);
+    double* out = y.data() + first;
+    std::fill_n(out, count, 0.0);
+    for (Index k = 0; k < m; ++k) {
+      const double xk = x[static_cast<std::size_t>(k)];
+      const double step_xk = step * xk;
+      const std::int8_t* integers = base.column(k) + first;
+#pragma omp simd
+      for (Index i = 0; i < count; ++i)
+        out[i] += step_xk * integers[i];
+      if (change.empty()) continue;
+      const Real* changes = change.column(k) + first;
+#pragma omp simd
+      for (Index i = 0; i < count; ++i)
+        out[i] += xk * static_cast<double>(changes[i]);
+    }
+  }
+}
+
+/// y = A' x: one dot product a column.
+template <class Real>
+void apply_transposed(MatrixView<const std::int8_t> base, double step,
+                      MatrixView<const Real> change, std::span<const double> x,
+                      std::span<double> y) {
+  const Index m = base.rows;
+#pragma omp parallel for schedule(static)
+  for (Index k = 0; k < m; ++k) {
+    const std::int8_t* integers = base.column(k);
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < m; ++i)
+      sum += integers[i] * x[static_cast<std::size_t>(i)];
+    sum *= step;
+    if (!change.empty()) {
+      const Real* changes = change.column(k);
+#pragma omp simd reduction(+ : sum)
+      for (Index i = 0; i < m; ++i)
+        sum += static_cast<double>(changes[i]) * x[static_cast<std::size_t>(i)];
+    }
+    y[static_cast<std::size_t>(k)] = sum;
+  }
+}
+
+template <class Real>
+void apply_as(const WeightView& A, Transpose transpose, std::span<const double> x,
+              std::span<double> y) {
+  const auto base = A.base.as<const std::int8_t>();
+  const MatrixView<const Real> change =
+      A.change.empty() ? MatrixView<const Real>() : A.change.as<const Real>();
+  if (transpose == Transpose::yes) {
+    apply_transposed(base, A.step, change, x, y);
+  } else {
+    apply_plain(base, A.step, change, x, y);
+  }
+}
+
+}  // namespace
+
+void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
+           std::span<double> y) {
+  const auto m = static_cast<std::size_t>(A.width());
+  if (x.size() != m || y.size() != m)
+    throw ShapeError("apply: A is " + shape(A.base) + ", x has " + std::to_string(x.size()) +
+                     " entries and y " + std::to_string(y.size()));
+  if (!A.change.empty() && A.change.element == Element::float64) {
+    apply_as<double>(A, transpose, x, y);
+  } else {
+    apply_as<float>(A, transpose, x, y);
+  }
+}
+
+}  // namespace widedeq::cpu

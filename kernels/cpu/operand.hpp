@@ -1,0 +1,44 @@
+// A as the CPU's products read it.
+#pragma once
+
+#include "kernels/backend.hpp"
+#include "kernels/cpu/integer_product.hpp"
+
+namespace widedeq::cpu {
+
+/// fp64, fp32: one dense copy, A = step * base + change rounded to Real.
+template <class Real>
+struct DenseOperand : Operand {
+  std::vector<Real> A;  // m x m
+
+  MatrixView<const Real> view() const { return {A.data(), width, width}; }
+};
+
+/// Both orientations of one digit of A, so that neither A nor A' is transposed in a sweep.
+struct PackedDigit {
+  PackedIntegers plain, transposed;
+
+  const PackedIntegers& operator[](Transpose t) const {
+    return t == Transpose::yes ? transposed : plain;
+  }
+  void pack(const std::int8_t* digit, Index m) {
+    plain.pack(digit, m, false);
+    transposed.pack(digit, m, true);
+  }
+};
+
+/// mixed: A = step * base + plane_step * (high + low / 256) to 2^-16 of the largest entry of
+/// `change`. base is exact; high and low are two digits of `change`, absent while it is zero.
+struct DigitOperand : Operand {
+  PackedDigit base, high, low;
+  double step = 0.0, plane_step = 0.0;
+};
+
+/// How much finer a second digit is than the first. A digit covers -127 .. 127, so what one leaves
+/// out is at most half a unit, 128 units of the next.
+inline constexpr double digit_ratio = 256.0;
+
+std::unique_ptr<Operand> make_operand(Precision precision, Index width);
+void refresh(Operand& operand, const WeightView& A, bool base_changed);
+
+}  // namespace widedeq::cpu

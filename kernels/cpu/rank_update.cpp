@@ -1,0 +1,92 @@
+// The gradient's rank-n products, applied panel by panel.
+//
+//   G = (left diag r) right'     C += alpha G     returns ||G||_F^2
+//
+// G never exists as a whole: a panel of its columns is made, measured and added while it is in
+// cache. r scales the narrow side, the panel's rows of `right`.
+#include "kernels/cpu/rank_update.hpp"
+
+#include <algorithm>
+
+#include "kernels/cpu/blas.hpp"
+
+namespace widedeq::cpu {
+namespace {
+
+constexpr Index panel = 256;  // columns of G at a time
+
+/// C += alpha G, one column; returns ||G||^2
+template <class Real>
+double add_column(Real* C, Real alpha, const Real* G, Index rows) {
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+  for (Index i = 0; i < rows; ++i) {
+    C[i] += alpha * G[i];
+    sum += static_cast<double>(G[i]) * static_cast<double>(G[i]);
+  }
+  return sum;
+}
+
+/// The same for all columns; summed in ascending order, so threads do not change the bits.
+template <class Real>
+double add_columns(MatrixView<Real> C, double alpha, MatrixView<const Real> G) {
+  std::vector<double> sums(static_cast<std::size_t>(C.columns));
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < C.columns; ++j)
+    sums[static_cast<std::size_t>(j)] =
+        add_column(C.column(j), static_cast<Real>(alpha), G.column(j), C.rows);
+  double total = 0.0;
+  for (const double sum : sums)
+    total += sum;
+  return total;
+}
+
+template <class Real>
+double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> left,
+                      std::span<const double> r, MatrixView<const Real> right,
+                      Workspace& workspace) {
+  const Index n = left.columns;
+  const Index widest = std::min(panel, C.columns);
+  Real* buffer = workspace.get<Real>(static_cast<std::size_t>(widest * (n + C.rows)));
+  double total = 0.0;
+  for (Index first = 0; first < C.columns; first += panel) {
+    const Index count = std::min(panel, C.columns - first);
+    const MatrixView<Real> scaled(buffer, count, n);  // rows first ... of `right`, times r
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < n; ++j) {
+      const Real* from = right.column(j) + first;
+      const Real factor = static_cast<Real>(r[static_cast<std::size_t>(j)]);
+      for (Index i = 0; i < count; ++i)
+        scaled(i, j) = factor * from[i];
+    }
+    const MatrixView<Real> G(buffer + widest * n, C.rows, count);
+    gemm<Real>(Transpose::no, Transpose::yes, Real(1), left, scaled, Real(0), G);
+    total += add_columns<Real>(C.middle_columns(first, count), alpha, G);
+  }
+  return total;
+}
+
+}  // namespace
+
+double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
+                   ConstBlock right, Workspace& workspace) {
+  expect_shape("rank_update", "C", C, left.rows, right.rows);
+  expect_shape("rank_update", "right", right, C.columns, left.columns);
+  if (static_cast<Index>(r.size()) != left.columns)
+    throw ShapeError("rank_update: r has " + std::to_string(r.size()) + " entries, left is " +
+                     shape(left));
+  if (C.element == Element::float64)
+    return rank_update_as(C.as<double>(), alpha, left.as<const double>(), r,
+                          right.as<const double>(), workspace);
+  return rank_update_as(C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
+                        workspace);
+}
+
+double add_scaled(Block C, double alpha, ConstBlock G) {
+  expect_shape("add_scaled", "G", G, C.rows, C.columns);
+  if (C.element == Element::float64)
+    return add_columns(C.as<double>(), alpha, G.as<const double>());
+  return add_columns(C.as<float>(), alpha, G.as<const float>());
+}
+
+}  // namespace widedeq::cpu

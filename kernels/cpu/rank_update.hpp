@@ -1,0 +1,15 @@
+// C += alpha (left diag r) right' and its relatives; see Backend::rank_update and add_scaled.
+#pragma once
+
+#include <span>
+
+#include "kernels/backend.hpp"
+#include "kernels/cpu/workspace.hpp"
+
+namespace widedeq::cpu {
+
+double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
+                   ConstBlock right, Workspace& workspace);
+double add_scaled(Block C, double alpha, ConstBlock G);
+
+}  // namespace widedeq::cpu

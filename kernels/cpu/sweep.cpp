@@ -1,0 +1,250 @@
+// One sweep: a product of A with the pending increments, then one pass over every entry.
+//
+//   P += s op(A) q                 the increments of the last sweep reach every row
+//   f  = relu(P)                   or the mask, or P itself
+//   d  = f - Zhat                  what is missing in Zhat, before rounding: the residual of Zhat
+//   q  = round(d)                  exact in fp64 and fp32, int8 with a scale per column in mixed
+//   Zhat += q                      what rounding left out stays in the next d
+//
+// A column stops when ||d|| <= tolerance ||Zhat||; its d is then not applied, so P and Zhat of a
+// stopped column satisfy P = c + s op(A) Zhat, and the residual that was measured is Zhat's own.
+#include "kernels/cpu/sweep.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/multiply.hpp"
+
+namespace widedeq::cpu {
+namespace {
+
+/// One column of an iteration during the pass.
+template <class Real, class Product, class Increment>
+struct Column {
+  Real* P;
+  Real* applied;
+  const Real* gate;        // mask only
+  const Product* product;  // null: nothing to add to P
+  Real factor;             // value of one unit of `product` in P
+  Increment* pending;
+};
+
+struct Norms {
+  double missing = 0.0;  // ||d||^2
+  double applied = 0.0;  // ||Zhat||^2
+  double largest = 0.0;  // max |d|
+};
+
+template <Epilogue epilogue, class Real, class C>
+Real missing_at(const C& column, Index i) {
+  return activate<epilogue>(column.P[i], epilogue == Epilogue::mask ? column.gate[i] : Real(0)) -
+         column.applied[i];
+}
+
+/// Adds the product to P and measures what is missing in Zhat.
+template <Epilogue epilogue, class Real, class Product, class Increment>
+Norms add_product(const Column<Real, Product, Increment>& column, Index m) {
+  if (column.product != nullptr) {
+#pragma omp simd
+    for (Index i = 0; i < m; ++i)
+      column.P[i] += column.factor * static_cast<Real>(column.product[i]);
+  }
+  // Blocks: summed in Real inside one, where Real is accurate enough, and in double over all.
+  constexpr Index block = 512;
+  Norms norms;
+  Real largest = 0;
+  for (Index first = 0; first < m; first += block) {
+    const Index last = std::min(m, first + block);
+    Real missing = 0;
+    Real applied = 0;
+#pragma omp simd reduction(+ : missing, applied) reduction(max : largest)
+    for (Index i = first; i < last; ++i) {
+      const Real d = missing_at<epilogue, Real>(column, i);
+      missing += d * d;
+      applied += column.applied[i] * column.applied[i];
+      largest = std::max(largest, std::abs(d));
+    }
+    norms.missing += static_cast<double>(missing);
+    norms.applied += static_cast<double>(applied);
+  }
+  norms.largest = static_cast<double>(largest);
+  return norms;
+}
+
+/// Makes the increment, rounded to what products take, and returns the value of one unit of it.
+template <Epilogue epilogue, class Real, class Product, class Increment>
+double add_increment(const Column<Real, Product, Increment>& column, Index m,
+                     [[maybe_unused]] double largest) {
+  if constexpr (std::is_same_v<Increment, std::int8_t>) {
+    const Real scale = int8_scale(static_cast<float>(largest));
+    const Real inverse = Real(1) / scale;
+#pragma omp simd
+    for (Index i = 0; i < m; ++i) {
+      const Real q = int8_round(missing_at<epilogue, Real>(column, i), inverse);
+      column.applied[i] += scale * q;
+      column.pending[i] = static_cast<Increment>(q);
+    }
+    return static_cast<double>(scale);
+  } else {
+#pragma omp simd
+    for (Index i = 0; i < m; ++i) {
+      const Real d = missing_at<epilogue, Real>(column, i);
+      column.applied[i] += d;
+      column.pending[i] = d;
+    }
+    return 1.0;
+  }
+}
+
+enum class Pass : std::uint8_t { starting, restarting, sweeping };
+
+/// The pass over every entry of the open columns. `product` is null, or holds op(A) pending, packed
+/// as the open columns are; one unit of it is worth unit * scale.
+template <Epilogue epilogue, class Real, class Product, class Increment>
+SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product* product,
+                 double unit) {
+  const auto P = state.P.block().as<Real>();
+  const auto applied = state.applied.block().as<Real>();
+  const auto pending = state.pending.block().as<Increment>();
+  const MatrixView<const Real> gate =
+      epilogue == Epilogue::mask ? sweep.gate.as<const Real>() : MatrixView<const Real>();
+  double* scale = state.scale.block().as<double>().data;
+  double* residual = state.residual.block().as<double>().data;
+  double* first_step = state.first_step.block().as<double>().data;
+  std::int32_t* open = state.open.block().as<std::int32_t>().data;
+  const Index m = P.rows;
+
+  double worst_residual = 0.0;
+  double worst_growth = 0.0;
+  bool finite = true;
+#pragma omp parallel for schedule(static) reduction(max : worst_residual, worst_growth) \
+    reduction(&& : finite)
+  for (Index k = 0; k < state.open_count; ++k) {
+    const Index j = open[k];
+    const Column<Real, Product, Increment> column{P.column(j),
+                                                  applied.column(j),
+                                                  gate.empty() ? nullptr : gate.column(j),
+                                                  product == nullptr ? nullptr : product + k * m,
+                                                  static_cast<Real>(unit * scale[j]),
+                                                  pending.column(k)};
+    const Norms norms = add_product<epilogue>(column, m);
+    const double step = std::sqrt(norms.missing);
+    if (kind == Pass::starting) first_step[j] = step;
+    // With Zhat = 0 there is nothing to be relative to but the step itself.
+    const double size = std::sqrt(norms.applied > 0.0 ? norms.applied : norms.missing);
+    residual[j] = norms.missing == 0.0 ? 0.0 : step / size;
+    worst_residual = std::max(worst_residual, residual[j]);
+    if (first_step[j] > 0.0) worst_growth = std::max(worst_growth, step / first_step[j]);
+    finite = finite && std::isfinite(norms.missing) && std::isfinite(norms.applied);
+
+    if (norms.missing <= sweep.tolerance * sweep.tolerance * norms.applied) {
+      open[k] = -1 - open[k];  // stopped; pack_open drops it
+    } else if (std::isfinite(norms.missing)) {
+      scale[j] = add_increment<epilogue>(column, m, norms.largest);
+    }
+  }
+  return {0, 0, worst_residual, worst_growth, finite};
+}
+
+/// Drops the stopped columns from the list, and their places from the packed increments.
+template <class Increment>
+void pack_open(SweepState& state) {
+  const auto pending = state.pending.block().as<Increment>();
+  std::int32_t* open = state.open.block().as<std::int32_t>().data;
+  Index kept = 0;
+  for (Index k = 0; k < state.open_count; ++k) {
+    if (open[k] < 0) continue;
+    if (kept != k) {
+      std::copy_n(pending.column(k), pending.rows, pending.column(kept));
+      open[kept] = open[k];
+    }
+    ++kept;
+  }
+  state.open_count = kept;
+}
+
+template <class Real, class Product, class Increment>
+SweepStatus pass_and_pack(SweepState& state, const Sweep& sweep, Pass kind, const Product* product,
+                          double unit) {
+  const auto run = [&] {
+    switch (sweep.epilogue) {
+      case Epilogue::relu:
+        return pass<Epilogue::relu, Real, Product, Increment>(state, sweep, kind, product, unit);
+      case Epilogue::mask:
+        return pass<Epilogue::mask, Real, Product, Increment>(state, sweep, kind, product, unit);
+      case Epilogue::none:
+        break;
+    }
+    return pass<Epilogue::none, Real, Product, Increment>(state, sweep, kind, product, unit);
+  };
+  SweepStatus status = run();
+  pack_open<Increment>(state);
+  status.open = state.open_count;
+  return status;
+}
+
+template <class Real, class Product, class Increment, class A>
+SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A& factor,
+                       double unit, Workspace& workspace) {
+  const Index m = state.P.rows();
+  const MatrixView<const Increment> pending = state.pending.block().as<Increment>();
+  SweepStatus status;
+  status.open = state.open_count;
+  while (status.sweeps < most && status.open > 0 && status.finite) {
+    const auto room = static_cast<std::size_t>(m * padded_columns(state.open_count));
+    Product* product = workspace.get<Product>(room);
+    multiply(factor, sweep.transpose, pending, state.open_count, product);
+    const int sweeps = status.sweeps + 1;
+    status = pass_and_pack<Real, Product, Increment>(state, sweep, Pass::sweeping, product, unit);
+    status.sweeps = sweeps;
+  }
+  return status;
+}
+
+void check(const char* stage, const SweepState& state, const Sweep& sweep) {
+  const Index m = state.P.rows();
+  if (sweep.A.width != m)
+    throw ShapeError(std::string(stage) + ": A is " + std::to_string(sweep.A.width) + " x " +
+                     std::to_string(sweep.A.width) + ", P is " + shape(state.P.block()));
+  if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
+}
+
+}  // namespace
+
+SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
+  check("measure", state, sweep);
+  std::int32_t* open = state.open.block().as<std::int32_t>().data;
+  state.open_count = state.count;
+  for (Index j = 0; j < state.open_count; ++j)
+    open[j] = static_cast<std::int32_t>(j);
+  const Pass kind = starting ? Pass::starting : Pass::restarting;
+  switch (sweep.A.precision) {
+    case Precision::fp64:
+      return pass_and_pack<double, double, double>(state, sweep, kind, nullptr, 0.0);
+    case Precision::fp32:
+      return pass_and_pack<float, float, float>(state, sweep, kind, nullptr, 0.0);
+    case Precision::mixed:
+      break;
+  }
+  return pass_and_pack<float, std::int32_t, std::int8_t>(state, sweep, kind, nullptr, 0.0);
+}
+
+SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace) {
+  check("iterate", state, sweep);
+  switch (sweep.A.precision) {
+    case Precision::fp64:
+      return iterate_as<double, double, double>(state, sweep, most,
+                                                static_cast<const DenseOperand<double>&>(sweep.A),
+                                                sweep.s, workspace);
+    case Precision::fp32:
+      return iterate_as<float, float, float>(
+          state, sweep, most, static_cast<const DenseOperand<float>&>(sweep.A), sweep.s, workspace);
+    case Precision::mixed:
+      break;
+  }
+  const auto& A = static_cast<const DigitOperand&>(sweep.A);
+  return iterate_as<float, std::int32_t, std::int8_t>(state, sweep, most, A.base, sweep.s * A.step,
+                                                      workspace);
+}
+
+}  // namespace widedeq::cpu

@@ -1,0 +1,83 @@
+// Copies and conversions, column by column; see transfer.hpp.
+#include "kernels/cpu/transfer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace widedeq::cpu {
+namespace {
+
+/// function(view) with the typed view of any block.
+template <class Void, class Function>
+void with_elements(const TaggedBlock<Void>& block, Function function) {
+  const auto call = [&](auto element) {
+    using T = decltype(element);
+    function(block.template as<std::conditional_t<std::is_const_v<Void>, const T, T>>());
+  };
+  switch (block.element) {
+    case Element::float64:
+      return call(double{});
+    case Element::float32:
+      return call(float{});
+    case Element::int32:
+      return call(std::int32_t{});
+    case Element::int8:
+      return call(std::int8_t{});
+  }
+}
+
+/// to(i, j) = from(i, j), converted
+template <class From, class To>
+void convert(MatrixView<const From> from, MatrixView<To> to) {
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < to.columns; ++j)
+    for (Index i = 0; i < to.rows; ++i)
+      to(i, j) = static_cast<To>(from(i, j));
+}
+
+std::byte* column_of(const Block& block, Index j) {
+  return static_cast<std::byte*>(block.middle_columns(j, 1).data);
+}
+
+}  // namespace
+
+void upload(MatrixView<const double> host, Block to) {
+  expect_shape("upload", "the host's matrix", host, to.rows, to.columns);
+  with_elements(to, [&](auto view) { convert(host, view); });
+}
+
+void download(ConstBlock from, MatrixView<double> host) {
+  expect_shape("download", "the host's matrix", ConstBlock(MatrixView<const double>(host)),
+               from.rows, from.columns);
+  with_elements(from, [&](auto view) { convert(view, host); });
+}
+
+void copy(ConstBlock from, Block to) {
+  expect_shape("copy", "the source", from, to.rows, to.columns);
+  if (from.element != to.element) throw_wrong_element(from.element, to.element);
+  const std::size_t bytes = static_cast<std::size_t>(to.rows) * size_of(to.element);
+  if (to.empty()) return;
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < to.columns; ++j)
+    std::memcpy(column_of(to, j), from.middle_columns(j, 1).data, bytes);
+}
+
+void fill(Block to, double value) {
+  with_elements(to, [&](auto view) {
+    using T = std::remove_reference_t<decltype(view(0, 0))>;
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < view.columns; ++j)
+      std::fill_n(view.column(j), view.rows, static_cast<T>(value));
+  });
+}
+
+void broadcast(ConstBlock column, Block to) {
+  expect_shape("broadcast", "the column", column, to.rows, 1);
+  if (column.element != to.element) throw_wrong_element(column.element, to.element);
+  const std::size_t bytes = static_cast<std::size_t>(to.rows) * size_of(to.element);
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < to.columns; ++j)
+    std::memcpy(column_of(to, j), column.data, bytes);
+}
+
+}  // namespace widedeq::cpu

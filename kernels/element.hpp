@@ -1,0 +1,63 @@
+// The per-entry mathematics of a sweep, defined once for every backend.
+//
+//   relu   f = max(P, 0)          forward:  Z = relu(s A Z + Phi)
+//   mask   f = 1[gate > 0] P      adjoint:  L = D o (u 1' + s A' L), gate = the forward P
+//   none   f = P                  a linear iteration, for norms and adjointness
+//
+// and of quantisation: one power-of-two scale a column, so that scaling is exact.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define WIDEDEQ_HOST_DEVICE __host__ __device__
+#else
+#define WIDEDEQ_HOST_DEVICE
+#endif
+
+namespace widedeq {
+
+enum class Epilogue : std::uint8_t { relu, mask, none };
+
+/// relu(x), with relu'(0) = 0 and NaN kept: max(x, 0) would turn a NaN into a plausible zero.
+template <class Real>
+WIDEDEQ_HOST_DEVICE inline Real relu(Real x) {
+  return x <= Real(0) ? Real(0) : x;
+}
+
+/// The new value of an entry. `gate` is read by `mask` alone.
+template <Epilogue epilogue, class Real>
+WIDEDEQ_HOST_DEVICE inline Real activate(Real pre, Real gate) {
+  if constexpr (epilogue == Epilogue::relu) {
+    return relu(pre);
+  } else if constexpr (epilogue == Epilogue::mask) {
+    // A NaN in `pre` must survive the mask, whatever the gate says.
+    return gate > Real(0) ? pre : pre * Real(0);
+  } else {
+    return pre;
+  }
+}
+
+/// The largest magnitude an int8 digit takes. -128 is left out: the law is symmetric.
+inline constexpr int int8_largest = 127;
+
+/// The smallest power of two c with 127 c >= largest, and a normal number; 1 for largest = 0.
+/// A column scaled by it uses at least the top half of the int8 range.
+inline float int8_scale(float largest) {
+  if (!(largest > 0.0F)) return 1.0F;
+  int exponent = 0;
+  const float fraction = std::frexp(largest / static_cast<float>(int8_largest), &exponent);
+  if (fraction == 0.5F) --exponent;  // already a power of two
+  return std::ldexp(1.0F, exponent < -100 ? -100 : exponent);
+}
+
+/// Round to nearest, ties to even, clipped to the int8 digits. `inverse` = 1 / scale.
+template <class Real>
+WIDEDEQ_HOST_DEVICE inline Real int8_round(Real x, Real inverse) {
+  const Real largest = Real(int8_largest);
+  const Real scaled = std::rint(x * inverse);
+  return scaled > largest ? largest : (scaled < -largest ? -largest : scaled);
+}
+
+}  // namespace widedeq

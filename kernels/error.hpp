@@ -1,0 +1,31 @@
+// Errors of the kernel layer.
+//
+// Misuse (shapes that do not fit, wrong element types) throws ShapeError and names both shapes.
+// A failing device library throws DeviceError and names the call, the file and the line.
+// An iteration that does not converge is not an error here: it is a value in a report.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace widedeq {
+
+/// Two operands of one stage do not fit each other. what() names the stage and both shapes.
+class ShapeError : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// A device or a compute library refused a call. what() names call, file and line.
+class DeviceError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The machine lacks what was asked for (no GPU, no integer units). what() is one plain sentence.
+class Unsupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace widedeq

@@ -1,0 +1,51 @@
+// Views of column-major matrices: who owns the memory is somebody else's business.
+//
+// One sample per column. Element (i, j) lives at data[i + j * stride], stride >= rows.
+// Files keep one sample per row in C order, which is the same memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+namespace widedeq {
+
+/// Sizes and positions. Signed, so that differences and loops counting down are safe.
+using Index = std::int64_t;
+
+/// A column-major rows x columns matrix of T that somebody else owns.
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  Index rows = 0;
+  Index columns = 0;
+  Index stride = 0;
+
+  MatrixView() = default;
+  MatrixView(T* data, Index rows, Index columns, Index stride)
+      : data(data), rows(rows), columns(columns), stride(stride) {}
+  MatrixView(T* data, Index rows, Index columns) : MatrixView(data, rows, columns, rows) {}
+
+  /// A view of mutable elements is a view of constant ones.
+  template <class Other>
+  requires(std::is_const_v<T>&& std::is_same_v<const Other, T>)
+      MatrixView(const MatrixView<Other>& other)
+      : MatrixView(other.data, other.rows, other.columns, other.stride) {}
+
+  T& operator()(Index i, Index j) const { return data[i + j * stride]; }
+  T* column(Index j) const { return data + j * stride; }
+  bool empty() const { return rows == 0 || columns == 0; }
+
+  /// Columns first .. first + count - 1, the same memory.
+  MatrixView middle_columns(Index first, Index count) const {
+    return {data + first * stride, rows, count, stride};
+  }
+};
+
+/// "3 x 5", as error messages name a shape.
+template <class M>
+std::string shape(const M& matrix) {
+  return std::to_string(matrix.rows) + " x " + std::to_string(matrix.columns);
+}
+
+}  // namespace widedeq

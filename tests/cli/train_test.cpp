@@ -1,0 +1,166 @@
+// `widedeq train`: the run directory, its records, repeatability, and runs that fail half-way.
+#include <regex>
+
+#include "tests/cli/cli_support.hpp"
+
+namespace widedeq::test {
+namespace {
+
+const char* const small = "train --width 64 --samples 40 --epochs 12 --gram-every 5 ";
+
+/// metrics.jsonl without the wall times.
+std::string without_times(const std::string& text) {
+  return std::regex_replace(text, std::regex(R"("seconds":[^,}]*)"), "\"seconds\":0");
+}
+
+TEST_F(CliTest, AGoodRunWritesItsDirectory) {
+  const Result result = run(std::string(small) + "--out a/run");
+  ASSERT_EQ(result.code, 0) << result.error;
+  EXPECT_EQ(result.complaints().size(), 0U);
+  for (const char* part :
+       {"a/run", "12 epochs", "lambda_min", "lambda_max", "measured", "predicted"})
+    EXPECT_NE(result.output.find(part), std::string::npos) << part;
+  EXPECT_EQ(result.error.find('\x1b'), std::string::npos);  // no terminal, no escape codes
+
+  const fs::path out = directory / "a/run";
+  EXPECT_EQ(read_text(out / "STATUS"), "done\n");
+  EXPECT_NE(read_text(out / "log.txt").find("epoch"), std::string::npos);
+  const auto provenance = nlohmann::json::parse(read_text(out / "provenance.json"));
+  for (const char* key : {"version", "commit", "build", "libraries", "processor", "host", "threads",
+                          "backend", "started", "command_line"})
+    EXPECT_TRUE(provenance.contains(key)) << key;
+
+  const auto records = read_records(out / "metrics.jsonl");
+  ASSERT_FALSE(records.empty());
+  EXPECT_EQ(records[0].at("kind"), "run");
+  EXPECT_EQ(records[0].at("schema"), 1);
+  EXPECT_EQ(records[0].at("samples"), 40);
+  EXPECT_EQ(records[0].at("inputs"), 64);
+  EXPECT_EQ(records[0].at("config").at("width"), 64);
+  EXPECT_GT(records[0].at("learning_rate").get<double>(), 0.0);
+
+  const auto epochs = of_kind(records, "epoch");
+  ASSERT_EQ(epochs.size(), 12U);
+  for (std::size_t k = 0; k < epochs.size(); ++k) {
+    EXPECT_EQ(epochs[k].size(), 9U);
+    EXPECT_EQ(epochs[k].at("epoch"), k);
+    EXPECT_LE(epochs[k].at("residual_forward").get<double>(), 1e-6);
+    EXPECT_LE(epochs[k].at("residual_adjoint").get<double>(), 1e-6);
+    EXPECT_GT(epochs[k].at("sweeps_forward").get<int>(), 0);
+    EXPECT_GT(epochs[k].at("gradient_norm").get<double>(), 0.0);
+    EXPECT_GT(epochs[k].at("seconds").get<double>(), 0.0);
+    if (k > 0) {
+      EXPECT_LT(epochs[k].at("loss"), epochs[k - 1].at("loss"));
+    }
+  }
+
+  const auto grams = of_kind(records, "gram");
+  ASSERT_EQ(grams.size(), 3U);
+  for (std::size_t k = 0; k < grams.size(); ++k) {
+    EXPECT_EQ(grams[k].size(), 8U);
+    EXPECT_EQ(grams[k].at("epoch"), 5 * k);
+    EXPECT_LT(grams[k].at("lambda_min"), grams[k].at("lambda_max"));
+    const std::string number = std::to_string(1000000 + 5 * k).substr(1);
+    const NpyArray eigenvalues =
+        read_npy((out / "gram" / ("eigenvalues-" + number + ".npy")).string());
+    EXPECT_EQ(eigenvalues.values.front(), grams[k].at("lambda_min").get<double>());
+    EXPECT_EQ(eigenvalues.values.back(), grams[k].at("lambda_max").get<double>());
+  }
+  EXPECT_EQ(grams[0].at("drift"), 0.0);
+  // auto: 1 / lambda_max(H(0))
+  EXPECT_DOUBLE_EQ(records[0].at("learning_rate").get<double>(),
+                   1.0 / grams[0].at("lambda_max").get<double>());
+  for (const char* name : {"gram/ntk-first.npy", "gram/ntk-last.npy"})
+    EXPECT_EQ(read_npy((out / name).string()).shape, (std::vector<Index>{40, 40}));
+  const auto weights = read_npz((out / "weights.npz").string());
+  EXPECT_EQ(weights.at("A").shape, (std::vector<Index>{64, 64}));
+  EXPECT_EQ(weights.at("W").shape, (std::vector<Index>{64, 64}));
+  EXPECT_EQ(weights.at("u").shape, (std::vector<Index>{64}));
+  EXPECT_EQ(weights.at("v").shape, (std::vector<Index>{64}));
+
+  // The place is taken now, and stays as it is.
+  expect_refused(std::string(small) + "--out a/run", 2, {"another run", "done", "--out"});
+}
+
+TEST_F(CliTest, EqualRunsWriteEqualMetrics) {
+  ASSERT_EQ(run(std::string(small) + "--out one").code, 0);
+  ASSERT_EQ(run(std::string(small) + "--out two").code, 0);
+  ASSERT_EQ(run("train --config one/config.toml --out three").code, 0);
+  const std::string one = without_times(read_text(path("one/metrics.jsonl")));
+  EXPECT_EQ(one, without_times(read_text(path("two/metrics.jsonl"))));
+  EXPECT_EQ(read_text(path("one/weights.npz")), read_text(path("two/weights.npz")));
+  EXPECT_EQ(read_text(path("one/config.toml")), read_text(path("three/config.toml")));
+  EXPECT_EQ(one, without_times(read_text(path("three/metrics.jsonl"))));
+}
+
+TEST_F(CliTest, OptionsWinOverTheFile) {
+  write_text("run.toml", "width = 32\nsamples = 10\nepochs = 1\nskip = false\n");
+  ASSERT_EQ(run("train --config run.toml --width 48 --skip --out run").code, 0);
+  const auto config = read_records(path("run/metrics.jsonl")).at(0).at("config");
+  EXPECT_EQ(config.at("width"), 48);
+  EXPECT_EQ(config.at("samples"), 10);
+  EXPECT_EQ(config.at("skip"), true);
+}
+
+TEST_F(CliTest, GramsOnlyWhenAskedFor) {
+  ASSERT_EQ(run("train --width 32 --samples 10 --epochs 2 --gram-every 0 --out auto").code, 0);
+  EXPECT_EQ(of_kind(read_records(path("auto/metrics.jsonl")), "gram").size(), 1U);
+  ASSERT_EQ(run("train --width 32 --samples 10 --epochs 2 --gram-every 0 --learning-rate 1e-3 "
+                "--out fixed")
+                .code,
+            0);
+  EXPECT_EQ(of_kind(read_records(path("fixed/metrics.jsonl")), "gram").size(), 0U);
+  ASSERT_EQ(run("train --width 32 --samples 10 --epochs 0 --out none").code, 0);
+  EXPECT_EQ(read_records(path("none/metrics.jsonl")).size(), 1U);
+  EXPECT_EQ(read_text(path("none/STATUS")), "done\n");
+}
+
+TEST_F(CliTest, LargeGammaFailsInOneSentence) {
+  const Result result = run("train --width 64 --samples 40 --epochs 3 --gamma 20 --out run");
+  EXPECT_TRUE(result.code == 4 || result.code == 5) << result.code;
+  ASSERT_EQ(result.complaints().size(), 1U) << result.error;
+  for (const char* part : {"epoch 0", "sample", "--gamma"})
+    EXPECT_NE(result.complaints()[0].find(part), std::string::npos) << result.complaints()[0];
+  EXPECT_TRUE(read_text(path("run/STATUS")).starts_with("failed: the forward solve"))
+      << read_text(path("run/STATUS"));
+  for (const auto& record : read_records(path("run/metrics.jsonl")))
+    EXPECT_EQ(record.at("kind"), "run");
+  EXPECT_FALSE(fs::exists(path("run/weights.npz")));
+}
+
+TEST_F(CliTest, GrowingLossFailsInOneSentence) {
+  const Result result =
+      run("train --width 64 --samples 40 --epochs 50 --learning-rate 1 --out run");
+  EXPECT_EQ(result.code, 4) << result.error;
+  ASSERT_EQ(result.complaints().size(), 1U) << result.error;
+  EXPECT_NE(result.complaints()[0].find("--learning-rate"), std::string::npos)
+      << result.complaints()[0];
+  EXPECT_TRUE(read_text(path("run/STATUS")).starts_with("failed: "));
+}
+
+TEST_F(CliTest, SweepsRunningOutAreNotConverged) {
+  const Result result =
+      run("train --width 64 --samples 40 --epochs 3 --max-sweeps 2 --precision fp64 --out run");
+  EXPECT_EQ(result.code, 5) << result.error;
+  ASSERT_EQ(result.complaints().size(), 1U);
+  EXPECT_NE(result.complaints()[0].find("after 2 sweeps"), std::string::npos)
+      << result.complaints()[0];
+}
+
+TEST_F(CliTest, ASignalStopsAfterTheEpoch) {
+  // The shell sends the signal when the first epochs are in.
+  const std::string script =
+      "cd '" + directory.string() + "' && '" WIDEDEQ_BINARY "' train --width 64 --samples 40 " +
+      "--epochs 1000000 --gram-every 0 --learning-rate 1e-4 --out run >o 2>e & " +
+      "p=$!; for i in $(seq 600); do [ $(cat '" + path("run/metrics.jsonl") +
+      "' 2>/dev/null | wc -l) -gt 3 ] && break; sleep 0.1; done; kill -TERM $p; wait $p";
+  const int status = std::system(script.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 75) << read_text(path("e"));
+  EXPECT_EQ(read_text(path("run/STATUS")), "stopped\n");
+  EXPECT_TRUE(fs::exists(path("run/weights.npz")));
+  EXPECT_GT(of_kind(read_records(path("run/metrics.jsonl")), "epoch").size(), 2U);
+}
+
+}  // namespace
+}  // namespace widedeq::test

@@ -1,0 +1,239 @@
+// The Gram monitor: the right matrix, computed from copies, one at a time, with its errors handed
+// on.
+#include "host/gram_monitor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "host/spectrum.hpp"
+#include "host/trainer.hpp"
+#include "tests/support.hpp"
+
+namespace widedeq {
+namespace {
+
+using test::backend;
+using test::Draw;
+using test::relative_error;
+
+class Monitor : public testing::TestWithParam<Precision> {
+ protected:
+  Precision precision() const { return GetParam(); }
+  Element real() const { return real_of(precision()); }
+  void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
+  double bound() const { return precision() == Precision::fp64 ? 1e-12 : 2e-6; }
+
+  test::Problem problem(std::uint64_t seed, bool skip = true, Index n = 17) const {
+    return test::draw_problem({.m = 64, .n = n, .d = 5, .gamma = 0.5}, precision(), Draw::gaussian,
+                              true, skip, seed);
+  }
+};
+
+TEST_P(Monitor, GivesTheOraclesKernelForAnyChunks) {
+  for (const bool skip : {true, false})
+    for (const Index chunk : {Index{17}, Index{6}, Index{1}}) {
+      test::Problem it = problem(1, skip);
+      Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()), chunk);
+      GramMonitor monitor(backend(), it.model, 17);
+      EXPECT_FALSE(monitor.busy());
+      EXPECT_FALSE(monitor.poll().has_value());
+      EXPECT_FALSE(monitor.wait().has_value());
+
+      monitor.begin(42);
+      ASSERT_TRUE(trainer.evaluate(&monitor).converged());
+      monitor.submit(it.model, trainer.X());
+      const std::optional<GramStatistics> is = monitor.wait();
+      ASSERT_TRUE(is.has_value());
+      EXPECT_EQ(is->epoch, 42);
+      EXPECT_LE(relative_error(is->ntk, it.truth.H), bound());
+      const oracle::Vector eigenvalues = oracle::eigenvalues(it.truth.H);
+      EXPECT_LE(relative_error(is->eigenvalues, eigenvalues), bound());
+      EXPECT_NEAR(is->lambda_max, eigenvalues.back(), bound() * eigenvalues.back());
+      EXPECT_NEAR(is->lambda_min, eigenvalues.front(), bound() * eigenvalues.back());
+      EXPECT_EQ(is->lambda_min, is->eigenvalues.front());
+      EXPECT_EQ(is->lambda_max, is->eigenvalues.back());
+      EXPECT_NEAR(is->trace, trace(it.truth.H), bound() * is->trace);
+      EXPECT_EQ(is->drift, 0.0);
+      const oracle::Vector features = oracle::eigenvalues(it.truth.G);
+      EXPECT_NEAR(is->feature_lambda_min, features.front(), bound() * features.back());
+      const double norm = oracle::operator_norm(it.net.A) / it.net.root();
+      EXPECT_LE(is->operator_norm, norm * (1.0 + 1e-10));
+      EXPECT_GE(is->operator_norm, 0.9 * norm);
+
+      // Handed out once.
+      EXPECT_FALSE(monitor.busy());
+      EXPECT_FALSE(monitor.poll().has_value());
+      EXPECT_FALSE(monitor.wait().has_value());
+    }
+}
+
+TEST_P(Monitor, DriftIsMeasuredFromTheFirstGram) {
+  test::Problem it = problem(2);
+  Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()));
+  GramMonitor monitor(backend(), it.model, 17);
+  oracle::Network net = it.net;
+  const double eta = 0.3 / oracle::eigenvalues(it.truth.H).back();
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    monitor.begin(epoch);
+    ASSERT_TRUE(trainer.evaluate(&monitor).converged());
+    monitor.submit(it.model, trainer.X());
+    trainer.update(eta);  // while the Gram is in flight
+    const std::optional<GramStatistics> is = monitor.wait();
+    const oracle::Solution truth = oracle::descend(net, eta);
+    ASSERT_TRUE(is.has_value());
+    EXPECT_EQ(is->epoch, epoch);
+    // A mask entry that flips a step early moves H by a few in 10^4 at most; fp64 flips with the
+    // oracle.
+    EXPECT_LE(relative_error(is->ntk, truth.H), precision() == Precision::fp64 ? 1e-10 : 1e-3);
+    const double drift = relative_distance(truth.H, it.truth.H);
+    EXPECT_NEAR(is->drift, drift, precision() == Precision::fp64 ? 1e-10 : 1e-3);
+    if (epoch > 0) {
+      EXPECT_GT(is->drift, 1e-4);
+    }
+  }
+}
+
+TEST_P(Monitor, ComputesFromCopies) {
+  test::Problem it = problem(3);
+  const test::Answer solved = test::solve(it.model, it.net.X, test::tight(precision()));
+  Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
+         Phi = test::upload(real(), solved.Phi);
+  const Matrix X = test::upload(real(), it.net.X);
+  GramMonitor monitor(backend(), it.model, 17);
+  monitor.begin(0);
+  monitor.take(0, Z.columns(0, 10), L.columns(0, 10), Phi.columns(0, 10));
+  monitor.take(10, Z.columns(10, 7), L.columns(10, 7), Phi.columns(10, 7));
+  monitor.submit(it.model, X);
+  for (Matrix* matrix : {&Z, &L, &Phi, &it.model.v, &it.model.W, &it.model.u})
+    backend().fill(*matrix, 99.0);
+  backend().fill(it.model.A.change(), 99.0);
+  const std::optional<GramStatistics> is = monitor.wait();
+  ASSERT_TRUE(is.has_value());
+  EXPECT_LE(relative_error(is->ntk, it.truth.H), bound());
+}
+
+TEST_P(Monitor, PollYieldsExactlyOnceAndNeverWhileBusy) {
+  test::Problem it = problem(4, true, 16);
+  // Many samples, so that the Gram takes a while.
+  const Index n = 400;
+  const HostMatrix X = test::Random(5).sphere(5, n);
+  const test::Answer solved = test::solve(it.model, X, {.tolerance = 1e-5});
+  const Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
+               Phi = test::upload(real(), solved.Phi), inputs = test::upload(real(), X);
+  GramMonitor monitor(backend(), it.model, n);
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    monitor.begin(epoch);
+    monitor.take(0, Z, L, Phi);
+    monitor.submit(it.model, inputs);
+    std::optional<GramStatistics> is;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!is && std::chrono::steady_clock::now() < deadline) {
+      const bool was_done = !monitor.busy();
+      is = monitor.poll();
+      if (was_done) {
+        EXPECT_TRUE(is.has_value());
+      }
+      std::this_thread::yield();
+    }
+    ASSERT_TRUE(is.has_value());
+    EXPECT_EQ(is->epoch, epoch);
+    EXPECT_FALSE(monitor.busy());
+    EXPECT_FALSE(monitor.poll().has_value());
+    EXPECT_LE(relative_error(is->ntk, solved.H), 1e-13);
+  }
+}
+
+TEST_P(Monitor, HandsOnWhatWentWrongOnItsThreadAndGoesOn) {
+  test::Problem it = problem(6);
+  const test::Answer solved = test::solve(it.model, it.net.X, test::tight(precision()));
+  HostMatrix bad = solved.Z;
+  bad(3, 2) = NAN;
+  const Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
+               Phi = test::upload(real(), solved.Phi), X = test::upload(real(), it.net.X),
+               broken = test::upload(real(), bad);
+  GramMonitor monitor(backend(), it.model, 17);
+  const auto start = [&](const Matrix& states) {
+    monitor.begin(1);
+    monitor.take(0, states, L, Phi);
+    monitor.submit(it.model, X);
+  };
+  start(broken);
+  EXPECT_THROW(monitor.wait(), std::domain_error);
+  EXPECT_FALSE(monitor.busy());
+  EXPECT_FALSE(monitor.wait().has_value());  // once
+
+  start(broken);
+  while (monitor.busy())
+    std::this_thread::yield();
+  EXPECT_THROW(monitor.poll(), std::domain_error);
+
+  start(Z);
+  const std::optional<GramStatistics> is = monitor.wait();
+  ASSERT_TRUE(is.has_value());
+  EXPECT_LE(relative_error(is->ntk, it.truth.H), bound());
+}
+
+TEST_P(Monitor, MayBeDestroyedWithAGramInFlightOrUnread) {
+  test::Problem it = problem(7);
+  Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()));
+  { GramMonitor idle(backend(), it.model, 17); }
+  {
+    GramMonitor begun(backend(), it.model, 17);
+    begun.begin(0);
+  }
+  {
+    GramMonitor in_flight(backend(), it.model, 17);
+    in_flight.begin(0);
+    trainer.evaluate(&in_flight);
+    in_flight.submit(it.model, trainer.X());
+  }
+  {
+    GramMonitor unread(backend(), it.model, 17);
+    unread.begin(0);
+    trainer.evaluate(&unread);
+    unread.submit(it.model, trainer.X());
+    while (unread.busy())
+      std::this_thread::yield();
+  }
+}
+
+TEST_P(Monitor, DoesNotChangeWhatTrainingComputes) {
+  const auto run = [&](bool watched) {
+    test::Problem it = problem(8);
+    Trainer trainer(backend(), it.model, it.net.X, it.net.y, {.tolerance = 1e-6}, 6);
+    GramMonitor monitor(backend(), it.model, 17);
+    std::vector<double> losses;
+    for (int epoch = 0; epoch < 5; ++epoch) {
+      const bool now = watched && !monitor.busy();
+      if (now) monitor.begin(epoch);
+      losses.push_back(trainer.evaluate(now ? &monitor : nullptr).loss);
+      if (now) monitor.submit(it.model, trainer.X());
+      trainer.update(1e-3);
+      monitor.poll();
+    }
+    return losses;
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
+TEST_P(Monitor, ShapesThatDoNotFitAreRefused) {
+  test::Problem it = problem(9);
+  GramMonitor monitor(backend(), it.model, 17);
+  const Matrix good = backend().allocate(real(), 64, 17), tall = backend().allocate(real(), 65, 17),
+               narrow = backend().allocate(real(), 64, 16),
+               many = backend().allocate(real(), 64, 18);
+  monitor.begin(0);
+  EXPECT_THROW(monitor.take(0, tall, good, good), ShapeError);
+  EXPECT_THROW(monitor.take(0, good, narrow, good), ShapeError);
+  EXPECT_THROW(monitor.take(0, many, many, many), ShapeError);
+  EXPECT_THROW(monitor.take(5, good, good, good), ShapeError);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Monitor,
+                         testing::Values(Precision::fp64, Precision::fp32, Precision::mixed),
+                         [](const auto& it) { return std::string(test::name_of(it.param)); });
+
+}  // namespace
+}  // namespace widedeq
