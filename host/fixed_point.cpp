@@ -14,9 +14,18 @@ constexpr double hopeless_growth = 1e4;
 /// on a device.
 constexpr int sweeps_a_look = 16;
 
-/// A second digit matters while 2^-8 of what a settling adds is more than this part of the
-/// tolerance.
-constexpr double negligible = 0.05;
+/// Half a unit of rounding in single precision.
+constexpr double rounding = 3e-8;
+
+/// The digits a settling needs that adds about `expected` to P, relative: what the digits left out
+/// would add drowns in rounding. Entries of uneven size make digits less than full, hence the factor.
+int digits_for(double expected) {
+  constexpr double uneven = 4.0;
+  int digits = 1;
+  for (double left_out = uneven * expected / 256.0; left_out > rounding && digits < 3; ++digits)
+    left_out /= 256.0;
+  return digits;
+}
 
 /// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
 constexpr double first_target = 0.05;
@@ -75,7 +84,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
                               const SolveOptions& options) {
   const bool has_plane = sweep.A.has_plane;
   double target = has_plane ? std::max(first_target, options.tolerance) : options.tolerance;
-  bool fine = true;
+  int digits = 3;
   SolveReport report;
 
   backend.fill(state.applied, 0.0);
@@ -85,7 +94,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
     if (report.status != SolveStatus::converged || !has_plane) break;
 
-    const double gain = backend.settle(state, sweep, fine).gain;
+    const double gain = backend.settle(state, sweep, digits).gain;
     const SweepStatus settled =
         backend.measure(state, with_tolerance(sweep, options.tolerance), false);
     note(settled, report);
@@ -94,7 +103,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     // in sweeping below that, nor above what it leaves of the tolerance.
     const double expected = gain * settled.worst_residual;
     target = std::max(expected, options.tolerance - 2.0 * expected);
-    fine = expected / 256.0 > negligible * options.tolerance;
+    digits = digits_for(expected);
   }
   report.residuals = backend.residuals(state);
   report.worst_residual =

@@ -50,6 +50,8 @@ void GramMonitor::begin(int epoch) {
 }
 
 void GramMonitor::take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi) {
+  expect_shape("Gram monitor", "L", L, Z.rows, Z.columns);
+  expect_shape("Gram monitor", "Phi", Phi, Z.rows, Z.columns);
   backend_.copy(Z, Z_.columns(first, Z.columns));
   backend_.copy(L, L_.columns(first, L.columns));
   backend_.copy(Phi, Phi_.columns(first, Phi.columns));

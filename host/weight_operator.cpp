@@ -16,7 +16,7 @@ WeightOperator::WeightOperator(Backend& backend, Precision precision, Index widt
     backend_.generate_lattice(base_, seed, Tensor::A);
   } else {
     backend_.generate_gaussian(change(), seed, Tensor::A);
-    step_ = backend_.split(change_, base_);
+    split_change();
   }
   refresh();
 }
@@ -26,8 +26,14 @@ WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView
   if (A.rows != A.columns) throw ShapeError("A is " + shape(A) + ", not square");
   allocate(precision, A.rows);
   backend_.upload(A, change());
-  step_ = backend_.split(change_, base_);
+  split_change();
   refresh();
+}
+
+void WeightOperator::split_change() {
+  const Split split = backend_.split(change_, base_);
+  step_ = split.step;
+  if (split.exact) change_ = Matrix();
 }
 
 void WeightOperator::allocate(Precision precision, Index width) {

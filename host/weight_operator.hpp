@@ -40,6 +40,7 @@ class WeightOperator {
 
  private:
   void allocate(Precision precision, Index width);
+  void split_change();  // change_ holds A
 
   Backend& backend_;
   Matrix base_;    // m x m int8

@@ -36,6 +36,12 @@ enum class Transpose : std::uint8_t { no, yes };
 /// How the input enters: Phi = relu(W X)/sqrt(m) (the paper's) or W X/sqrt(m).
 enum class Injection : std::uint8_t { relu, linear };
 
+/// What Backend::split found out.
+struct Split {
+  double step = 0.0;
+  bool exact = false;  // change is zero: A equals step * base
+};
+
 /// A as the products want it (a dense copy, or packed int8 planes). Made and refreshed by a
 /// backend; keeps the values it was refreshed with, so the WeightView may change while solves still
 /// use it.
@@ -138,9 +144,9 @@ class Backend {
   /// out (real, any shape) = N(0,1) draws for (seed, tensor).
   virtual void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) = 0;
   /// Splits A, given in `change` (real m x m), into step * base + change, in place and without
-  /// error. step is the smallest power of two that fits the largest entry; returned. Synchronises.
+  /// error. step is the smallest power of two that fits the largest entry. Synchronises.
   /// Throws std::domain_error when an entry is not finite.
-  virtual double split(Block change, Block base) = 0;
+  virtual Split split(Block change, Block base) = 0;
   /// An operand for width x width weights; holds nothing until refreshed.
   virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width) = 0;
   /// operand = A. `base_changed` false promises the same base and step as the last time.
@@ -164,9 +170,10 @@ class Backend {
   /// and per column the norms and the stop. Synchronises.
   virtual SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) = 0;
   /// P += s op(plane) (applied - settled), and settled follows: afterwards P belongs to `applied`
-  /// as a whole. Only with no column open. `fine` false leaves out the products of second digits,
-  /// 2^-8 of the whole. Synchronises.
-  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine) = 0;
+  /// as a whole. Only with no column open. Plane and difference are taken to `digits` base-256
+  /// digits, 1 to 3: each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
+  /// Synchronises.
+  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
   /// yhat = u'Z + v'Phi, n doubles; v may be empty (no skip). Synchronises.

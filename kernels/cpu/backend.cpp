@@ -56,7 +56,7 @@ class CpuBackend final : public Backend {
   void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) override {
     cpu::generate_gaussian(out, seed, tensor);
   }
-  double split(Block change, Block base) override { return cpu::split(change, base); }
+  Split split(Block change, Block base) override { return cpu::split(change, base); }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width) override {
     if (precision == Precision::mixed && !why_not_mixed().empty())
       throw Unsupported(why_not_mixed() + "; use --precision fp32");
@@ -96,8 +96,8 @@ class CpuBackend final : public Backend {
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
     return cpu::iterate(state, sweep, most, workspace_);
   }
-  SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine) override {
-    return cpu::settle(state, sweep, fine, workspace_);
+  SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
+    return cpu::settle(state, sweep, digits, workspace_);
   }
   std::vector<double> residuals(const SweepState& state) override {
     const double* residual = state.residual.block().as<const double>().data;

@@ -24,7 +24,7 @@ void generate(MatrixView<T> out, Draw draw) {
 }
 
 template <class Real>
-double split_as(MatrixView<Real> change, MatrixView<std::int8_t> base) {
+Split split_as(MatrixView<Real> change, MatrixView<std::int8_t> base) {
   double largest = 0.0;
   bool finite = true;
 #pragma omp parallel for schedule(static) reduction(max : largest) reduction(&& : finite)
@@ -38,15 +38,18 @@ double split_as(MatrixView<Real> change, MatrixView<std::int8_t> base) {
   if (!finite) throw std::domain_error("the weights hold a NaN or an infinity");
 
   const auto step = static_cast<double>(int8_scale(static_cast<float>(largest)));
-#pragma omp parallel for schedule(static)
+  bool exact = true;
+#pragma omp parallel for schedule(static) reduction(&& : exact)
   for (Index j = 0; j < change.columns; ++j) {
     for (Index i = 0; i < change.rows; ++i) {
       const Real digit = int8_round(change(i, j), static_cast<Real>(1.0 / step));
       base(i, j) = static_cast<std::int8_t>(digit);
-      change(i, j) -= static_cast<Real>(step) * digit;  // exact: a multiple of the entry's last bit
+      change(i, j) -=
+          static_cast<Real>(step) * digit;  // without error: a multiple of the entry's last bit
+      exact = exact && change(i, j) == Real(0);
     }
   }
-  return step;
+  return {step, exact};
 }
 
 }  // namespace
@@ -70,7 +73,7 @@ void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) {
   }
 }
 
-double split(Block change, Block base) {
+Split split(Block change, Block base) {
   expect_shape("split", "base", base, change.rows, change.columns);
   const auto integers = base.as<std::int8_t>();
   if (change.element == Element::float64) return split_as(change.as<double>(), integers);

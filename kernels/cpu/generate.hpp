@@ -7,6 +7,6 @@ namespace widedeq::cpu {
 
 void generate_lattice(Block out, std::uint64_t seed, Tensor tensor);
 void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor);
-double split(Block change, Block base);
+Split split(Block change, Block base);
 
 }  // namespace widedeq::cpu

@@ -41,8 +41,8 @@ float largest_entry(MatrixView<const float> change) {
   return largest;
 }
 
-/// digit = the first (second = false) or second base-256 digit of change / unit
-void make_digit(MatrixView<const float> change, float unit, bool second, std::int8_t* digit) {
+/// digit = the base-256 digit number `position` (0: the first) of change / unit
+void make_digit(MatrixView<const float> change, float unit, int position, std::int8_t* digit) {
   const float inverse = 1.0F / unit;
   const float ratio = static_cast<float>(digit_ratio);
 #pragma omp parallel for schedule(static)
@@ -51,9 +51,10 @@ void make_digit(MatrixView<const float> change, float unit, bool second, std::in
     std::int8_t* out = digit + j * change.rows;
 #pragma omp simd
     for (Index i = 0; i < change.rows; ++i) {
-      const float first = int8_round(entries[i], inverse);
-      const float rest = (entries[i] - unit * first) * ratio;
-      out[i] = static_cast<std::int8_t>(second ? int8_round(rest, inverse) : first);
+      float rest = entries[i];
+      for (int p = 0; p < position; ++p)
+        rest = (rest - unit * int8_round(rest, inverse)) * ratio;
+      out[i] = static_cast<std::int8_t>(int8_round(rest, inverse));
     }
   }
 }
@@ -72,10 +73,10 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
   const float unit = int8_scale(largest);
   operand.plane_step = static_cast<double>(unit);
   std::vector<std::int8_t> digit(static_cast<std::size_t>(m * m));
-  make_digit(change, unit, false, digit.data());
-  operand.high.pack(digit.data(), m);
-  make_digit(change, unit, true, digit.data());
-  operand.low.pack(digit.data(), m);
+  for (int position = 0; position < plane_digits; ++position) {
+    make_digit(change, unit, position, digit.data());
+    operand.plane[static_cast<std::size_t>(position)].pack(digit.data(), m);
+  }
 }
 
 }  // namespace

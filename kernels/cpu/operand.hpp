@@ -1,6 +1,8 @@
 // A as the CPU's products read it.
 #pragma once
 
+#include <array>
+
 #include "kernels/backend.hpp"
 #include "kernels/cpu/integer_product.hpp"
 
@@ -27,16 +29,21 @@ struct PackedDigit {
   }
 };
 
-/// mixed: A = step * base + plane_step * (high + low / 256) to 2^-16 of the largest entry of
-/// `change`. base is exact; high and low are two digits of `change`, absent while it is zero.
-struct DigitOperand : Operand {
-  PackedDigit base, high, low;
-  double step = 0.0, plane_step = 0.0;
-};
-
-/// How much finer a second digit is than the first. A digit covers -127 .. 127, so what one leaves
+/// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
 /// out is at most half a unit, 128 units of the next.
 inline constexpr double digit_ratio = 256.0;
+
+/// The digits of a residual plane. With the base's eight bits they hold entries to 2^-32 of the
+/// largest: as good as single precision for entries down to 2^-8 of it.
+inline constexpr int plane_digits = 3;
+
+/// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2).
+/// base is exact; the plane's digits are those of `change`, absent while it is zero.
+struct DigitOperand : Operand {
+  PackedDigit base;
+  std::array<PackedDigit, plane_digits> plane;
+  double step = 0.0, plane_step = 0.0;
+};
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width);
 void refresh(Operand& operand, const WeightView& A, bool base_changed);

@@ -7,6 +7,7 @@
 #include "kernels/cpu/settle.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/cpu/multiply.hpp"
@@ -21,9 +22,9 @@ struct Settling {
   float unit = 1.0F;   // of the first digit
 };
 
-/// applied - settled as one or two int8 digits; settled follows what was taken.
-Settling take_digits(const float* applied, float* settled, Index m, bool fine, std::int8_t* first,
-                     std::int8_t* second) {
+/// applied - settled as int8 digits, taken[0] .. taken[digits - 1]; settled follows what was taken.
+Settling take_digits(const float* applied, float* settled, Index m, int digits,
+                     const std::array<std::int8_t*, plane_digits>& taken) {
   double moved = 0.0;
   double size = 0.0;
   float largest = 0.0F;
@@ -35,16 +36,17 @@ Settling take_digits(const float* applied, float* settled, Index m, bool fine, s
     largest = std::max(largest, std::abs(d));
   }
   const Settling column{moved, size, int8_scale(largest)};
-  const float inverse = 1.0F / column.unit;
-  const float ratio = static_cast<float>(digit_ratio);
+  float unit = column.unit;
+  for (int position = 0; position < digits; ++position) {
+    const float inverse = 1.0F / unit;
+    std::int8_t* out = taken[static_cast<std::size_t>(position)];
 #pragma omp simd
-  for (Index i = 0; i < m; ++i) {
-    const float d = applied[i] - settled[i];
-    const float high = int8_round(d, inverse);
-    const float low = fine ? int8_round((d - column.unit * high) * ratio, inverse) : 0.0F;
-    settled[i] += column.unit * (high + low / ratio);
-    first[i] = static_cast<std::int8_t>(high);
-    second[i] = static_cast<std::int8_t>(low);
+    for (Index i = 0; i < m; ++i) {
+      const float digit = int8_round(applied[i] - settled[i], inverse);
+      settled[i] += unit * digit;
+      out[i] = static_cast<std::int8_t>(digit);
+    }
+    unit /= static_cast<float>(digit_ratio);
   }
   return column;
 }
@@ -63,8 +65,10 @@ double add_sums(float* P, const std::int32_t* product, float factor, Index m) {
 
 }  // namespace
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine, Workspace& workspace) {
+SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace) {
   expect_shape("settle", "P", state.P, sweep.A.width, state.P.columns());
+  if (digits < 1 || digits > plane_digits)
+    throw ShapeError("settle: " + std::to_string(digits) + " digits; 1 to 3 are possible");
   if (state.open_count != 0) throw ShapeError("settle: columns are still open");
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
   const Index m = state.P.rows();
@@ -73,36 +77,41 @@ SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine, Workspace&
   const auto applied = state.applied.block().as<float>();
   const auto settled = state.settled.block().as<float>();
   const auto room = static_cast<std::size_t>(m * padded_columns(n));
-  auto* product = workspace.get<std::int32_t>(room + (room + 3) / 4);
-  const MatrixView<std::int8_t> first = state.pending.block().as<std::int8_t>();  // free: none open
-  const MatrixView<std::int8_t> second(reinterpret_cast<std::int8_t*>(product + room), m, n);
+  auto* product = workspace.get<std::int32_t>(2 * room);
+  // Room for the digits: no column is open, so `pending` is free; the others follow the product.
+  auto* spare = reinterpret_cast<std::int8_t*>(product + room);
+  const std::array<std::int8_t*, plane_digits> taken{state.pending.block().as<std::int8_t>().data,
+                                                     spare, spare + room};
 
   std::vector<Settling> columns(static_cast<std::size_t>(n));
 #pragma omp parallel for schedule(static)
-  for (Index j = 0; j < n; ++j)
-    columns[static_cast<std::size_t>(j)] = take_digits(applied.column(j), settled.column(j), m,
-                                                       fine, first.column(j), second.column(j));
+  for (Index j = 0; j < n; ++j) {
+    std::array<std::int8_t*, plane_digits> column = taken;
+    for (std::int8_t*& digit : column)
+      digit += j * m;
+    columns[static_cast<std::size_t>(j)] =
+        take_digits(applied.column(j), settled.column(j), m, digits, column);
+  }
 
-  // P += s op(plane) (first + second / 256), digit by digit; returns the largest gain
-  const auto add = [&](const PackedDigit& plane, MatrixView<const std::int8_t> digit, double unit) {
-    multiply(plane, sweep.transpose, digit, n, product);
+  // P += s op(e_i) d_j / 256^(i + j); returns the largest gain
+  const auto add = [&](int i, int j) {
+    const MatrixView<const std::int8_t> digit(taken[static_cast<std::size_t>(j)], m, n);
+    multiply(A.plane[static_cast<std::size_t>(i)], sweep.transpose, digit, n, product);
+    const double unit = sweep.s * A.plane_step * std::pow(digit_ratio, -(i + j));
     double gain = 0.0;
 #pragma omp parallel for schedule(static) reduction(max : gain)
-    for (Index j = 0; j < n; ++j) {
-      const Settling& column = columns[static_cast<std::size_t>(j)];
+    for (Index k = 0; k < n; ++k) {
+      const Settling& column = columns[static_cast<std::size_t>(k)];
       const auto factor = static_cast<float>(unit * static_cast<double>(column.unit));
-      const double added = add_sums(P.column(j), product + j * m, factor, m);
+      const double added = add_sums(P.column(k), product + k * m, factor, m);
       if (column.moved > 0.0) gain = std::max(gain, std::sqrt(added / column.moved));
     }
     return gain;
   };
-  const double unit = sweep.s * A.plane_step;
   SettleStatus status;
-  status.gain = add(A.high, first, unit);
-  if (fine) {
-    add(A.low, first, unit / digit_ratio);
-    add(A.high, second, unit / digit_ratio);
-  }
+  for (int order = digits - 1; order >= 0; --order)  // small terms first
+    for (int i = 0; i <= order; ++i)
+      status.gain = add(i, order - i);
   for (const Settling& column : columns)
     if (column.moved > 0.0)
       status.moved =

@@ -6,6 +6,6 @@
 
 namespace widedeq::cpu {
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, bool fine, Workspace& workspace);
+SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace);
 
 }  // namespace widedeq::cpu

@@ -43,7 +43,8 @@ std::byte* column_of(const Block& block, Index j) {
 
 void upload(MatrixView<const double> host, Block to) {
   expect_shape("upload", "the host's matrix", host, to.rows, to.columns);
-  with_elements(to, [&](auto view) { convert(host, view); });
+  if (to.element == Element::float64) return convert(host, to.as<double>());
+  convert(host, to.as<float>());
 }
 
 void download(ConstBlock from, MatrixView<double> host) {

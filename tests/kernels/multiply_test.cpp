@@ -68,7 +68,7 @@ struct Product {
 
 /// One sweep on P = c that is told to stop there: the increment is c itself, so P = c + s op(A) c.
 Product multiply_in_a_sweep(const Operand& A, Transpose transpose, double s, const HostMatrix& c,
-                            bool fine = true) {
+                            int digits = 3) {
   Backend& on = backend();
   SweepState state = on.make_sweep_state(A.precision, A.width, c.columns);
   on.upload(c.view(), state.P);
@@ -89,7 +89,7 @@ Product multiply_in_a_sweep(const Operand& A, Transpose transpose, double s, con
   EXPECT_TRUE(status.finite);
   product.q = download(state.applied);
   product.base_P = download(state.P);
-  if (A.has_plane) product.settled = on.settle(state, sweep, fine);
+  if (A.has_plane) product.settled = on.settle(state, sweep, digits);
   product.P = download(state.P);
   return product;
 }
@@ -231,7 +231,7 @@ TEST_P(Products, CoarseSettlingIsRightToTwoDigitsOfThePlane) {
     const HostMatrix c = test::rounded(Element::float32, Random(7).matrix(m, n));
     for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
       const Product fine = multiply_in_a_sweep(operand, transpose, 1.0, c);
-      const Product coarse = multiply_in_a_sweep(operand, transpose, 1.0, c, false);
+      const Product coarse = multiply_in_a_sweep(operand, transpose, 1.0, c, 1);
       const HostMatrix wanted = oracle::multiply(op(transpose, recurrent.values), fine.q);
       double error = 0.0, left_out = 0.0;
       for (std::size_t i = 0; i < wanted.values.size(); ++i) {

@@ -276,10 +276,11 @@ TEST_P(Stages, SplitTakesAWholeMatrixApartWithoutError) {
       A = rounded(real(), A);
       Matrix change = upload(real(), A);
       Matrix base = backend().allocate(Element::int8, m, m);
-      const double step = backend().split(change, base);
+      const auto [step, exact] = backend().split(change, base);
       const HostMatrix integers = download(base), rest = download(change);
 
       double largest = 0.0;
+      EXPECT_EQ(exact, oracle::norm(rest.values) == 0.0);
       for (std::size_t i = 0; i < A.values.size(); ++i) {
         ASSERT_EQ(step * integers.values[i] + rest.values[i], A.values[i]);
         ASSERT_LE(std::abs(rest.values[i]), 0.5 * step);
@@ -301,7 +302,9 @@ TEST_P(Stages, SplitLeavesNothingOfALattice) {
     entry /= 32.0;
   Matrix change = upload(real(), A);
   Matrix base = backend().allocate(Element::int8, 3, 3);
-  EXPECT_EQ(backend().split(change, base), 1.0 / 32.0);
+  const auto [step, exact] = backend().split(change, base);
+  EXPECT_EQ(step, 1.0 / 32.0);
+  EXPECT_TRUE(exact);
   EXPECT_EQ(download(change).values, HostMatrix(3, 3).values);
   EXPECT_EQ(download(base)(0, 0), 127.0);
   EXPECT_EQ(download(base)(1, 0), -127.0);
@@ -310,7 +313,8 @@ TEST_P(Stages, SplitLeavesNothingOfALattice) {
 TEST_P(Stages, SplitOfZeroIsZero) {
   Matrix change = backend().allocate(real(), 4, 4);
   Matrix base = backend().allocate(Element::int8, 4, 4);
-  const double step = backend().split(change, base);
+  const auto [step, exact] = backend().split(change, base);
+  EXPECT_TRUE(exact);
   EXPECT_TRUE(std::isfinite(step));
   EXPECT_GT(step, 0.0);
   EXPECT_EQ(download(change).values, HostMatrix(4, 4).values);
