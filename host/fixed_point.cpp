@@ -18,7 +18,8 @@ constexpr int sweeps_a_look = 16;
 constexpr double rounding = 3e-8;
 
 /// The digits a settling needs that adds about `expected` to P, relative: what the digits left out
-/// would add drowns in rounding. Entries of uneven size make digits less than full, hence the factor.
+/// would add drowns in rounding. Entries of uneven size make digits less than full, hence the
+/// factor.
 int digits_for(double expected) {
   constexpr double uneven = 4.0;
   int digits = 1;
@@ -100,9 +101,9 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     note(settled, report);
     if (settled.open == 0) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
-    // in sweeping below that, nor above what it leaves of the tolerance.
+    // in sweeping below that, nor far below the tolerance.
     const double expected = gain * settled.worst_residual;
-    target = std::max(expected, options.tolerance - 2.0 * expected);
+    target = std::max(expected, 0.9 * options.tolerance);
     digits = digits_for(expected);
   }
   report.residuals = backend.residuals(state);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace widedeq::cpu {
 namespace {
@@ -29,29 +30,32 @@ void refresh_dense(DenseOperand<Real>& operand, const WeightView& A) {
   }
 }
 
-float largest_entry(MatrixView<const float> change) {
+/// The largest |entry(j)[i]| over all columns; entry(j) is a function of the row.
+template <class Entry>
+float largest_entry(Index m, Entry entry) {
   float largest = 0.0F;
 #pragma omp parallel for schedule(static) reduction(max : largest)
-  for (Index j = 0; j < change.columns; ++j) {
-    const float* entries = change.column(j);
+  for (Index j = 0; j < m; ++j) {
+    const auto column = entry(j);
 #pragma omp simd reduction(max : largest)
-    for (Index i = 0; i < change.rows; ++i)
-      largest = std::max(largest, std::abs(entries[i]));
+    for (Index i = 0; i < m; ++i)
+      largest = std::max(largest, std::abs(column(i)));
   }
   return largest;
 }
 
-/// digit = the base-256 digit number `position` (0: the first) of change / unit
-void make_digit(MatrixView<const float> change, float unit, int position, std::int8_t* digit) {
+/// digit = the base-256 digit number `position` (0: the first) of entry(j)[i] / unit
+template <class Entry>
+void make_digit(Index m, Entry entry, float unit, int position, std::int8_t* digit) {
   const float inverse = 1.0F / unit;
   const float ratio = static_cast<float>(digit_ratio);
 #pragma omp parallel for schedule(static)
-  for (Index j = 0; j < change.columns; ++j) {
-    const float* entries = change.column(j);
-    std::int8_t* out = digit + j * change.rows;
+  for (Index j = 0; j < m; ++j) {
+    const auto column = entry(j);
+    std::int8_t* out = digit + j * m;
 #pragma omp simd
-    for (Index i = 0; i < change.rows; ++i) {
-      float rest = entries[i];
+    for (Index i = 0; i < m; ++i) {
+      float rest = column(i);
       for (int p = 0; p < position; ++p)
         rest = (rest - unit * int8_round(rest, inverse)) * ratio;
       out[i] = static_cast<std::int8_t>(int8_round(rest, inverse));
@@ -59,23 +63,59 @@ void make_digit(MatrixView<const float> change, float unit, int position, std::i
   }
 }
 
-void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
-  const Index m = A.width();
-  if (base_changed || operand.base.plain.empty()) {
-    operand.step = A.step;
-    operand.base.pack(A.base.as<const std::int8_t>().data, m);
-  }
-  const float largest = A.change.empty() ? 0.0F : largest_entry(A.change.as<const float>());
+/// The plane's digits are those of entry(j)[i], or absent when all are zero.
+template <class Entry>
+void refresh_plane(DigitOperand& operand, Entry entry, std::vector<std::int8_t>& digit) {
+  const Index m = operand.width;
+  const float largest = largest_entry(m, entry);
   operand.has_plane = largest > 0.0F;
   if (!operand.has_plane) return;
-
-  const auto change = A.change.as<const float>();
   const float unit = int8_scale(largest);
   operand.plane_step = static_cast<double>(unit);
-  std::vector<std::int8_t> digit(static_cast<std::size_t>(m * m));
   for (int position = 0; position < plane_digits; ++position) {
-    make_digit(change, unit, position, digit.data());
+    make_digit(m, entry, unit, position, digit.data());
     operand.plane[static_cast<std::size_t>(position)].pack(digit.data(), m);
+  }
+}
+
+void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
+  const Index m = A.width();
+  const auto base = A.base.as<const std::int8_t>();
+  const bool was_folded = std::exchange(operand.folded, false);
+  if (A.change.empty()) {
+    operand.has_plane = false;
+  } else {
+    const auto change = A.change.as<const float>();
+    const auto change_entry = [change](Index j) {
+      return [column = change.column(j)](Index i) { return column[i]; };
+    };
+    std::vector<std::int8_t> digit(static_cast<std::size_t>(m * m));
+    operand.folded = largest_entry(m, change_entry) > static_cast<float>(A.step);
+    if (!operand.folded) {
+      refresh_plane(operand, change_entry, digit);
+    } else {
+      const auto step = static_cast<float>(A.step);
+      const auto entry = [=](Index j) {
+        return [=, integers = base.column(j), changes = change.column(j)](Index i) {
+          return step * static_cast<float>(integers[i]) + changes[i];
+        };
+      };
+      const float unit = int8_scale(largest_entry(m, entry));
+      make_digit(m, entry, unit, 0, digit.data());
+      operand.step = static_cast<double>(unit);
+      operand.base.pack(digit.data(), m);
+      const auto rest = [=](Index j) {
+        return [=, whole = entry(j)](Index i) {
+          const float value = whole(i);
+          return value - unit * int8_round(value, 1.0F / unit);
+        };
+      };
+      refresh_plane(operand, rest, digit);
+    }
+  }
+  if (!operand.folded && (base_changed || was_folded || operand.base.plain.empty())) {
+    operand.step = A.step;
+    operand.base.pack(base.data, m);
   }
 }
 

@@ -38,11 +38,14 @@ inline constexpr double digit_ratio = 256.0;
 inline constexpr int plane_digits = 3;
 
 /// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2).
-/// base is exact; the plane's digits are those of `change`, absent while it is zero.
+/// While `change` stays below a step, base is A's own and the plane's digits are those of `change`,
+/// absent while it is zero. A larger change moves into the base's digit (`folded`): a plane as
+/// large as the base would have to be settled at every sweep.
 struct DigitOperand : Operand {
   PackedDigit base;
   std::array<PackedDigit, plane_digits> plane;
   double step = 0.0, plane_step = 0.0;
+  bool folded = false;
 };
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width);
