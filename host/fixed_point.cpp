@@ -101,9 +101,12 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     note(settled, report);
     if (settled.open == 0) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
-    // in sweeping below that, nor far below the tolerance.
+    // in sweeping below that, nor further than what it leaves of the tolerance. Near rounding a
+    // residual may not fall below the tolerance at all; then another round makes up for what
+    // settling adds.
     const double expected = gain * settled.worst_residual;
-    target = std::max(expected, 0.9 * options.tolerance);
+    const double margin = options.tolerance > 10.0 * rounding ? expected : 0.0;
+    target = std::max(expected, options.tolerance - margin);
     digits = digits_for(expected);
   }
   report.residuals = backend.residuals(state);
