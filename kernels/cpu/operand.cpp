@@ -44,9 +44,10 @@ float largest_entry(Index m, Entry entry) {
   return largest;
 }
 
-/// digit = the base-256 digit number `position` (0: the first) of entry(j)[i] / unit
-template <class Entry>
-void make_digit(Index m, Entry entry, float unit, int position, std::int8_t* digit) {
+/// digit = the base-256 digit number `position` (0: the first) of entry(j)[i] / unit. A parameter
+/// of the template, or the inner loop keeps the outer one from being vectorised.
+template <int position, class Entry>
+void make_digit(Index m, Entry entry, float unit, std::int8_t* digit) {
   const float inverse = 1.0F / unit;
   const float ratio = static_cast<float>(digit_ratio);
 #pragma omp parallel for schedule(static)
@@ -72,10 +73,14 @@ void refresh_plane(DigitOperand& operand, Entry entry, std::vector<std::int8_t>&
   if (!operand.has_plane) return;
   const float unit = int8_scale(largest);
   operand.plane_step = static_cast<double>(unit);
-  for (int position = 0; position < plane_digits; ++position) {
-    make_digit(m, entry, unit, position, digit.data());
-    operand.plane[static_cast<std::size_t>(position)].pack(digit.data(), m);
-  }
+  const auto refresh_digit = [&]<int position>() {
+    make_digit<position>(m, entry, unit, digit.data());
+    operand.plane[position].pack(digit.data(), m);
+  };
+  static_assert(plane_digits == 3);
+  refresh_digit.template operator()<0>();
+  refresh_digit.template operator()<1>();
+  refresh_digit.template operator()<2>();
 }
 
 void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
@@ -101,7 +106,7 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
         };
       };
       const float unit = int8_scale(largest_entry(m, entry));
-      make_digit(m, entry, unit, 0, digit.data());
+      make_digit<0>(m, entry, unit, digit.data());
       operand.step = static_cast<double>(unit);
       operand.base.pack(digit.data(), m);
       const auto rest = [=](Index j) {

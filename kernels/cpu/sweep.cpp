@@ -18,7 +18,9 @@
 namespace widedeq::cpu {
 namespace {
 
-/// One column of an iteration during the pass.
+/// One column of an iteration during the pass. Handed on by value: a store through the int8 pointer
+/// could otherwise change the other pointers, for all the compiler knows, and no loop would be
+/// vectorised (the whole pass: 1.7 times slower).
 template <class Real, class Product, class Increment>
 struct Column {
   Real* P;
@@ -43,18 +45,18 @@ Real missing_at(const C& column, Index i) {
 
 /// Adds the product to P and measures what is missing in Zhat.
 template <Epilogue epilogue, class Real, class Product, class Increment>
-Norms add_product(const Column<Real, Product, Increment>& column, Index m) {
-  if (column.product != nullptr) {
-#pragma omp simd
-    for (Index i = 0; i < m; ++i)
-      column.P[i] += column.factor * static_cast<Real>(column.product[i]);
-  }
+Norms add_product(Column<Real, Product, Increment> column, Index m) {
   // Blocks: summed in Real inside one, where Real is accurate enough, and in double over all.
   constexpr Index block = 512;
   Norms norms;
   Real largest = 0;
   for (Index first = 0; first < m; first += block) {
     const Index last = std::min(m, first + block);
+    if (column.product != nullptr) {
+#pragma omp simd
+      for (Index i = first; i < last; ++i)
+        column.P[i] += column.factor * static_cast<Real>(column.product[i]);
+    }
     Real missing = 0;
     Real applied = 0;
 #pragma omp simd reduction(+ : missing, applied) reduction(max : largest)
@@ -73,7 +75,7 @@ Norms add_product(const Column<Real, Product, Increment>& column, Index m) {
 
 /// Makes the increment, rounded to what products take, and returns the value of one unit of it.
 template <Epilogue epilogue, class Real, class Product, class Increment>
-double add_increment(const Column<Real, Product, Increment>& column, Index m,
+double add_increment(Column<Real, Product, Increment> column, Index m,
                      [[maybe_unused]] double largest) {
   if constexpr (std::is_same_v<Increment, std::int8_t>) {
     const Real scale = int8_scale(static_cast<float>(largest));
