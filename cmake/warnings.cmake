@@ -2,7 +2,7 @@
 function(widedeq_warnings target)
   target_compile_options(${target} PRIVATE
       -Wall -Wextra -Wpedantic
-      # A constructor's argument may be named like the member it sets: clang knows, GCC must be told.
+      # A constructor's argument may be named like the member it sets. Clang knows.
       -Wshadow$<$<CXX_COMPILER_ID:GNU>:=local>
       -Wconversion            # silent loss of digits or of the upper half of an index
       -Wold-style-cast

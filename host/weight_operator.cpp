@@ -10,8 +10,8 @@ namespace widedeq {
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
                                std::uint64_t seed)
-    : backend_(backend) {
-  allocate(precision, width);
+    : backend_(backend), precision_(precision) {
+  allocate(width);
   if (law == WeightLaw::lattice) {
     backend_.generate_lattice(base_, seed, Tensor::A);
   } else {
@@ -22,9 +22,9 @@ WeightOperator::WeightOperator(Backend& backend, Precision precision, Index widt
 }
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A)
-    : backend_(backend) {
+    : backend_(backend), precision_(precision) {
   if (A.rows != A.columns) throw ShapeError("A is " + shape(A) + ", not square");
-  allocate(precision, A.rows);
+  allocate(A.rows);
   backend_.upload(A, change());
   split_change();
   refresh();
@@ -36,8 +36,8 @@ void WeightOperator::split_change() {
   if (split.exact) change_ = Matrix();
 }
 
-void WeightOperator::allocate(Precision precision, Index width) {
-  operand_ = backend_.make_operand(precision, width);
+void WeightOperator::allocate(Index width) {
+  operand_ = backend_.make_operand(precision_, width);
   base_ = backend_.allocate(Element::int8, width, width);
 }
 

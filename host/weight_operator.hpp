@@ -26,7 +26,7 @@ class WeightOperator {
   WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A);
 
   Index width() const { return base_.rows(); }
-  Precision precision() const { return operand_->precision; }
+  Precision precision() const { return precision_; }
   const Operand& operand() const { return *operand_; }
   WeightView view() const;
 
@@ -34,15 +34,19 @@ class WeightOperator {
   Block change();
   /// Brings the operand up to date with the masters.
   void refresh();
+  /// Frees the operand when no more solves will follow, so that saving finds room: in mixed it is
+  /// eight bytes an entry. Afterwards operand() and refresh() must not be called.
+  void release_operand() { operand_.reset(); }
 
   /// The entries of A in double, for saving and for tests: `count` columns from `first`.
   HostMatrix download_columns(Index first, Index count) const;
 
  private:
-  void allocate(Precision precision, Index width);
+  void allocate(Index width);
   void split_change();  // change_ holds A
 
   Backend& backend_;
+  Precision precision_;
   Matrix base_;    // m x m int8
   Matrix change_;  // m x m real, empty until there is a change
   double step_ = LatticeLaw::step;

@@ -113,6 +113,7 @@ void train(PreparedRun& run, GramJournal& journal, Sink& sink, Progress& progres
 void save_final_weights(PreparedRun& run, const RunDirectory& directory) {
   run.monitor.reset();
   run.trainer.reset();
+  run.model->A.release_operand();
   release_free_memory();
   save_weights(directory.file("weights.npz"), *run.backend, *run.model);
 }

@@ -63,7 +63,7 @@ class CpuBackend final : public Backend {
     return cpu::make_operand(precision, width);
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
-    cpu::refresh(operand, A, base_changed);
+    cpu::refresh(operand, A, base_changed, workspace_);
   }
   void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
              std::span<double> y) override {

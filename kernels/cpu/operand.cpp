@@ -66,7 +66,7 @@ void make_digit(Index m, Entry entry, float unit, std::int8_t* digit) {
 
 /// The plane's digits are those of entry(j)[i], or absent when all are zero.
 template <class Entry>
-void refresh_plane(DigitOperand& operand, Entry entry, std::vector<std::int8_t>& digit) {
+void refresh_plane(DigitOperand& operand, Entry entry, std::int8_t* digit) {
   const Index m = operand.width;
   const float largest = largest_entry(m, entry);
   operand.has_plane = largest > 0.0F;
@@ -74,8 +74,8 @@ void refresh_plane(DigitOperand& operand, Entry entry, std::vector<std::int8_t>&
   const float unit = int8_scale(largest);
   operand.plane_step = static_cast<double>(unit);
   const auto refresh_digit = [&]<int position>() {
-    make_digit<position>(m, entry, unit, digit.data());
-    operand.plane[position].pack(digit.data(), m);
+    make_digit<position>(m, entry, unit, digit);
+    operand.plane[position].pack(digit, m);
   };
   static_assert(plane_digits == 3);
   refresh_digit.template operator()<0>();
@@ -83,7 +83,8 @@ void refresh_plane(DigitOperand& operand, Entry entry, std::vector<std::int8_t>&
   refresh_digit.template operator()<2>();
 }
 
-void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
+void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed,
+                    Workspace& workspace) {
   const Index m = A.width();
   const auto base = A.base.as<const std::int8_t>();
   const bool was_folded = std::exchange(operand.folded, false);
@@ -94,7 +95,7 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
     const auto change_entry = [change](Index j) {
       return [column = change.column(j)](Index i) { return column[i]; };
     };
-    std::vector<std::int8_t> digit(static_cast<std::size_t>(m * m));
+    auto* digit = workspace.get<std::int8_t>(static_cast<std::size_t>(m * m));
     operand.folded = largest_entry(m, change_entry) > static_cast<float>(A.step);
     if (!operand.folded) {
       refresh_plane(operand, change_entry, digit);
@@ -106,9 +107,9 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
         };
       };
       const float unit = int8_scale(largest_entry(m, entry));
-      make_digit<0>(m, entry, unit, digit.data());
+      make_digit<0>(m, entry, unit, digit);
       operand.step = static_cast<double>(unit);
-      operand.base.pack(digit.data(), m);
+      operand.base.pack(digit, m);
       const auto rest = [=](Index j) {
         return [=, whole = entry(j)](Index i) {
           const float value = whole(i);
@@ -144,7 +145,7 @@ std::unique_ptr<Operand> make_operand(Precision precision, Index width) {
   return operand;
 }
 
-void refresh(Operand& operand, const WeightView& A, bool base_changed) {
+void refresh(Operand& operand, const WeightView& A, bool base_changed, Workspace& workspace) {
   expect_shape("refresh", "base", A.base, operand.width, operand.width);
   if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
   switch (operand.precision) {
@@ -153,7 +154,7 @@ void refresh(Operand& operand, const WeightView& A, bool base_changed) {
     case Precision::fp32:
       return refresh_dense(static_cast<DenseOperand<float>&>(operand), A);
     case Precision::mixed:
-      return refresh_digits(static_cast<DigitOperand&>(operand), A, base_changed);
+      return refresh_digits(static_cast<DigitOperand&>(operand), A, base_changed, workspace);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/integer_product.hpp"
+#include "kernels/cpu/workspace.hpp"
 
 namespace widedeq::cpu {
 
@@ -49,6 +50,6 @@ struct DigitOperand : Operand {
 };
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width);
-void refresh(Operand& operand, const WeightView& A, bool base_changed);
+void refresh(Operand& operand, const WeightView& A, bool base_changed, Workspace& workspace);
 
 }  // namespace widedeq::cpu

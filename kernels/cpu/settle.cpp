@@ -77,7 +77,7 @@ SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace
   const auto applied = state.applied.block().as<float>();
   const auto settled = state.settled.block().as<float>();
   const auto room = static_cast<std::size_t>(m * padded_columns(n));
-  auto* product = workspace.get<std::int32_t>(2 * room);
+  auto* product = workspace.get<std::int32_t>(room + room / 2 + 1);
   // Room for the digits: no column is open, so `pending` is free; the others follow the product.
   auto* spare = reinterpret_cast<std::int8_t*>(product + room);
   const std::array<std::int8_t*, plane_digits> taken{state.pending.block().as<std::int8_t>().data,
