@@ -6,6 +6,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "host/run/config.hpp"
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/integer_product.hpp"
 
@@ -45,18 +46,6 @@ double bare_integers(Index m, Index n) {
 Backend& backend() {
   static const auto instance = make_cpu_backend(0);
   return *instance;
-}
-
-const char* name_of(Precision precision) {
-  switch (precision) {
-    case Precision::fp64:
-      return "fp64";
-    case Precision::fp32:
-      return "fp32";
-    case Precision::mixed:
-      return "mixed";
-  }
-  return "?";
 }
 
 double now() {

@@ -17,9 +17,6 @@ Backend& backend();
 
 inline constexpr Index inputs = 64;  // d
 
-/// "fp64", "fp32", "mixed"
-const char* name_of(Precision precision);
-
 /// Seconds since some fixed moment.
 double now();
 
