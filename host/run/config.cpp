@@ -229,6 +229,9 @@ void resolve(TrainConfig& config) {
     config.data = "mnist:" + absolute(config.data.substr(6));
   } else if (config.data.starts_with("npy:")) {
     const std::size_t comma = config.data.find(',');
+    if (comma == 4 || comma + 1 == config.data.size())
+      throw Failure(ExitCode::usage, "a path is empty", "--data " + config.data,
+                    "give npy:INPUTS.npy,TARGETS.npy");
     config.data = "npy:" + absolute(config.data.substr(4, comma - 4)) + "," +
                   absolute(config.data.substr(comma + 1));
   }

@@ -105,9 +105,12 @@ void apply_config_text(TrainConfig& config, std::string_view text, const std::st
   for (const auto& [position, key] : keys) {
     const toml::node& node = *table.get(key);
     const std::string where = fmt::format("{}, line {}", name, position.line);
-    if (std::find(known.begin(), known.end(), key) == known.end())
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      const std::string nearest = nearest_word(key, known);
       throw Failure(ExitCode::usage, "there is no key '" + key + "'", where,
-                    "did you mean " + nearest_word(key, known) + "?");
+                    nearest.empty() ? fmt::format("the keys are {}", fmt::join(known, ", "))
+                                    : "did you mean " + nearest + "?");
+    }
     const Setting& entry = setting(key);
     const std::string shown = key + " = " + as_written(node);
     // A value of the wrong type becomes a text that no setting allows.

@@ -51,13 +51,15 @@ std::vector<std::string> processor_features() {
 }
 
 int default_threads() {
-  const char* wanted = std::getenv("OMP_NUM_THREADS");
-  if (const int threads = wanted ? std::atoi(wanted) : 0; threads > 0) return threads;
+  int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 #if defined(__linux__)
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::max(1, CPU_COUNT(&cores));
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = std::max(1, CPU_COUNT(&allowed));
 #endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  // The variable may be a list or nonsense; more threads than cores only get in each other's way.
+  const char* wanted = std::getenv("OMP_NUM_THREADS");
+  const long threads = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
+  return threads > 0 ? static_cast<int>(std::min<long>(threads, cores)) : cores;
 }
 
 void release_free_memory() {

@@ -95,9 +95,10 @@ void train(PreparedRun& run, GramJournal& journal, Sink& sink, Progress& progres
 
     // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v
     const double gradient_norm = run.trainer->update(*eta);
-    if (!std::isfinite(gradient_norm))
-      throw Failure(ExitCode::diverged, "the gradient is not finite",
-                    fmt::format("epoch {}", epoch), "lower --learning-rate or --gamma");
+    // No entry moves by more than eta times the norm; in single precision that must fit a float.
+    if (!std::isfinite(static_cast<float>(*eta * gradient_norm)))
+      throw Failure(ExitCode::diverged, "the step is not finite", fmt::format("epoch {}", epoch),
+                    "lower --learning-rate or --gamma");
     weights_are_good = true;
 
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -134,7 +135,9 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run,
                     const std::string& command_line) {
   directory.write_text("config.toml", to_toml(run.config));
   directory.write_text("provenance.json",
-                       provenance(run.config, run.facts, command_line).dump(2) + "\n");
+                       provenance(run.config, run.facts, command_line)
+                               .dump(2, ' ', false, Json::error_handler_t::replace) +
+                           "\n");
   Sink sink(directory.file("metrics.jsonl"));
   Progress progress(directory.file("log.txt"), run.config.epochs);
   GramJournal journal(run.monitor.get(), directory, sink, progress);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -28,11 +30,20 @@ void require_converged(const char* which, const SolveReport& report, const Train
                         false);
 }
 
+/// Adds an array, but never one with a NaN or an infinity in it. Throws Failure (diverged).
+void add_finite(NpzWriter& file, const std::string& name, std::vector<Index> shape,
+                std::vector<double> values) {
+  if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
+    throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written",
+                  "the inputs, weights or targets are too large: scale them, or --precision fp64");
+  file.add(name, std::move(shape), std::move(values));
+}
+
 /// m x n columns, which are n rows of m in C order.
 void add_columns(NpzWriter& file, Backend& backend, const std::string& name, ConstBlock matrix) {
   HostMatrix host(matrix.rows, matrix.columns);
   backend.download(matrix, host.view());
-  file.add(name, {matrix.columns, matrix.rows}, std::move(host.values));
+  add_finite(file, name, {matrix.columns, matrix.rows}, std::move(host.values));
 }
 
 void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMatrix& inputs,
@@ -44,11 +55,21 @@ void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMat
   require_converged("adjoint", evaluation.adjoint, settings);
   Weights gradient = trainer.gradient();
   const Index m = model.width();
-  file.add("loss", {}, {evaluation.loss});
-  file.add("grad_A", {m, m}, transposed(std::move(gradient.A)));
-  file.add("grad_W", {m, model.inputs()}, transposed(std::move(gradient.W)));
-  file.add("grad_u", {m}, std::move(gradient.u));
-  file.add("grad_v", {m}, std::move(gradient.v));
+  add_finite(file, "loss", {}, {evaluation.loss});
+  add_finite(file, "grad_A", {m, m}, transposed(std::move(gradient.A)));
+  add_finite(file, "grad_W", {m, model.inputs()}, transposed(std::move(gradient.W)));
+  add_finite(file, "grad_u", {m}, std::move(gradient.u));
+  add_finite(file, "grad_v", {m}, std::move(gradient.v));
+}
+
+/// The answer must not replace what it is computed from.
+void refuse_overwriting(const SolveRequest& request) {
+  for (const std::string& source : {request.weights, request.inputs, request.targets}) {
+    std::error_code ignored;
+    if (!source.empty() && std::filesystem::equivalent(source, request.out, ignored))
+      throw Failure(ExitCode::usage, "the output would replace its own input", request.out,
+                    "give another --out");
+  }
 }
 
 }  // namespace
@@ -74,10 +95,16 @@ SolveResult solve(const SolveRequest& request) {
                                 weights.W.columns, inputs.columns, inputs.rows),
                     request.weights + ", " + request.inputs,
                     "use weights and inputs with the same number of columns");
-    return Model(*backend, result.precision, settings.model_options(), weights);
+    try {
+      return Model(*backend, result.precision, settings.model_options(), weights);
+    } catch (const std::domain_error&) {  // finite in the file, not in single precision
+      throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
+                    request.weights, "use --precision fp64");
+    }
   }();
   const Index m = model.width(), n = inputs.columns;
   const Element real = real_of(result.precision);
+  refuse_overwriting(request);
   NpzWriter file(request.out);
 
   // Phi = relu(W X) / sqrt(m)
@@ -92,7 +119,7 @@ SolveResult solve(const SolveRequest& request) {
   require_converged("forward", forward_report, settings);
 
   // yhat = u'Z + v'Phi
-  file.add("prediction", {n}, backend->readout(model.u, forward.Z(), model.skip(), Phi));
+  add_finite(file, "prediction", {n}, backend->readout(model.u, forward.Z(), model.skip(), Phi));
 
   // L = D o (u 1' + s A' L)
   AdjointSolver adjoint(*backend, result.precision, m, n);
@@ -103,7 +130,7 @@ SolveResult solve(const SolveRequest& request) {
   std::vector<double> residual = forward_report.residuals;
   for (std::size_t j = 0; j < residual.size(); ++j)
     residual[j] = std::max(residual[j], adjoint_report.residuals[j]);
-  file.add("residual", {n}, std::move(residual));
+  add_finite(file, "residual", {n}, std::move(residual));
 
   // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi     G = Phi'Phi
   HostMatrix ntk, features;
@@ -118,9 +145,9 @@ SolveResult solve(const SolveRequest& request) {
   std::vector<double> eigenvalues = symmetric_eigenvalues(ntk);
   result.lambda_min = eigenvalues.front();
   result.lambda_max = eigenvalues.back();
-  file.add("ntk", {n, n}, std::move(ntk.values));
-  file.add("feature_gram", {n, n}, std::move(features.values));
-  file.add("eigenvalues", {n}, std::move(eigenvalues));
+  add_finite(file, "ntk", {n, n}, std::move(ntk.values));
+  add_finite(file, "feature_gram", {n, n}, std::move(features.values));
+  add_finite(file, "eigenvalues", {n}, std::move(eigenvalues));
 
   if (!request.targets.empty())
     add_gradient(file, *backend, model, inputs, request.targets, settings);

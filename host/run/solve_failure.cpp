@@ -15,12 +15,17 @@ Failure solve_failure(const std::string& which, const SolveReport& report,
       std::max_element(report.residuals.begin(), report.residuals.end(),
                        [](double a, double b) { return !std::isnan(a) && !(b <= a); });
   const bool any = worst != report.residuals.end();
-  const std::string sample = any ? fmt::format("sample {} with relative residual {:.3g}",
+  const std::string sample = any && std::isfinite(*worst)
+                                 ? fmt::format("sample {} with relative residual {:.3g}",
                                                worst - report.residuals.begin(), *worst)
-                                 : "no residual";
+                             : any ? fmt::format("sample {}", worst - report.residuals.begin())
+                                   : "no sample";
   std::string remedy =
       fmt::format("lower --gamma, {} here; below 0.5 is safe at the start", model.gamma);
-  if (trained) remedy = fmt::format("lower --learning-rate or --gamma ({} here)", model.gamma);
+  if (report.sweeps == 0)  // nothing was multiplied yet, so gamma has no part in it
+    remedy = "the inputs or weights are too large: scale them, or --precision fp64";
+  else if (trained)
+    remedy = fmt::format("lower --learning-rate or --gamma ({} here)", model.gamma);
   if (report.status == SolveStatus::max_sweeps)
     remedy = fmt::format("{}; or raise --tolerance ({:g}) or the limit of sweeps ({})", remedy,
                          options.tolerance, options.max_sweeps);

@@ -29,7 +29,9 @@ std::string nearest_word(std::string_view word, std::span<const std::string> can
                                         [&](const std::string& a, const std::string& b) {
                                           return edit_distance(word, a) < edit_distance(word, b);
                                         });
-  return nearest == candidates.end() ? "" : *nearest;
+  if (nearest == candidates.end()) return "";
+  // A word that shares less than half its letters is no misspelling.
+  return 2 * edit_distance(word, *nearest) > std::max(word.size(), nearest->size()) ? "" : *nearest;
 }
 
 }  // namespace widedeq

@@ -11,7 +11,7 @@ namespace widedeq {
 /// into the other. Source: the optimal string alignment distance, Damerau (1964).
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate with the smallest distance, the first of several; "" without candidates.
+/// The candidate with the smallest distance, the first of several; "" when none is near.
 std::string nearest_word(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace widedeq

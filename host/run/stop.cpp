@@ -17,6 +17,9 @@ extern "C" void request_stop(int signal) {
 void stop_on_signals() {
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
+  std::signal(SIGHUP, request_stop);  // the terminal is gone; the run is worth keeping
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a reader of the progress lines is gone: that is no reason to stop
 }
 
 bool stop_requested() {

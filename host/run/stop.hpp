@@ -3,7 +3,7 @@
 
 namespace widedeq {
 
-/// From now on the first SIGINT or SIGTERM only asks for a stop; a second one ends the process as
+/// From now on the first SIGINT, SIGTERM or SIGHUP only asks for a stop; a second one ends the process as
 /// usual.
 void stop_on_signals();
 

@@ -60,6 +60,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Operand> make_operand(Precision precision, Index width) override {
     if (precision == Precision::mixed && !why_not_mixed().empty())
       throw Unsupported(why_not_mixed() + "; use --precision fp32");
+    if (precision == Precision::mixed && width > widest_exact)
+      throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
+                        "; use --precision fp32");
     return cpu::make_operand(precision, width);
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {

@@ -2,8 +2,9 @@
 //
 //   P += s op(E) (Zhat - Zref)     Zref += what was taken of the difference
 //
-// E, what A's int8 base leaves out, is two digits (DigitOperand); the difference is taken as one or
-// two int8 digits a column. Digits not taken stay in the difference, for the next settling.
+// E, what A's int8 base leaves out, is e0 + e1/256 + e2/256^2 (DigitOperand); the difference is
+// taken as d0 + d1/256 + d2/256^2, with a unit for each column. Of the products e_i d_j those with
+// i + j < digits are formed. What was not taken stays in the difference, for the next settling.
 #include "kernels/cpu/settle.hpp"
 
 #include <algorithm>

@@ -46,7 +46,8 @@ Real missing_at(const C& column, Index i) {
 /// Adds the product to P and measures what is missing in Zhat.
 template <Epilogue epilogue, class Real, class Product, class Increment>
 Norms add_product(Column<Real, Product, Increment> column, Index m) {
-  // Blocks: summed in Real inside one, where Real is accurate enough, and in double over all.
+  // Squares are taken in double: those of small inputs would underflow in single precision, and the
+  // column would pass for converged. Blocks keep P in cache between the loops.
   constexpr Index block = 512;
   Norms norms;
   Real largest = 0;
@@ -57,17 +58,17 @@ Norms add_product(Column<Real, Product, Increment> column, Index m) {
       for (Index i = first; i < last; ++i)
         column.P[i] += column.factor * static_cast<Real>(column.product[i]);
     }
-    Real missing = 0;
-    Real applied = 0;
+    double missing = 0.0;
+    double applied = 0.0;
 #pragma omp simd reduction(+ : missing, applied) reduction(max : largest)
     for (Index i = first; i < last; ++i) {
       const Real d = missing_at<epilogue, Real>(column, i);
-      missing += d * d;
-      applied += column.applied[i] * column.applied[i];
+      missing += static_cast<double>(d) * static_cast<double>(d);
+      applied += static_cast<double>(column.applied[i]) * static_cast<double>(column.applied[i]);
       largest = std::max(largest, std::abs(d));
     }
-    norms.missing += static_cast<double>(missing);
-    norms.applied += static_cast<double>(applied);
+    norms.missing += missing;
+    norms.applied += applied;
   }
   norms.largest = static_cast<double>(largest);
   return norms;
