@@ -42,14 +42,15 @@ WIDEDEQ_HOST_DEVICE inline Real activate(Real pre, Real gate) {
 /// The largest magnitude an int8 digit takes. -128 is left out: the law is symmetric.
 inline constexpr int int8_largest = 127;
 
-/// The smallest power of two c with 127 c >= largest, and a normal number; 1 for largest = 0.
+/// The smallest power of two c with 127 c >= largest, not below 2^-110, so that c / 2^16 (a third
+/// digit's unit) and its inverse are still normal numbers; 1 for largest = 0.
 /// A column scaled by it uses at least the top half of the int8 range.
 inline float int8_scale(float largest) {
   if (!(largest > 0.0F)) return 1.0F;
   int exponent = 0;
   const float fraction = std::frexp(largest / static_cast<float>(int8_largest), &exponent);
   if (fraction == 0.5F) --exponent;  // already a power of two
-  return std::ldexp(1.0F, exponent < -100 ? -100 : exponent);
+  return std::ldexp(1.0F, exponent < -110 ? -110 : exponent);
 }
 
 /// Round to nearest, ties to even, clipped to the int8 digits. `inverse` = 1 / scale.

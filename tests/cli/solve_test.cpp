@@ -1,4 +1,6 @@
 // `widedeq solve`: the arrays, their shapes and NumPy's orientation.
+#include <algorithm>
+
 #include "tests/cli/cli_support.hpp"
 
 namespace widedeq::test {
@@ -110,6 +112,44 @@ TEST_F(SolveCliTest, EquationsHoldInNumPysOrientation) {
     sum += eigenvalues[k];
   }
   EXPECT_NEAR(trace, sum, 1e-12 * trace);
+}
+
+// Squares of single-precision numbers of this size are zero in single precision: a norm taken there
+// calls any answer converged.
+TEST_F(SolveCliTest, SmallInputsGiveSmallAnswersNotZeros) {
+  write_problem(6, 4, 3);
+  for (const std::string precision : {"fp32", "mixed"}) {
+    const auto full = solve("--precision " + precision);
+    auto X = read_npy(path("X.npy"));
+    const auto kept = X.values;
+    for (double& x : X.values)
+      x *= 0x1p-70;
+    write_npy(path("X.npy"), X.shape, X.values);
+    const auto small = solve("--precision " + precision);
+    write_npy(path("X.npy"), X.shape, kept);
+    // The network is homogeneous in its inputs.
+    const auto& Z = full.at("Z").values;
+    const double largest = *std::max_element(Z.begin(), Z.end());
+    for (std::size_t i = 0; i < Z.size(); ++i)
+      EXPECT_NEAR(small.at("Z").values[i] * 0x1p70, Z[i], 1e-5 * largest) << precision;
+  }
+}
+
+TEST_F(SolveCliTest, WritesNothingRatherThanANumberThatIsNotFinite) {
+  write_problem(6, 4, 3);
+  write_npy(path("y.npy"), {4}, std::vector<double>{1e200, -1e200, 1e200, 1e200});
+  const Result result =
+      run("solve --weights w.npz --inputs X.npy --targets y.npy --gamma 0.4 --out o.npz "
+          "--precision fp32");
+  EXPECT_EQ(result.code, 4) << result.error;
+  EXPECT_FALSE(fs::exists(path("o.npz")));
+}
+
+TEST_F(SolveCliTest, DoesNotReplaceItsOwnInputs) {
+  write_problem(6, 4, 3);
+  const Result result = run("solve --weights w.npz --inputs X.npy --gamma 0.4 --out w.npz");
+  EXPECT_EQ(result.code, 2) << result.error;
+  EXPECT_EQ(read_npz(path("w.npz")).size(), 4U);
 }
 
 TEST_F(SolveCliTest, DuplicatesAreWarnedOf) {
