@@ -17,13 +17,17 @@ constexpr int sweeps_a_look = 16;
 /// Half a unit of rounding in single precision.
 constexpr double rounding = 3e-8;
 
+/// The most digits Backend::settle takes.
+constexpr int most_digits = 3;
+
 /// The digits a settling needs that adds about `expected` to P, relative: what the digits left out
 /// would add drowns in rounding. Entries of uneven size make digits less than full, hence the
 /// factor.
 int digits_for(double expected) {
   constexpr double uneven = 4.0;
   int digits = 1;
-  for (double left_out = uneven * expected / 256.0; left_out > rounding && digits < 3; ++digits)
+  for (double left_out = uneven * expected / 256.0; left_out > rounding && digits < most_digits;
+       ++digits)
     left_out /= 256.0;
   return digits;
 }
@@ -85,7 +89,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
                               const SolveOptions& options) {
   const bool has_plane = sweep.A.has_plane;
   double target = has_plane ? std::max(first_target, options.tolerance) : options.tolerance;
-  int digits = 3;
+  int digits = most_digits;
   SolveReport report;
 
   backend.fill(state.applied, 0.0);

@@ -1,8 +1,8 @@
 // Watches the NTK Gram matrix while a network trains, without holding training up.
 //
 // An epoch hands over copies of Z, L and Phi; a thread of the monitor's own turns them into H, G
-// and their eigenvalues while the next epochs run. At most one Gram is in
-// flight: before the next one is begun, the caller waits for it.
+// and their eigenvalues while the next epochs run. At most one Gram is in flight: before the next
+// one is begun, the caller waits for it.
 #pragma once
 
 #include <condition_variable>
