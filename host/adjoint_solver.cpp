@@ -1,4 +1,4 @@
-// The adjoint solve's start and its one equation; see adjoint_solver.hpp.
+// The adjoint solve's start, its one equation, and how it goes on; see adjoint_solver.hpp.
 #include "host/adjoint_solver.hpp"
 
 namespace widedeq {
@@ -6,21 +6,47 @@ namespace widedeq {
 AdjointSolver::AdjointSolver(Backend& backend, Precision precision, Index width, Index columns)
     : backend_(backend), state_(backend.make_sweep_state(precision, width, columns)) {}
 
+Sweep AdjointSolver::sweep(const Model& model, ConstBlock P, const SolveOptions& options) const {
+  // L = D o (u 1' + s A' L), D = 1[P > 0]
+  return {.A = model.A.operand(),
+          .transpose = Transpose::yes,
+          .s = model.s(),
+          .epilogue = Epilogue::mask,
+          .gate = P,
+          .tolerance = options.tolerance};
+}
+
 SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOptions& options) {
   if (P.columns > state_.P.columns())
     throw ShapeError("adjoint solve: P is " + shape(P) + ", buffers are " +
                      shape(state_.P.block()));
   state_.count = P.columns;
   backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
+  return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::cold,
+                           plane_);
+}
 
-  // L = D o (u 1' + s A' L), D = 1[P > 0]
-  const Sweep sweep{.A = model.A.operand(),
-                    .transpose = Transpose::yes,
-                    .s = model.s(),
-                    .epilogue = Epilogue::mask,
-                    .gate = P,
-                    .tolerance = options.tolerance};
-  return solve_fixed_point(backend_, state_, sweep, options);
+SolveReport AdjointSolver::solve_on(const Model& model, ConstBlock P, const SolveOptions& options) {
+  return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::warm,
+                           plane_);
+}
+
+void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& options,
+                          SolveReport& report) {
+  Matrix c = backend_.allocate(state_.P.element(), state_.P.rows(), state_.count);
+  backend_.broadcast(model.u, c);
+  audit_fixed_point(backend_, state_, sweep(model, P, options), c, options, report);
+}
+
+void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
+                           std::span<const double> r) {
+  follow_plane(backend_, state_, model.A.operand());
+  const double s = model.s();
+  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, Z, r, L());
+}
+
+void AdjointSolver::follow_readout(double c, ConstBlock du) {
+  backend_.add_column(state_.P.columns(0, state_.count), c, du);
 }
 
 }  // namespace widedeq

@@ -1,4 +1,4 @@
-// The forward solve's start and its one equation; see equilibrium_solver.hpp.
+// The forward solve's start, its one equation, and how it goes on; see equilibrium_solver.hpp.
 #include "host/equilibrium_solver.hpp"
 
 namespace widedeq {
@@ -7,6 +7,16 @@ EquilibriumSolver::EquilibriumSolver(Backend& backend, Precision precision, Inde
                                      Index columns)
     : backend_(backend), state_(backend.make_sweep_state(precision, width, columns)) {}
 
+Sweep EquilibriumSolver::sweep(const Model& model, const SolveOptions& options) const {
+  // Z = relu(s A Z + Phi)
+  return {.A = model.A.operand(),
+          .transpose = Transpose::no,
+          .s = model.s(),
+          .epilogue = Epilogue::relu,
+          .gate = {},
+          .tolerance = options.tolerance};
+}
+
 SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
                                      const SolveOptions& options) {
   if (Phi.columns > state_.P.columns())
@@ -14,15 +24,36 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
                      shape(state_.P.block()));
   state_.count = Phi.columns;
   backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
+  return solve_fixed_point(backend_, state_, sweep(model, options), options, Start::cold, plane_);
+}
 
-  // Z = relu(s A Z + Phi)
-  const Sweep sweep{.A = model.A.operand(),
-                    .transpose = Transpose::no,
-                    .s = model.s(),
-                    .epilogue = Epilogue::relu,
-                    .gate = {},
-                    .tolerance = options.tolerance};
-  return solve_fixed_point(backend_, state_, sweep, options);
+SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& options) {
+  const Sweep equation = sweep(model, options);
+  if (response_.empty()) {
+    response_ = backend_.allocate(state_.P.element(), state_.P.rows(), state_.P.columns());
+    backend_.fill(state_.moved, 0.0);  // no response yet, so nothing will be predicted
+  }
+  const Block response = response_.columns(0, state_.count);
+  const Start start = backend_.predict(state_, equation, response) ? Start::predicted : Start::warm;
+  SolveReport report = solve_fixed_point(backend_, state_, equation, options, start, plane_);
+  backend_.note_response(state_, response);
+  return report;
+}
+
+void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOptions& options,
+                              SolveReport& report) {
+  audit_fixed_point(backend_, state_, sweep(model, options), Phi, options, report);
+}
+
+void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
+                               std::span<const double> r) {
+  follow_plane(backend_, state_, model.A.operand());
+  const double s = model.s();
+  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z());
+}
+
+void EquilibriumSolver::add_injection(double c, ConstBlock Phi) {
+  backend_.add_scaled(state_.P.columns(0, state_.count), c, Phi);
 }
 
 }  // namespace widedeq

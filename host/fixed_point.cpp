@@ -86,37 +86,75 @@ double smallest_tolerance(Precision precision) {
 }
 
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
-                              const SolveOptions& options) {
+                              const SolveOptions& options, Start start, PlaneForecast& plane) {
   const bool has_plane = sweep.A.has_plane;
-  double target = has_plane ? std::max(first_target, options.tolerance) : options.tolerance;
-  int digits = most_digits;
-  SolveReport report;
-
-  backend.fill(state.applied, 0.0);
-  if (has_plane) backend.fill(state.settled, 0.0);
-  note(backend.measure(state, with_tolerance(sweep, target), true), report);
-  while (report.status == SolveStatus::converged) {
-    run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
-    if (report.status != SolveStatus::converged || !has_plane) break;
-
-    const double gain = backend.settle(state, sweep, digits).gain;
-    const SweepStatus settled =
-        backend.measure(state, with_tolerance(sweep, options.tolerance), false);
-    note(settled, report);
-    if (settled.open == 0) break;
-    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
-    // in sweeping below that, nor further than what it leaves of the tolerance. Near rounding a
-    // residual may not fall below the tolerance at all; then another round makes up for what
-    // settling adds.
-    const double expected = gain * settled.worst_residual;
+  // Near rounding a residual may not fall below the tolerance at all; then there is no margin, and
+  // another round makes up for what settling adds.
+  const auto target_for = [&](double expected) {
     const double margin = options.tolerance > 10.0 * rounding ? expected : 0.0;
-    target = std::max(expected, options.tolerance - margin);
+    return std::max(expected, options.tolerance - margin);
+  };
+  // A settling that adds less than this is left to the next solve.
+  const double negligible = 0.01 * options.tolerance;
+
+  double expected = 0.0;
+  double target = options.tolerance;
+  int digits = most_digits;
+  if (start == Start::cold) {
+    backend.fill(state.applied, 0.0);
+    if (has_plane) {
+      backend.fill(state.settled, 0.0);
+      expected = 1.0;
+      target = std::max(first_target, options.tolerance);
+    }
+  } else if (has_plane) {
+    expected = plane.expected;
+    target = target_for(expected);
+    digits = digits_for(expected);
+  }
+
+  SolveReport report;
+  if (start != Start::predicted) {
+    const SweepStatus look = backend.measure(state, with_tolerance(sweep, target), true);
+    report.first_residual = look.worst_residual;
+    note(look, report);
+  }
+  for (bool first = true; report.status == SolveStatus::converged; first = false) {
+    run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
+    if (report.status != SolveStatus::converged || expected <= negligible) break;
+
+    const SettleStatus settled = backend.settle(state, sweep, digits);
+    if (first && start != Start::cold) plane.expected = settled.added;
+    const SweepStatus look =
+        backend.measure(state, with_tolerance(sweep, options.tolerance), false);
+    note(look, report);
+    if (look.open == 0) break;
+    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
+    // in sweeping below that, nor further than what it leaves of the tolerance.
+    expected = settled.gain * look.worst_residual;
+    target = target_for(expected);
     digits = digits_for(expected);
   }
   report.residuals = backend.residuals(state);
   report.worst_residual =
       report.residuals.empty() ? 0.0 : *std::ranges::max_element(report.residuals);
   return report;
+}
+
+void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
+  if (A.precision != Precision::mixed || A.has_plane) return;
+  backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
+}
+
+void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, ConstBlock c,
+                       const SolveOptions& options, SolveReport& report) {
+  backend.rebuild(state, sweep, c);
+  PlaneForecast settled{.expected = 0.0};  // rebuilding has settled the plane, too
+  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, settled);
+  after.audit = after.first_residual;
+  after.first_residual = report.first_residual;
+  after.sweeps += report.sweeps;
+  report = std::move(after);
 }
 
 }  // namespace widedeq

@@ -1,6 +1,7 @@
 // Iterating z = f(s op(A) z + c) to a tolerance: what forward and adjoint solves share.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,25 @@ struct SolveReport {
   int sweeps = 0;                 // products of op(A) with the whole block
   double worst_residual = 0.0;    // the largest over samples
   std::vector<double> residuals;  // per sample, relative
+  double first_residual = 0.0;    // the worst at the first look, unless the start was predicted
+  /// The worst residual an audit found after it had rebuilt P, before it put things right.
+  std::optional<double> audit = std::nullopt;
 };
 
-/// Iterates from P = c (already in state.P) and z = 0.
+/// Where an iteration begins.
+enum class Start : std::uint8_t {
+  cold,       // P = c (already in state.P), z = 0
+  warm,       // z of the last solve, P up to date with what has changed since
+  predicted,  // the same, and Backend::predict has opened the columns
+};
+
+/// What one solve tells the next about the residual plane.
+struct PlaneForecast {
+  /// What the first settling of a solve adds to P, relative. A guess until there has been one.
+  double expected = 1e-3;
+};
+
+/// Iterates until every sample's residual is within the tolerance.
 ///
 /// Mixed precision with a residual plane E (A = base + E): sweeps multiply the base alone; E's
 /// share of P, s op(E) z, is brought up to date when the residual has fallen to what it is stale
@@ -38,6 +55,15 @@ struct SolveReport {
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
-                              const SolveOptions& options);
+                              const SolveOptions& options, Start start, PlaneForecast& plane);
+
+/// Audits a solved state: rebuilds P = c + s op(A) z in full precision, measures every residual
+/// anew, and where one misses the tolerance iterates on. Adds to the report of the solve.
+void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, ConstBlock c,
+                       const SolveOptions& options, SolveReport& report);
+
+/// Readies a solved state for a change of A's plane: while there was none, `settled` did not follow
+/// `applied`, to which its share of P now belongs. `A` is the operand before the change.
+void follow_plane(Backend& backend, SweepState& state, const Operand& A);
 
 }  // namespace widedeq

@@ -15,6 +15,7 @@ constexpr Index default_chunk = 1024;
 /// The report of all chunks so far: worst status, most sweeps, all residuals.
 void merge(SolveReport& all, SolveReport chunk) {
   if (chunk.status != SolveStatus::converged) all.status = chunk.status;
+  if (chunk.audit) all.audit = std::max(all.audit.value_or(0.0), *chunk.audit);
   all.sweeps = std::max(all.sweeps, chunk.sweeps);
   all.worst_residual = std::max(all.worst_residual, chunk.worst_residual);
   all.residuals.insert(all.residuals.end(), chunk.residuals.begin(), chunk.residuals.end());
@@ -23,12 +24,14 @@ void merge(SolveReport& all, SolveReport chunk) {
 }  // namespace
 
 Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
-                 std::vector<double> targets, const SolveOptions& options, Index chunk)
+                 std::vector<double> targets, const SolveOptions& options,
+                 const TrainerOptions& how)
     : backend_(backend),
       model_(model),
       targets_(std::move(targets)),
       options_(options),
-      chunk_(std::min(samples(), chunk > 0 ? chunk : default_chunk)),
+      how_(how),
+      chunk_(std::min(samples(), how.chunk > 0 ? how.chunk : default_chunk)),
       forward_(backend, model.precision(), model.width(), chunk_),
       adjoint_(backend, model.precision(), model.width(), chunk_),
       r_(targets_.size()) {
@@ -49,22 +52,21 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
 }
 
-Evaluation Trainer::evaluate(GramMonitor* monitor) {
+Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
   Evaluation result;
   clear_gradient();
+  // A new base of the operand's digits leaves warm states behind; an audit rebuilds them.
+  audit = is_warm() && (audit || warm_epochs_ % how_.audit_every == 0 ||
+                        base_version_ != model_.A.operand().base_version);
   for (Index first = 0; first < samples(); first += chunk_) {
     const Index count = std::min(chunk_, samples() - first);
-    const ConstBlock X = X_.block().middle_columns(first, count);
-    const Block Phi = Phi_.columns(0, count);
 
-    // Phi = relu(W X) / sqrt(m)
-    backend_.inject(model_.W, X, model_.options.injection, Phi);
-
-    // Z = relu(s A Z + Phi)
-    merge(result.forward, forward_.solve(model_, Phi, options_));
-    if (result.forward.status != SolveStatus::converged) return result;
+    // Phi = relu(W X) / sqrt(m)     Z = relu(s A Z + Phi)
+    merge(result.forward, solve_forward(first, count, audit));
+    if (result.forward.status != SolveStatus::converged) break;
 
     // yhat = u'Z + v'Phi     r = yhat - y     loss = 1/2 sum r^2
+    const Block Phi = Phi_.columns(0, count);
     const auto predictions = backend_.readout(model_.u, forward_.Z(), model_.skip(), Phi);
     for (std::size_t j = 0; j < predictions.size(); ++j) {
       const double r = predictions[j] - targets_[static_cast<std::size_t>(first) + j];
@@ -74,13 +76,40 @@ Evaluation Trainer::evaluate(GramMonitor* monitor) {
     }
 
     // L = D o (u 1' + s A' L)
-    merge(result.adjoint, adjoint_.solve(model_, forward_.P(), options_));
-    if (result.adjoint.status != SolveStatus::converged) return result;
+    merge(result.adjoint, solve_adjoint(audit));
+    if (result.adjoint.status != SolveStatus::converged) break;
 
     if (monitor != nullptr) monitor->take(first, forward_.Z(), adjoint_.L(), Phi);
     add_chunk_gradient(first, count);
   }
+  if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
+  const bool carry_on = how_.warm_start && chunk_ == samples() && result.converged();
+  warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
   return result;
+}
+
+SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
+  const ConstBlock X = X_.block().middle_columns(first, count);
+  const Block Phi = Phi_.columns(0, count);
+  if (!is_warm()) {
+    backend_.inject(model_.W, X, model_.options.injection, Phi);
+    return forward_.solve(model_, Phi, options_);
+  }
+  forward_.add_injection(-1.0, Phi);
+  backend_.inject(model_.W, X, model_.options.injection, Phi);
+  forward_.add_injection(1.0, Phi);
+  SolveReport report = forward_.solve_on(model_, options_);
+  if (audit && report.status == SolveStatus::converged)
+    forward_.audit(model_, Phi, options_, report);
+  return report;
+}
+
+SolveReport Trainer::solve_adjoint(bool audit) {
+  if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
+  SolveReport report = adjoint_.solve_on(model_, forward_.P(), options_);
+  if (audit && report.status == SolveStatus::converged)
+    adjoint_.audit(model_, forward_.P(), options_, report);
+  return report;
 }
 
 void Trainer::clear_gradient() {
@@ -115,6 +144,11 @@ double Trainer::add_recurrent_gradient(Block C, double alpha) {
 }
 
 double Trainer::update(double eta) {
+  if (is_warm()) {  // before anything of L, Z, r or u changes
+    forward_.follow(model_, eta, adjoint_.L(), r_);
+    adjoint_.follow(model_, eta, forward_.Z(), r_);
+    adjoint_.follow_readout(-eta, du_);
+  }
   double squares = add_recurrent_gradient(model_.A.change(), -eta);
   squares += backend_.add_scaled(model_.W, -eta, dW_);
   squares += backend_.add_scaled(model_.u, -eta, du_);

@@ -3,8 +3,16 @@
 //   r = yhat - y            loss = 1/2 sum r^2
 //   dA = s (L diag r) Z'    dW = (B diag r) X' / sqrt(m)    du = Z r    dv = Phi r
 //
-// Samples go through in chunks, so that the working set is m x chunk however large n is. One chunk:
-// its update is applied straight from L and Z. Several: gradients add up in an m x m accumulator.
+// Samples go through in chunks, so that the working set is m x chunk however large n is. Several
+// chunks: every solve starts cold, and gradients add up in an m x m accumulator. One chunk: its
+// update is applied straight from L and Z, and the solves start where the last epoch's ended, their
+// states following the update:
+//
+//   A -= eta s (L diag r) Z'   hence   s A Z   -= eta s^2 (L diag r) (Z'Z)
+//                                      s A' L  -= eta s^2 (Z diag r) (L'L)
+//
+// Rounding adds up in states that are carried on, so they are audited: rebuilt in full precision
+// every `audit_every` epochs.
 #pragma once
 
 #include <optional>
@@ -26,12 +34,19 @@ struct Evaluation {
   }
 };
 
+struct TrainerOptions {
+  TrainerOptions(Index samples_at_a_time = 0)
+      : chunk(samples_at_a_time) {}  // NOLINT: a chunk will do
+  Index chunk;             // samples at a time; 0: chosen so that m x chunk stays moderate
+  bool warm_start = true;  // start solves where the last epoch's ended, when there is one chunk
+  int audit_every = 25;    // epochs between audits of warm-started states
+};
+
 class Trainer {
  public:
-  /// inputs d x n, targets n. `chunk` samples at a time (0: chosen so that m x chunk stays
-  /// moderate).
+  /// inputs d x n, targets n.
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
-          const SolveOptions& options, Index chunk = 0);
+          const SolveOptions& options, const TrainerOptions& how = {});
 
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }
@@ -40,7 +55,12 @@ class Trainer {
   /// Solves forward and adjoint for every sample and gathers the gradient at the current weights.
   /// Copies Z, L and Phi to `monitor` when given (between its begin() and submit()). Stops at the
   /// first chunk that does not converge; then no update() may follow.
-  Evaluation evaluate(GramMonitor* monitor = nullptr);
+  /// `audit`: have warm-started states audited now, whether or not it is time.
+  Evaluation evaluate(GramMonitor* monitor = nullptr, bool audit = false);
+
+  /// To be called when the weights have been changed by anything but update(): the next evaluate()
+  /// starts cold.
+  void forget() { warm_epochs_ = 0; }
 
   /// Weights -= eta * gradient of the last evaluate(). Returns the gradient's norm over all
   /// parameters.
@@ -50,6 +70,10 @@ class Trainer {
   Weights gradient();
 
  private:
+  /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand.
+  SolveReport solve_forward(Index first, Index count, bool audit);
+  SolveReport solve_adjoint(bool audit);
+  bool is_warm() const { return warm_epochs_ > 0; }
   void clear_gradient();
   void add_chunk_gradient(Index first, Index count);
   /// C += alpha dA; returns ||dA||_F^2.
@@ -59,9 +83,12 @@ class Trainer {
   Model& model_;
   std::vector<double> targets_;
   SolveOptions options_;
+  TrainerOptions how_;
   Index chunk_ = 0;
-  Matrix X_;        // d x n
-  Matrix Phi_, B_;  // m x chunk
+  int warm_epochs_ = 0;   // how long the states have been carried on; 0: they are not to be used
+  int base_version_ = 0;  // the operand's when they were last rebuilt or solved cold
+  Matrix X_;              // d x n
+  Matrix Phi_, B_;        // m x chunk
   EquilibriumSolver forward_;
   AdjointSolver adjoint_;
   std::vector<double> r_;  // n

@@ -43,8 +43,8 @@ struct Split {
 };
 
 /// A as the products want it (a dense copy, or packed int8 planes). Made and refreshed by a
-/// backend; keeps the values it was refreshed with, so the WeightView may change while solves still
-/// use it.
+/// backend, which may put off part of the work: the WeightView it was refreshed with must stay as
+/// it is until the next refresh.
 class Operand {
  public:
   virtual ~Operand() = default;
@@ -53,6 +53,8 @@ class Operand {
   Index width = 0;
   /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
   bool has_plane = false;
+  /// Counts the bases there have been. A state from before the last one must be rebuilt.
+  int base_version = 0;
 };
 
 /// One fixed-point iteration z = f(s op(A) z + c) on n columns, c being what P starts from.
@@ -68,7 +70,8 @@ struct SweepState {
   Matrix settled;     // m x n real, mixed only
   Matrix scale;       // 1 x n float64: value of one unit of a pending increment
   Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
-  Matrix first_step;  // 1 x n float64: ||first increment||, by which growth is judged
+  Matrix first_step;  // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
+  Matrix moved;       // 2 x n float64: ||response|| of the last solve and of the one before
   Matrix open;        // 1 x n int32: the columns that have not stopped, ascending
   Index open_count = 0;
   Index count = 0;  // columns in use, the first of the n; set by whoever fills P
@@ -95,6 +98,8 @@ struct SweepStatus {
 
 /// What bringing the plane's share of P up to date has changed.
 struct SettleStatus {
+  double added =
+      0.0;  // ||s op(plane) (applied - settled)|| / ||applied||, the largest over columns
   double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over columns
   double gain = 0.0;   // ||s op(plane) (applied - settled)|| / ||applied - settled||, the largest
 };
@@ -134,6 +139,8 @@ class Backend {
   virtual void fill(Block to, double value) = 0;
   /// Every column of `to` = the m x 1 `column`, same element type.
   virtual void broadcast(ConstBlock column, Block to) = 0;
+  /// Every column of `to` += alpha times the m x 1 `column`, same element type.
+  virtual void add_column(Block to, double alpha, ConstBlock column) = 0;
   /// Returns when everything called so far is done.
   virtual void synchronize() = 0;
 
@@ -174,6 +181,18 @@ class Backend {
   /// digits, 1 to 3: each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
   /// Synchronises.
   virtual SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) = 0;
+  /// P = c + s op(A) applied anew, from all digits of A and of `applied`; settled = applied. What
+  /// rounding has done to a state that many solves have carried on. Only with no column open.
+  /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
+  virtual double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c) = 0;
+  /// Starts a warm forward solve (no column open; P up to date for `applied`) with a guess: opens
+  /// every column with the increment that takes `applied` to f(P + response), `response` being what
+  /// the last solve added to P. Columns whose last two responses differ much in length get the
+  /// increment to f(P). Afterwards `response` holds P, for note_response(). Returns false, having
+  /// opened no column, when most columns are of that kind. `response` is m x n real. Synchronises.
+  virtual bool predict(SweepState& state, const Sweep& sweep, Block response) = 0;
+  /// After the solve: start = P - start, what the solve has added to P, and notes its length.
+  virtual void note_response(SweepState& state, Block start) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
   /// yhat = u'Z + v'Phi, n doubles; v may be empty (no skip). Synchronises.
@@ -188,6 +207,11 @@ class Backend {
   /// Returns ||G||_F^2. Synchronises.
   virtual double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                              ConstBlock right) = 0;
+  /// P += alpha (left diag r) (right' right): the change of C right by rank_update(C, alpha, left,
+  /// r, right), in O(m n^2). left is a x n, right b x n, P a x n. With left and right exchanged it
+  /// is the change of C' left.
+  virtual void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
+                                  ConstBlock right) = 0;
   /// C += alpha G; returns ||G||_F^2. Synchronises.
   virtual double add_scaled(Block C, double alpha, ConstBlock G) = 0;
 

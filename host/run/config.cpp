@@ -195,6 +195,16 @@ constexpr auto table = std::to_array<Setting>({
        return put(c.chunk, parse_integer(text, 0, most_int));
      },
      [](const TrainConfig& c) { return Text(std::to_string(c.chunk)); }},
+    {"warm-start", SettingKind::boolean, "", "true or false",
+     "solves that start where the last epoch's ended, when one chunk holds all samples",
+     [](TrainConfig& c, std::string_view text) { return put(c.warm_start, parse_boolean(text)); },
+     [](const TrainConfig& c) { return Text(c.warm_start ? "true" : "false"); }},
+    {"audit-every", SettingKind::integer, "K", "an integer from 1 to 2147483647",
+     "rebuild warm-started states in full precision every K epochs, and report their residuals",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.audit_every, parse_integer(text, 1, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.audit_every)); }},
 });
 
 }  // namespace

@@ -14,8 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/fixed_point.hpp"
-#include "host/model.hpp"
+#include "host/trainer.hpp"
 
 namespace widedeq {
 
@@ -40,6 +39,8 @@ struct TrainConfig {
   std::int64_t seed = 1;
   int threads = 0;  // 0: all cores
   Index chunk = 0;  // samples at a time; 0: chosen by width
+  bool warm_start = true;
+  int audit_every = TrainerOptions().audit_every;
   // Where the run goes and whether it goes on are not part of what it computes: not in the file.
   std::string out;
   bool resume = false;
@@ -49,6 +50,12 @@ struct TrainConfig {
   bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
   ModelOptions model_options() const { return {gamma, injection, skip}; }
   SolveOptions solve_options() const { return {tolerance, max_sweeps}; }
+  TrainerOptions trainer_options() const {
+    TrainerOptions options(chunk);
+    options.warm_start = warm_start;
+    options.audit_every = audit_every;
+    return options;
+  }
 };
 
 /// What a value looks like in a TOML or JSON file.

@@ -82,7 +82,7 @@ PreparedRun prepare(TrainConfig config) {
   const Dataset data = load(config);
   run.model = make_model(*run.backend, precision, config, data.inputs.rows);
   run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
-                                          config.solve_options(), config.chunk);
+                                          config.solve_options(), config.trainer_options());
   if (config.epochs > 0 && is_gram_due(config, 0))
     run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
   config.chunk = run.trainer->chunk();

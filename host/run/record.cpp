@@ -33,6 +33,8 @@ Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm,
   record["residual_adjoint"] = evaluation.adjoint.worst_residual;
   record["sweeps_forward"] = evaluation.forward.sweeps;
   record["sweeps_adjoint"] = evaluation.adjoint.sweeps;
+  if (evaluation.forward.audit) record["audit_forward"] = *evaluation.forward.audit;
+  if (evaluation.adjoint.audit) record["audit_adjoint"] = *evaluation.adjoint.audit;
   record["gradient_norm"] = gradient_norm;
   record["seconds"] = seconds;
   return record;

@@ -76,7 +76,8 @@ void train(PreparedRun& run, GramJournal& journal, Sink& sink, Progress& progres
     }
 
     // Z = relu(s A Z + Phi)    L = D o (u 1' + s A' L)    r = u'Z + v'Phi - y    loss = 1/2 |r|^2
-    const Evaluation now = run.trainer->evaluate(monitor);
+    const bool is_last = epoch + 1 == config.epochs;
+    const Evaluation now = run.trainer->evaluate(monitor, is_last);
     require_solved(now, config, epoch);
 
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run

@@ -48,6 +48,9 @@ class CpuBackend final : public Backend {
   void copy(ConstBlock from, Block to) override { cpu::copy(from, to); }
   void fill(Block to, double value) override { cpu::fill(to, value); }
   void broadcast(ConstBlock column, Block to) override { cpu::broadcast(column, to); }
+  void add_column(Block to, double alpha, ConstBlock column) override {
+    cpu::add_column(to, alpha, column);
+  }
   void synchronize() override {}
 
   void generate_lattice(Block out, std::uint64_t seed, Tensor tensor) override {
@@ -66,7 +69,7 @@ class CpuBackend final : public Backend {
     return cpu::make_operand(precision, width);
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
-    cpu::refresh(operand, A, base_changed, workspace_);
+    cpu::refresh(operand, A, base_changed);
   }
   void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
              std::span<double> y) override {
@@ -89,6 +92,7 @@ class CpuBackend final : public Backend {
     state.scale = allocate(Element::float64, 1, columns);
     state.residual = allocate(Element::float64, 1, columns);
     state.first_step = allocate(Element::float64, 1, columns);
+    state.moved = allocate(Element::float64, 2, columns);
     state.open = allocate(Element::int32, 1, columns);
     state.count = columns;
     return state;
@@ -102,6 +106,13 @@ class CpuBackend final : public Backend {
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
     return cpu::settle(state, sweep, digits, workspace_);
   }
+  double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c) override {
+    return cpu::rebuild(state, sweep, c, workspace_);
+  }
+  bool predict(SweepState& state, const Sweep& sweep, Block response) override {
+    return cpu::predict(state, sweep, response);
+  }
+  void note_response(SweepState& state, Block start) override { cpu::note_response(state, start); }
   std::vector<double> residuals(const SweepState& state) override {
     const double* residual = state.residual.block().as<const double>().data;
     return {residual, residual + state.count};
@@ -117,6 +128,10 @@ class CpuBackend final : public Backend {
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
     return cpu::rank_update(C, alpha, left, r, right, workspace_);
+  }
+  void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
+                          ConstBlock right) override {
+    cpu::follow_rank_update(P, alpha, left, r, right, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
     return cpu::add_scaled(C, alpha, G);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace widedeq::cpu {
 namespace {
@@ -64,65 +63,70 @@ void make_digit(Index m, Entry entry, float unit, std::int8_t* digit) {
   }
 }
 
-/// The plane's digits are those of entry(j)[i], or absent when all are zero.
-template <class Entry>
-void refresh_plane(DigitOperand& operand, Entry entry, std::int8_t* digit) {
-  const Index m = operand.width;
-  const float largest = largest_entry(m, entry);
-  operand.has_plane = largest > 0.0F;
-  if (!operand.has_plane) return;
-  const float unit = int8_scale(largest);
-  operand.plane_step = static_cast<double>(unit);
-  const auto refresh_digit = [&]<int position>() {
-    make_digit<position>(m, entry, unit, digit);
-    operand.plane[position].pack(digit, m);
+/// The entries of A: column by column, entries_of(A)(j)(i).
+auto entries_of(const WeightView& A) {
+  return [base = A.base.as<const std::int8_t>(), change = A.change.as<const float>(),
+          step = static_cast<float>(A.step)](Index j) {
+    return [step, integers = base.column(j), changes = change.column(j)](Index i) {
+      return step * static_cast<float>(integers[i]) + changes[i];
+    };
   };
-  static_assert(plane_digits == 3);
-  refresh_digit.template operator()<0>();
-  refresh_digit.template operator()<1>();
-  refresh_digit.template operator()<2>();
 }
 
-void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed,
-                    Workspace& workspace) {
-  const Index m = A.width();
-  const auto base = A.base.as<const std::int8_t>();
-  const bool was_folded = std::exchange(operand.folded, false);
-  if (A.change.empty()) {
-    operand.has_plane = false;
-  } else {
-    const auto change = A.change.as<const float>();
-    const auto change_entry = [change](Index j) {
-      return [column = change.column(j)](Index i) { return column[i]; };
+/// Calls with the plane's entries: what A has beyond the packed base.
+template <class Call>
+auto with_plane(const DigitOperand& operand, Call call) {
+  const WeightView& A = operand.source;
+  const auto change = A.change.as<const float>();
+  if (operand.folded.empty())
+    return call(
+        [change](Index j) { return [column = change.column(j)](Index i) { return column[i]; }; });
+  // The bases' difference is exact; only the sum with `change` is rounded.
+  return call([change, base = A.base.as<const std::int8_t>(), step = static_cast<float>(A.step),
+               folded = operand.folded.data(), unit = static_cast<float>(operand.step)](Index j) {
+    return [step, unit, integers = base.column(j), digits = folded + j * base.rows,
+            changes = change.column(j)](Index i) {
+      return (step * static_cast<float>(integers[i]) - unit * static_cast<float>(digits[i])) +
+             changes[i];
     };
-    auto* digit = workspace.get<std::int8_t>(static_cast<std::size_t>(m * m));
-    operand.folded = largest_entry(m, change_entry) > static_cast<float>(A.step);
-    if (!operand.folded) {
-      refresh_plane(operand, change_entry, digit);
-    } else {
-      const auto step = static_cast<float>(A.step);
-      const auto entry = [=](Index j) {
-        return [=, integers = base.column(j), changes = change.column(j)](Index i) {
-          return step * static_cast<float>(integers[i]) + changes[i];
-        };
-      };
-      const float unit = int8_scale(largest_entry(m, entry));
-      make_digit<0>(m, entry, unit, digit);
-      operand.step = static_cast<double>(unit);
-      operand.base.pack(digit, m);
-      const auto rest = [=](Index j) {
-        return [=, whole = entry(j)](Index i) {
-          const float value = whole(i);
-          return value - unit * int8_round(value, 1.0F / unit);
-        };
-      };
-      refresh_plane(operand, rest, digit);
-    }
+  });
+}
+
+void pack_base(DigitOperand& operand, const std::int8_t* digits, double step) {
+  operand.base.pack(digits, operand.width, Transpose::no);
+  operand.base.pack(digits, operand.width, Transpose::yes);
+  operand.step = step;
+  ++operand.base_version;
+}
+
+/// A base of the operand's own: A rounded to int8.
+void fold(DigitOperand& operand) {
+  const Index m = operand.width;
+  const float unit = int8_scale(largest_entry(m, entries_of(operand.source)));
+  operand.folded.resize(static_cast<std::size_t>(m * m));
+  make_digit<0>(m, entries_of(operand.source), unit, operand.folded.data());
+  pack_base(operand, operand.folded.data(), static_cast<double>(unit));
+}
+
+void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
+  const Index m = A.width();
+  operand.source = A;
+  for (PackedDigit& digit : operand.plane)
+    digit.forget();
+  if (base_changed || operand.base.plain.empty()) {
+    operand.folded.clear();
+    pack_base(operand, A.base.as<const std::int8_t>().data, A.step);
   }
-  if (!operand.folded && (base_changed || was_folded || operand.base.plain.empty())) {
-    operand.step = A.step;
-    operand.base.pack(base.data, m);
+  const auto largest_of_plane = [&] {
+    return with_plane(operand, [m](auto entry) { return largest_entry(m, entry); });
+  };
+  float largest = A.change.empty() ? 0.0F : largest_of_plane();
+  if (largest > static_cast<float>(operand.step)) {
+    fold(operand);
+    largest = largest_of_plane();
   }
+  operand.has_plane = largest > 0.0F;
+  operand.plane_step = static_cast<double>(int8_scale(largest));
 }
 
 }  // namespace
@@ -145,7 +149,7 @@ std::unique_ptr<Operand> make_operand(Precision precision, Index width) {
   return operand;
 }
 
-void refresh(Operand& operand, const WeightView& A, bool base_changed, Workspace& workspace) {
+void refresh(Operand& operand, const WeightView& A, bool base_changed) {
   expect_shape("refresh", "base", A.base, operand.width, operand.width);
   if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
   switch (operand.precision) {
@@ -154,7 +158,25 @@ void refresh(Operand& operand, const WeightView& A, bool base_changed, Workspace
     case Precision::fp32:
       return refresh_dense(static_cast<DenseOperand<float>&>(operand), A);
     case Precision::mixed:
-      return refresh_digits(static_cast<DigitOperand&>(operand), A, base_changed, workspace);
+      return refresh_digits(static_cast<DigitOperand&>(operand), A, base_changed);
+  }
+}
+
+void prepare_plane(const DigitOperand& operand, Transpose transpose, int digits,
+                   Workspace& workspace) {
+  const Index m = operand.width;
+  const auto unit = static_cast<float>(operand.plane_step);
+  for (int position = 0; position < digits; ++position) {
+    PackedDigit& packed = operand.plane[static_cast<std::size_t>(position)];
+    if (packed.is_current(transpose)) continue;
+    auto* digit = workspace.get<std::int8_t>(static_cast<std::size_t>(m * m));
+    with_plane(operand, [&](auto entry) {
+      static_assert(plane_digits == 3);
+      if (position == 0) make_digit<0>(m, entry, unit, digit);
+      if (position == 1) make_digit<1>(m, entry, unit, digit);
+      if (position == 2) make_digit<2>(m, entry, unit, digit);
+    });
+    packed.pack(digit, m, transpose);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/integer_product.hpp"
@@ -20,14 +21,24 @@ struct DenseOperand : Operand {
 /// Both orientations of one digit of A, so that neither A nor A' is transposed in a sweep.
 struct PackedDigit {
   PackedIntegers plain, transposed;
+  bool plain_is_current = false, transposed_is_current = false;
 
   const PackedIntegers& operator[](Transpose t) const {
     return t == Transpose::yes ? transposed : plain;
   }
-  void pack(const std::int8_t* digit, Index m) {
-    plain.pack(digit, m, false);
-    transposed.pack(digit, m, true);
+  bool is_current(Transpose t) const {
+    return t == Transpose::yes ? transposed_is_current : plain_is_current;
   }
+  void pack(const std::int8_t* digit, Index m, Transpose t) {
+    if (t == Transpose::yes) {
+      transposed.pack(digit, m, true);
+      transposed_is_current = true;
+    } else {
+      plain.pack(digit, m, false);
+      plain_is_current = true;
+    }
+  }
+  void forget() { plain_is_current = transposed_is_current = false; }
 };
 
 /// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
@@ -39,17 +50,27 @@ inline constexpr double digit_ratio = 256.0;
 inline constexpr int plane_digits = 3;
 
 /// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2).
+///
 /// While `change` stays below a step, base is A's own and the plane's digits are those of `change`,
-/// absent while it is zero. A larger change moves into the base's digit (`folded`): a plane as
-/// large as the base would have to be settled at every sweep.
+/// absent while it is zero. A larger change is folded into a base of the operand's own, for a plane
+/// as large as the base would have to be settled at every sweep; that base stays until the plane
+/// outgrows a step again.
+///
+/// A warm epoch needs the first digits of the plane alone, so each is made and packed when a
+/// settling first asks for it (prepare_plane), from the masters in `source`.
 struct DigitOperand : Operand {
   PackedDigit base;
-  std::array<PackedDigit, plane_digits> plane;
   double step = 0.0, plane_step = 0.0;
-  bool folded = false;
+  std::vector<std::int8_t> folded;  // m x m: the base packed, when it is not A's own
+  WeightView source;
+  mutable std::array<PackedDigit, plane_digits> plane;
 };
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width);
-void refresh(Operand& operand, const WeightView& A, bool base_changed, Workspace& workspace);
+void refresh(Operand& operand, const WeightView& A, bool base_changed);
+
+/// Makes op(plane)'s first `digits` digits current.
+void prepare_plane(const DigitOperand& operand, Transpose transpose, int digits,
+                   Workspace& workspace);
 
 }  // namespace widedeq::cpu

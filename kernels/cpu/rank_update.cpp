@@ -4,6 +4,10 @@
 //
 // G never exists as a whole: a panel of its columns is made, measured and added while it is in
 // cache. r scales the narrow side, the panel's rows of `right`.
+//
+// What such an update does to a product A right, in O(m n^2) instead of O(m^2 n):
+//
+//   P += alpha (left diag r) (right' right)
 #include "kernels/cpu/rank_update.hpp"
 
 #include <algorithm>
@@ -66,7 +70,52 @@ double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> l
   return total;
 }
 
+/// right' right by symmetric products, then mirrored; row j times r_j. n x n.
+template <class Real>
+void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
+  const Index n = right.columns;
+  const auto call = [&](auto function) {
+    function(CblasColMajor, CblasLower, CblasTrans, blas_size(n), blas_size(right.rows), Real(1),
+             right.data, blas_size(right.stride), Real(0), gram.data, blas_size(n));
+  };
+  if constexpr (std::is_same_v<Real, double>) {
+    call(cblas_dsyrk);
+  } else {
+    call(cblas_ssyrk);
+  }
+#pragma omp parallel for schedule(dynamic, 16)
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < j; ++i)
+      gram(i, j) = static_cast<Real>(r[static_cast<std::size_t>(i)]) * gram(j, i);
+#pragma omp parallel for schedule(dynamic, 16)
+  for (Index j = 0; j < n; ++j)
+    for (Index i = j; i < n; ++i)
+      gram(i, j) *= static_cast<Real>(r[static_cast<std::size_t>(i)]);
+}
+
+template <class Real>
+void follow_as(MatrixView<Real> P, double alpha, MatrixView<const Real> left,
+               std::span<const double> r, MatrixView<const Real> right, Workspace& workspace) {
+  const Index n = left.columns;
+  const MatrixView<Real> gram(workspace.get<Real>(static_cast<std::size_t>(n * n)), n, n);
+  scaled_gram(right, r, gram);
+  gemm<Real>(Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1), P);
+}
+
 }  // namespace
+
+void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
+                        ConstBlock right, Workspace& workspace) {
+  expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
+  expect_shape("follow_rank_update", "right", right, right.rows, left.columns);
+  if (static_cast<Index>(r.size()) != left.columns)
+    throw ShapeError("follow_rank_update: r has " + std::to_string(r.size()) +
+                     " entries, left is " + shape(left));
+  if (P.element == Element::float64)
+    return follow_as(P.as<double>(), alpha, left.as<const double>(), r, right.as<const double>(),
+                     workspace);
+  follow_as(P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(), workspace);
+}
 
 double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                    ConstBlock right, Workspace& workspace) {

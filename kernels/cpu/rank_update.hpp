@@ -1,4 +1,5 @@
-// C += alpha (left diag r) right' and its relatives; see Backend::rank_update and add_scaled.
+// C += alpha (left diag r) right' and its relatives; see Backend::rank_update,
+// follow_rank_update and add_scaled.
 #pragma once
 
 #include <span>
@@ -10,6 +11,8 @@ namespace widedeq::cpu {
 
 double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                    ConstBlock right, Workspace& workspace);
+void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
+                        ConstBlock right, Workspace& workspace);
 double add_scaled(Block C, double alpha, ConstBlock G);
 
 }  // namespace widedeq::cpu

@@ -5,13 +5,18 @@
 // E, what A's int8 base leaves out, is e0 + e1/256 + e2/256^2 (DigitOperand); the difference is
 // taken as d0 + d1/256 + d2/256^2, with a unit for each column. Of the products e_i d_j those with
 // i + j < digits are formed. What was not taken stays in the difference, for the next settling.
+//
+// Rebuilding makes P = c + s op(A) Zhat anew, from all digits of Zhat and of A.
 #include "kernels/cpu/settle.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/multiply.hpp"
+#include "kernels/cpu/operand.hpp"
+#include "kernels/cpu/transfer.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -64,60 +69,159 @@ double add_sums(float* P, const std::int32_t* product, float factor, Index m) {
   return added;
 }
 
+/// A matrix as digits, and room for a product with one of them.
+struct Taken {
+  std::array<std::int8_t*, plane_digits> digits;  // m x n each
+  std::vector<Settling> columns;
+  std::int32_t* product;  // m x padded n
+};
+
+/// applied - settled as digits; settled follows. No column may be open: `pending` holds the first.
+Taken take(SweepState& state, int digits, Workspace& workspace) {
+  const Index m = state.P.rows();
+  const auto applied = state.applied.block().as<float>();
+  const auto settled = state.settled.block().as<float>();
+  const auto room = static_cast<std::size_t>(m * padded_columns(state.count));
+  auto* product = workspace.get<std::int32_t>(room + room / 2 + 1);
+  auto* spare = reinterpret_cast<std::int8_t*>(product + room);
+  Taken taken{{state.pending.block().as<std::int8_t>().data, spare, spare + room},
+              std::vector<Settling>(static_cast<std::size_t>(state.count)),
+              product};
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < state.count; ++j) {
+    std::array<std::int8_t*, plane_digits> column = taken.digits;
+    for (std::int8_t*& digit : column)
+      digit += j * m;
+    taken.columns[static_cast<std::size_t>(j)] =
+        take_digits(applied.column(j), settled.column(j), m, digits, column);
+  }
+  return taken;
+}
+
+/// P += unit op(digit) d_j / 256^j; returns what was added, ||.||^2 per column.
+std::vector<double> add_product(SweepState& state, const PackedIntegers& digit, const Taken& taken,
+                                int j, double unit) {
+  const Index m = state.P.rows();
+  const auto P = state.P.block().as<float>();
+  digit.multiply(taken.digits[static_cast<std::size_t>(j)], padded_columns(state.count),
+                 taken.product);
+  unit *= std::pow(digit_ratio, -j);
+  std::vector<double> added(taken.columns.size());
+#pragma omp parallel for schedule(static)
+  for (Index k = 0; k < state.count; ++k) {
+    const auto column = static_cast<std::size_t>(k);
+    const auto factor = static_cast<float>(unit * static_cast<double>(taken.columns[column].unit));
+    added[column] = add_sums(P.column(k), taken.product + k * m, factor, m);
+  }
+  return added;
+}
+
+/// P += s op(plane) taken; returns the first digits' share, ||.||^2 per column.
+std::vector<double> add_plane(SweepState& state, const Sweep& sweep, const DigitOperand& A,
+                              const Taken& taken, int digits) {
+  std::vector<double> added;
+  for (int order = digits - 1; order >= 0; --order)  // small terms first
+    for (int i = 0; i <= order; ++i)
+      added = add_product(state, A.plane[static_cast<std::size_t>(i)][sweep.transpose], taken,
+                          order - i, sweep.s * A.plane_step * std::pow(digit_ratio, -i));
+  return added;
+}
+
+void check(const char* stage, const SweepState& state, const Sweep& sweep) {
+  expect_shape(stage, "P", state.P, sweep.A.width, state.P.columns());
+  if (state.open_count != 0) throw ShapeError(std::string(stage) + ": columns are still open");
+}
+
+/// The largest ||P - before|| / ||applied|| over columns.
+template <class Real>
+double drift(const SweepState& state, const Real* before) {
+  const Index m = state.P.rows();
+  const auto P = state.P.block().as<const Real>();
+  const auto applied = state.applied.block().as<const Real>();
+  double worst = 0.0;
+#pragma omp parallel for schedule(static) reduction(max : worst)
+  for (Index j = 0; j < state.count; ++j) {
+    double moved = 0.0;
+    double size = 0.0;
+    for (Index i = 0; i < m; ++i) {
+      const double d = static_cast<double>(P(i, j)) - static_cast<double>(before[i + j * m]);
+      const auto z = static_cast<double>(applied(i, j));
+      moved += d * d;
+      size += z * z;
+    }
+    if (moved > 0.0) worst = std::max(worst, size > 0.0 ? std::sqrt(moved / size) : 1.0);
+  }
+  return worst;
+}
+
+template <class Real>
+std::vector<Real> copy_of(const SweepState& state) {
+  const Real* P = state.P.block().as<const Real>().data;
+  return {P, P + state.P.rows() * state.count};
+}
+
+void copy_into(SweepState& state, ConstBlock c) {
+  copy(c, state.P.columns(0, state.count));
+}
+
+template <class Real>
+double rebuild_dense(SweepState& state, const Sweep& sweep, ConstBlock c) {
+  const auto before = copy_of<Real>(state);
+  copy_into(state, c);
+  const auto& A = static_cast<const DenseOperand<Real>&>(sweep.A);
+  gemm<Real>(sweep.transpose, Transpose::no, static_cast<Real>(sweep.s), A.view(),
+             state.applied.columns(0, state.count).as<const Real>(), Real(1),
+             state.P.columns(0, state.count).as<Real>());
+  return drift(state, before.data());
+}
+
+double rebuild_digits(SweepState& state, const Sweep& sweep, ConstBlock c, Workspace& workspace) {
+  const auto& A = static_cast<const DigitOperand&>(sweep.A);
+  const auto before = copy_of<float>(state);
+  if (A.has_plane) prepare_plane(A, sweep.transpose, plane_digits, workspace);
+  copy_into(state, c);
+  fill(state.settled, 0.0);
+  const Taken taken = take(state, plane_digits, workspace);
+  if (A.has_plane) add_plane(state, sweep, A, taken, plane_digits);
+  for (int j = plane_digits - 1; j >= 0; --j)
+    add_product(state, A.base[sweep.transpose], taken, j, sweep.s * A.step);
+  return drift(state, before.data());
+}
+
 }  // namespace
 
 SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace) {
-  expect_shape("settle", "P", state.P, sweep.A.width, state.P.columns());
+  check("settle", state, sweep);
   if (digits < 1 || digits > plane_digits)
     throw ShapeError("settle: " + std::to_string(digits) + " digits; 1 to 3 are possible");
-  if (state.open_count != 0) throw ShapeError("settle: columns are still open");
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-  const Index m = state.P.rows();
-  const Index n = state.count;
-  const auto P = state.P.block().as<float>();
-  const auto applied = state.applied.block().as<float>();
-  const auto settled = state.settled.block().as<float>();
-  const auto room = static_cast<std::size_t>(m * padded_columns(n));
-  auto* product = workspace.get<std::int32_t>(room + room / 2 + 1);
-  // Room for the digits: no column is open, so `pending` is free; the others follow the product.
-  auto* spare = reinterpret_cast<std::int8_t*>(product + room);
-  const std::array<std::int8_t*, plane_digits> taken{state.pending.block().as<std::int8_t>().data,
-                                                     spare, spare + room};
-
-  std::vector<Settling> columns(static_cast<std::size_t>(n));
-#pragma omp parallel for schedule(static)
-  for (Index j = 0; j < n; ++j) {
-    std::array<std::int8_t*, plane_digits> column = taken;
-    for (std::int8_t*& digit : column)
-      digit += j * m;
-    columns[static_cast<std::size_t>(j)] =
-        take_digits(applied.column(j), settled.column(j), m, digits, column);
-  }
-
-  // P += s op(e_i) d_j / 256^(i + j); returns the largest gain
-  const auto add = [&](int i, int j) {
-    const MatrixView<const std::int8_t> digit(taken[static_cast<std::size_t>(j)], m, n);
-    multiply(A.plane[static_cast<std::size_t>(i)], sweep.transpose, digit, n, product);
-    const double unit = sweep.s * A.plane_step * std::pow(digit_ratio, -(i + j));
-    double gain = 0.0;
-#pragma omp parallel for schedule(static) reduction(max : gain)
-    for (Index k = 0; k < n; ++k) {
-      const Settling& column = columns[static_cast<std::size_t>(k)];
-      const auto factor = static_cast<float>(unit * static_cast<double>(column.unit));
-      const double added = add_sums(P.column(k), product + k * m, factor, m);
-      if (column.moved > 0.0) gain = std::max(gain, std::sqrt(added / column.moved));
-    }
-    return gain;
-  };
+  prepare_plane(A, sweep.transpose, digits, workspace);
+  const Taken taken = take(state, digits, workspace);
+  const std::vector<double> added = add_plane(state, sweep, A, taken, digits);
   SettleStatus status;
-  for (int order = digits - 1; order >= 0; --order)  // small terms first
-    for (int i = 0; i <= order; ++i)
-      status.gain = add(i, order - i);
-  for (const Settling& column : columns)
-    if (column.moved > 0.0)
-      status.moved =
-          std::max(status.moved, column.size > 0.0 ? std::sqrt(column.moved / column.size) : 1.0);
+  for (std::size_t j = 0; j < added.size(); ++j) {
+    const Settling& column = taken.columns[j];
+    if (column.moved == 0.0) continue;
+    const double size = column.size > 0.0 ? column.size : column.moved;
+    status.moved = std::max(status.moved, std::sqrt(column.moved / size));
+    status.added = std::max(status.added, std::sqrt(added[j] / size));
+    status.gain = std::max(status.gain, std::sqrt(added[j] / column.moved));
+  }
   return status;
+}
+
+double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c, Workspace& workspace) {
+  check("rebuild", state, sweep);
+  expect_shape("rebuild", "c", c, state.P.rows(), state.count);
+  switch (sweep.A.precision) {
+    case Precision::fp64:
+      return rebuild_dense<double>(state, sweep, c);
+    case Precision::fp32:
+      return rebuild_dense<float>(state, sweep, c);
+    case Precision::mixed:
+      break;
+  }
+  return rebuild_digits(state, sweep, c, workspace);
 }
 
 }  // namespace widedeq::cpu

@@ -6,6 +6,9 @@
 //   q  = round(d)                  exact in fp64 and fp32, int8 with a scale per column in mixed
 //   Zhat += q                      what rounding left out stays in the next d
 //
+// A warm start may predict: q = round(relu(P + what the last solve added to P) - Zhat). A wrong
+// guess costs a sweep and no accuracy.
+//
 // A column stops when ||d|| <= tolerance ||Zhat||; its d is then not applied, so P and Zhat of a
 // stopped column satisfy P = c + s op(A) Zhat, and the residual that was measured is Zhat's own.
 #include "kernels/cpu/sweep.hpp"
@@ -132,7 +135,8 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
                                                   pending.column(k)};
     const Norms norms = add_product<epilogue>(column, m);
     const double step = std::sqrt(norms.missing);
-    if (kind == Pass::starting) first_step[j] = step;
+    if (kind == Pass::starting)
+      first_step[j] = std::max(step, std::sqrt(norms.applied));  // a warm start's step is small
     // With Zhat = 0 there is nothing to be relative to but the step itself.
     const double size = std::sqrt(norms.applied > 0.0 ? norms.applied : norms.missing);
     residual[j] = norms.missing == 0.0 ? 0.0 : step / size;
@@ -204,6 +208,65 @@ SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A&
   return status;
 }
 
+/// Whether a column's last response says something about its next one. `moved` holds the lengths of
+/// the last two, zero for none.
+bool is_steady(const double* moved) {
+  constexpr double most = 1.5;
+  return moved[0] <= most * moved[1] && moved[1] <= most * moved[0] && moved[0] > 0.0;
+}
+
+template <class Real, class Increment>
+bool predict_as(SweepState& state, MatrixView<Real> response) {
+  const auto P = state.P.block().as<Real>();
+  const auto applied = state.applied.block().as<Real>();
+  const auto pending = state.pending.block().as<Increment>();
+  const auto moved = state.moved.block().as<const double>();
+  double* scale = state.scale.block().as<double>().data;
+  std::int32_t* open = state.open.block().as<std::int32_t>().data;
+  const Index m = P.rows;
+  Index steady = 0;
+  for (Index j = 0; j < state.count; ++j)
+    steady += is_steady(moved.column(j)) ? 1 : 0;
+  const bool worthwhile = 2 * steady > state.count;
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < state.count; ++j) {
+    Real* expected = response.column(j);  // P + response where it is steady, else P
+    const Real trust = worthwhile && is_steady(moved.column(j)) ? Real(1) : Real(0);
+#pragma omp simd
+    for (Index i = 0; i < m; ++i)
+      expected[i] = P(i, j) + trust * expected[i];
+    if (worthwhile) {
+      const Column<Real, Increment, Increment> column{expected, applied.column(j), nullptr, nullptr,
+                                                      Real(0),  pending.column(j)};
+      const Norms norms = add_product<Epilogue::relu>(column, m);
+      scale[j] = add_increment<Epilogue::relu>(column, m, norms.largest);
+      open[j] = static_cast<std::int32_t>(j);
+    }
+    std::copy_n(P.column(j), m, expected);
+  }
+  state.open_count = worthwhile ? state.count : 0;
+  return worthwhile;
+}
+
+template <class Real>
+void note_response_as(SweepState& state, MatrixView<Real> start) {
+  const auto P = state.P.block().as<const Real>();
+  const auto moved = state.moved.block().as<double>();
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < state.count; ++j) {
+    const Real* now = P.column(j);
+    Real* response = start.column(j);
+    double squares = 0.0;
+#pragma omp simd reduction(+ : squares)
+    for (Index i = 0; i < P.rows; ++i) {
+      response[i] = now[i] - response[i];
+      squares += static_cast<double>(response[i]) * static_cast<double>(response[i]);
+    }
+    moved(1, j) = moved(0, j);
+    moved(0, j) = std::sqrt(squares);
+  }
+}
+
 void check(const char* stage, const SweepState& state, const Sweep& sweep) {
   const Index m = state.P.rows();
   if (sweep.A.width != m)
@@ -230,6 +293,28 @@ SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
       break;
   }
   return pass_and_pack<float, std::int32_t, std::int8_t>(state, sweep, kind, nullptr, 0.0);
+}
+
+bool predict(SweepState& state, const Sweep& sweep, Block response) {
+  check("predict", state, sweep);
+  expect_shape("predict", "response", response, state.P.rows(), state.count);
+  if (sweep.epilogue != Epilogue::relu) throw ShapeError("predict: only forward solves predict");
+  if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+  switch (sweep.A.precision) {
+    case Precision::fp64:
+      return predict_as<double, double>(state, response.as<double>());
+    case Precision::fp32:
+      return predict_as<float, float>(state, response.as<float>());
+    case Precision::mixed:
+      break;
+  }
+  return predict_as<float, std::int8_t>(state, response.as<float>());
+}
+
+void note_response(SweepState& state, Block start) {
+  expect_shape("note_response", "start", start, state.P.rows(), state.count);
+  if (start.element == Element::float64) return note_response_as(state, start.as<double>());
+  note_response_as(state, start.as<float>());
 }
 
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace) {

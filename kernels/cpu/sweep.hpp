@@ -1,4 +1,5 @@
-// Sweeps of the fixed-point iteration on the CPU; see Backend::measure and iterate.
+// Sweeps of the fixed-point iteration on the CPU; see Backend::measure, predict,
+// note_response and iterate.
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -7,6 +8,8 @@
 namespace widedeq::cpu {
 
 SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting);
+bool predict(SweepState& state, const Sweep& sweep, Block response);
+void note_response(SweepState& state, Block start);
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace);
 
 }  // namespace widedeq::cpu

@@ -81,4 +81,26 @@ void broadcast(ConstBlock column, Block to) {
     std::memcpy(column_of(to, j), column.data, bytes);
 }
 
+namespace {
+
+template <class Real>
+void add_column_as(MatrixView<Real> to, Real alpha, const Real* column) {
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < to.columns; ++j) {
+    Real* out = to.column(j);
+#pragma omp simd
+    for (Index i = 0; i < to.rows; ++i)
+      out[i] += alpha * column[i];
+  }
+}
+
+}  // namespace
+
+void add_column(Block to, double alpha, ConstBlock column) {
+  expect_shape("add_column", "the column", column, to.rows, 1);
+  if (to.element == Element::float64)
+    return add_column_as(to.as<double>(), alpha, column.as<const double>().data);
+  add_column_as(to.as<float>(), static_cast<float>(alpha), column.as<const float>().data);
+}
+
 }  // namespace widedeq::cpu

@@ -10,5 +10,6 @@ void download(ConstBlock from, MatrixView<double> host);
 void copy(ConstBlock from, Block to);
 void fill(Block to, double value);
 void broadcast(ConstBlock column, Block to);
+void add_column(Block to, double alpha, ConstBlock column);
 
 }  // namespace widedeq::cpu

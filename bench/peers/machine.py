@@ -1,0 +1,91 @@
+"""The machine: how contenders are started on it, whether it is quiet, and what it is."""
+
+import os
+import platform
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+# Cores' worth of other people's work above which a block of epochs counts as disturbed, and below
+# which a turn may begin.
+DISTURBED = 0.1
+
+
+def environment(threads):
+    """One number of threads for every library that is asked by a variable."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    # JAX would look for accelerators and say so.
+    return os.environ | {name: str(threads) for name in names} | {"JAX_PLATFORMS": "cpu"}
+
+
+def start(command, threads, **arguments):
+    """Starts a process on the first `threads` cores this one may use: XLA counts cores and obeys no
+    variable, and everyone gets the same ones."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    return subprocess.Popen(
+        [str(part) for part in command],
+        env=environment(threads),
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        **arguments,
+    )
+
+
+def busy_seconds():
+    """CPU seconds that all cores have worked since boot, for anybody."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = (int(field) for field in fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def process_seconds(pid):
+    """CPU seconds of a running process, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds():
+    """CPU seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class ForeignLoad:
+    """Measures how many cores others kept busy: everything less what `own_seconds()` counts."""
+
+    def __init__(self, own_seconds):
+        self.own_seconds = own_seconds
+
+    def __enter__(self):
+        self.before = time.perf_counter(), busy_seconds() - self.own_seconds()
+        return self
+
+    def __exit__(self, *_):
+        clock, others = self.before
+        wall = time.perf_counter() - clock
+        # Both counters tick in hundredths of a second.
+        self.cores = max(0.0, busy_seconds() - self.own_seconds() - others - 0.02) / wall
+
+
+def wait_until_quiet(patience):
+    """Returns when others have done nothing for half a second, or after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        with ForeignLoad(lambda: 0.0) as load:
+            time.sleep(0.5)
+        if load.cores < DISTURBED or time.monotonic() > deadline:
+            return
+
+
+def description():
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
