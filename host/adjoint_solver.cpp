@@ -35,7 +35,7 @@ void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& 
                           SolveReport& report) {
   Matrix c = backend_.allocate(state_.P.element(), state_.P.rows(), state_.count);
   backend_.broadcast(model.u, c);
-  audit_fixed_point(backend_, state_, sweep(model, P, options), c, options, report);
+  audit_fixed_point(backend_, state_, sweep(model, P, options), model.A.view(), c, options, report);
 }
 
 void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,

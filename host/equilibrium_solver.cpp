@@ -42,7 +42,7 @@ SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& 
 
 void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOptions& options,
                               SolveReport& report) {
-  audit_fixed_point(backend_, state_, sweep(model, options), Phi, options, report);
+  audit_fixed_point(backend_, state_, sweep(model, options), model.A.view(), Phi, options, report);
 }
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,

@@ -97,20 +97,13 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   // A settling that adds less than this is left to the next solve.
   const double negligible = 0.01 * options.tolerance;
 
-  double expected = 0.0;
-  double target = options.tolerance;
-  int digits = most_digits;
+  double target = has_plane ? target_for(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
     if (has_plane) {
       backend.fill(state.settled, 0.0);
-      expected = 1.0;
       target = std::max(first_target, options.tolerance);
     }
-  } else if (has_plane) {
-    expected = plane.expected;
-    target = target_for(expected);
-    digits = digits_for(expected);
   }
 
   SolveReport report;
@@ -121,19 +114,20 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   }
   for (bool first = true; report.status == SolveStatus::converged; first = false) {
     run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
-    if (report.status != SolveStatus::converged || expected <= negligible) break;
+    if (report.status != SolveStatus::converged || !has_plane) break;
 
-    const SettleStatus settled = backend.settle(state, sweep, digits);
-    if (first && start != Start::cold) plane.expected = settled.added;
+    const double expected = plane.gain * backend.unsettled(state);
+    if (first && start != Start::cold) plane.expected = expected;
+    if (expected <= negligible && target <= options.tolerance) break;
+    const SettleStatus settled = backend.settle(state, sweep, digits_for(expected));
+    if (settled.moved > 0.0) plane.gain = settled.gain;
     const SweepStatus look =
         backend.measure(state, with_tolerance(sweep, options.tolerance), false);
     note(look, report);
     if (look.open == 0) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
     // in sweeping below that, nor further than what it leaves of the tolerance.
-    expected = settled.gain * look.worst_residual;
-    target = target_for(expected);
-    digits = digits_for(expected);
+    target = target_for(plane.gain * look.worst_residual);
   }
   report.residuals = backend.residuals(state);
   report.worst_residual =
@@ -146,11 +140,11 @@ void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
 }
 
-void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, ConstBlock c,
-                       const SolveOptions& options, SolveReport& report) {
-  backend.rebuild(state, sweep, c);
-  PlaneForecast settled{.expected = 0.0};  // rebuilding has settled the plane, too
-  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, settled);
+void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
+                       ConstBlock c, const SolveOptions& options, SolveReport& report) {
+  backend.rebuild(state, sweep, A, c);
+  PlaneForecast plane{.expected = 0.0};  // rebuilding has settled it
+  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, plane);
   after.audit = after.first_residual;
   after.first_residual = report.first_residual;
   after.sweeps += report.sweeps;

@@ -40,10 +40,10 @@ enum class Start : std::uint8_t {
   predicted,  // the same, and Backend::predict has opened the columns
 };
 
-/// What one solve tells the next about the residual plane.
+/// What one solve tells the next about the residual plane E. Guesses until there has been one.
 struct PlaneForecast {
-  /// What the first settling of a solve adds to P, relative. A guess until there has been one.
-  double expected = 1e-3;
+  double gain = 0.05;      // ||s op(E) dz|| / ||dz||, as the last settling found it
+  double expected = 1e-3;  // what was to be added to P, relative, when the last solve first settled
 };
 
 /// Iterates until every sample's residual is within the tolerance.
@@ -57,10 +57,10 @@ struct PlaneForecast {
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
                               const SolveOptions& options, Start start, PlaneForecast& plane);
 
-/// Audits a solved state: rebuilds P = c + s op(A) z in full precision, measures every residual
+/// Audits a solved state: rebuilds P = c + s op(A) z in double, measures every residual
 /// anew, and where one misses the tolerance iterates on. Adds to the report of the solve.
-void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, ConstBlock c,
-                       const SolveOptions& options, SolveReport& report);
+void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
+                       ConstBlock c, const SolveOptions& options, SolveReport& report);
 
 /// Readies a solved state for a change of A's plane: while there was none, `settled` did not follow
 /// `applied`, to which its share of P now belongs. `A` is the operand before the change.

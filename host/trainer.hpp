@@ -74,6 +74,8 @@ class Trainer {
   SolveReport solve_forward(Index first, Index count, bool audit);
   SolveReport solve_adjoint(bool audit);
   bool is_warm() const { return warm_epochs_ > 0; }
+  /// The tolerance less what rounding may have added to carried states since the last audit.
+  SolveOptions carried_options() const;
   void clear_gradient();
   void add_chunk_gradient(Index first, Index count);
   /// C += alpha dA; returns ||dA||_F^2.
@@ -86,6 +88,7 @@ class Trainer {
   TrainerOptions how_;
   Index chunk_ = 0;
   int warm_epochs_ = 0;   // how long the states have been carried on; 0: they are not to be used
+  int since_audit_ = 0;   // epochs since rounding was last undone
   int base_version_ = 0;  // the operand's when they were last rebuilt or solved cold
   Matrix X_;              // d x n
   Matrix Phi_, B_;        // m x chunk

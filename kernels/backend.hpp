@@ -181,10 +181,14 @@ class Backend {
   /// digits, 1 to 3: each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
   /// Synchronises.
   virtual SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) = 0;
-  /// P = c + s op(A) applied anew, from all digits of A and of `applied`; settled = applied. What
+  /// ||applied - settled|| / ||applied||, the largest over columns: by what the plane's share of P
+  /// is stale. Mixed precision only. Synchronises.
+  virtual double unsettled(const SweepState& state) = 0;
+  /// P = c + s op(A) applied anew, in double from A's masters, and settled = applied: undoes what
   /// rounding has done to a state that many solves have carried on. Only with no column open.
   /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
-  virtual double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c) = 0;
+  virtual double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
+                         ConstBlock c) = 0;
   /// Starts a warm forward solve (no column open; P up to date for `applied`) with a guess: opens
   /// every column with the increment that takes `applied` to f(P + response), `response` being what
   /// the last solve added to P. Columns whose last two responses differ much in length get the

@@ -28,6 +28,8 @@ import trials
 from turns import Plan, take_turns
 from widedeq_runner import Widedeq
 
+FULL = {"cases": ",".join(problems.CASES), "epochs": 20, "rounds": 3, "patience": 60.0}
+QUICK = {"cases": "digits", "epochs": 5, "rounds": 1, "patience": 5.0}
 # The widest network that the float64 reference trains in a minute.
 REFERENCE_WIDTH = 1024
 
@@ -39,28 +41,33 @@ def parse_arguments():
     )
     add = parser.add_argument
     add("--widedeq", type=Path, default=root / "build/release/widedeq", help="the program")
-    add("--cases", default=",".join(problems.CASES), help="some of %(default)s")
+    add("--cases", help=f"some of {FULL['cases']} [all; with --quick digits]")
     add("--mnist", type=Path, help="directory of the MNIST files; without it that case is skipped")
-    add("--epochs", type=int, default=20, help="measured epochs [%(default)s]")
+    add("--epochs", type=int, help="measured epochs [20; with --quick 5]")
     add("--warm-ups", type=int, default=3, help="epochs before those [%(default)s]")
-    add("--rounds", type=int, default=3, help="turns that each contender takes [%(default)s]")
+    add("--rounds", type=int, help="turns that each contender takes [3; with --quick 1]")
     add("--gram-every", type=int, default=10, help="0: only without Gram [%(default)s]")
     add("--law", choices=("lattice", "gaussian"), default="lattice", help="of A [%(default)s]")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="[%(default)s]")
-    add("--patience", type=float, default=60.0, metavar="S",
-        help="seconds a turn waits for a quiet machine [%(default)s]")  # fmt: skip
+    add("--patience", type=float, metavar="S",
+        help="seconds a turn waits for a quiet machine [60; with --quick 5]")  # fmt: skip
     add("--out", type=Path, default=root / "bench/results/cpu/peers.json", help="[%(default)s]")
     add("--scratch", type=Path, help="directory for large temporary files [the system's]")
-    add("--quick", action="store_true", help="digits, 5 epochs, one round, one solver of torchdeq")
+    add("--quick", action="store_true", help="less of everything, and one solver of torchdeq")
     add("--self-test", action="store_true", help="everyone on a small network; no times")
     options = parser.parse_args()
-    if options.quick:
-        options.cases, options.epochs, options.rounds, options.patience = "digits", 5, 1, 5.0
+    for name, value in (QUICK if options.quick else FULL).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     unknown = set(options.cases.split(",")) - set(problems.CASES)
     if unknown:
         parser.error(f"--cases: there is no {', '.join(sorted(unknown))}")
     if not 1 <= options.rounds <= options.epochs:
         parser.error("--rounds: at least one, and no more than --epochs")
+    if options.warm_ups < 2:
+        parser.error(
+            "--warm-ups: two or more, for JAX compiles one function with a Gram, one without"
+        )
     return options
 
 

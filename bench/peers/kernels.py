@@ -50,9 +50,9 @@ def widedeq_rows(widedeq, problem, plan, scratch):
 def peer_row(title, library, options, problem, plan, scratch):
     worker = WorkerProcess(problem, library, options, problem.tolerance, plan.threads, scratch)
     worker.ntk()
+    machine.wait_until_quiet(plan.patience)
     seconds = []
     for _ in range(REPEATS):
-        machine.wait_until_quiet(plan.patience)
         H, taken = worker.ntk()
         seconds.append(taken)
     worker.close()

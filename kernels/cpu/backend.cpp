@@ -10,6 +10,7 @@
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/rank_update.hpp"
 #include "kernels/cpu/readout.hpp"
+#include "kernels/cpu/rebuild.hpp"
 #include "kernels/cpu/settle.hpp"
 #include "kernels/cpu/sweep.hpp"
 #include "kernels/cpu/transfer.hpp"
@@ -106,8 +107,10 @@ class CpuBackend final : public Backend {
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
     return cpu::settle(state, sweep, digits, workspace_);
   }
-  double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c) override {
-    return cpu::rebuild(state, sweep, c, workspace_);
+  double unsettled(const SweepState& state) override { return cpu::unsettled(state); }
+  double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
+                 ConstBlock c) override {
+    return cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
     return cpu::predict(state, sweep, response);

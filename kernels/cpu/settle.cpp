@@ -5,18 +5,14 @@
 // E, what A's int8 base leaves out, is e0 + e1/256 + e2/256^2 (DigitOperand); the difference is
 // taken as d0 + d1/256 + d2/256^2, with a unit for each column. Of the products e_i d_j those with
 // i + j < digits are formed. What was not taken stays in the difference, for the next settling.
-//
-// Rebuilding makes P = c + s op(A) Zhat anew, from all digits of Zhat and of A.
 #include "kernels/cpu/settle.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/operand.hpp"
-#include "kernels/cpu/transfer.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -132,62 +128,6 @@ void check(const char* stage, const SweepState& state, const Sweep& sweep) {
   if (state.open_count != 0) throw ShapeError(std::string(stage) + ": columns are still open");
 }
 
-/// The largest ||P - before|| / ||applied|| over columns.
-template <class Real>
-double drift(const SweepState& state, const Real* before) {
-  const Index m = state.P.rows();
-  const auto P = state.P.block().as<const Real>();
-  const auto applied = state.applied.block().as<const Real>();
-  double worst = 0.0;
-#pragma omp parallel for schedule(static) reduction(max : worst)
-  for (Index j = 0; j < state.count; ++j) {
-    double moved = 0.0;
-    double size = 0.0;
-    for (Index i = 0; i < m; ++i) {
-      const double d = static_cast<double>(P(i, j)) - static_cast<double>(before[i + j * m]);
-      const auto z = static_cast<double>(applied(i, j));
-      moved += d * d;
-      size += z * z;
-    }
-    if (moved > 0.0) worst = std::max(worst, size > 0.0 ? std::sqrt(moved / size) : 1.0);
-  }
-  return worst;
-}
-
-template <class Real>
-std::vector<Real> copy_of(const SweepState& state) {
-  const Real* P = state.P.block().as<const Real>().data;
-  return {P, P + state.P.rows() * state.count};
-}
-
-void copy_into(SweepState& state, ConstBlock c) {
-  copy(c, state.P.columns(0, state.count));
-}
-
-template <class Real>
-double rebuild_dense(SweepState& state, const Sweep& sweep, ConstBlock c) {
-  const auto before = copy_of<Real>(state);
-  copy_into(state, c);
-  const auto& A = static_cast<const DenseOperand<Real>&>(sweep.A);
-  gemm<Real>(sweep.transpose, Transpose::no, static_cast<Real>(sweep.s), A.view(),
-             state.applied.columns(0, state.count).as<const Real>(), Real(1),
-             state.P.columns(0, state.count).as<Real>());
-  return drift(state, before.data());
-}
-
-double rebuild_digits(SweepState& state, const Sweep& sweep, ConstBlock c, Workspace& workspace) {
-  const auto& A = static_cast<const DigitOperand&>(sweep.A);
-  const auto before = copy_of<float>(state);
-  if (A.has_plane) prepare_plane(A, sweep.transpose, plane_digits, workspace);
-  copy_into(state, c);
-  fill(state.settled, 0.0);
-  const Taken taken = take(state, plane_digits, workspace);
-  if (A.has_plane) add_plane(state, sweep, A, taken, plane_digits);
-  for (int j = plane_digits - 1; j >= 0; --j)
-    add_product(state, A.base[sweep.transpose], taken, j, sweep.s * A.step);
-  return drift(state, before.data());
-}
-
 }  // namespace
 
 SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace) {
@@ -204,24 +144,31 @@ SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace
     if (column.moved == 0.0) continue;
     const double size = column.size > 0.0 ? column.size : column.moved;
     status.moved = std::max(status.moved, std::sqrt(column.moved / size));
-    status.added = std::max(status.added, std::sqrt(added[j] / size));
     status.gain = std::max(status.gain, std::sqrt(added[j] / column.moved));
   }
   return status;
 }
 
-double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c, Workspace& workspace) {
-  check("rebuild", state, sweep);
-  expect_shape("rebuild", "c", c, state.P.rows(), state.count);
-  switch (sweep.A.precision) {
-    case Precision::fp64:
-      return rebuild_dense<double>(state, sweep, c);
-    case Precision::fp32:
-      return rebuild_dense<float>(state, sweep, c);
-    case Precision::mixed:
-      break;
+double unsettled(const SweepState& state) {
+  if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
+  const auto applied = state.applied.block().as<const float>();
+  const auto settled = state.settled.block().as<const float>();
+  double worst = 0.0;
+#pragma omp parallel for schedule(static) reduction(max : worst)
+  for (Index j = 0; j < state.count; ++j) {
+    const float* now = applied.column(j);
+    const float* then = settled.column(j);
+    double moved = 0.0;
+    double size = 0.0;
+#pragma omp simd reduction(+ : moved, size)
+    for (Index i = 0; i < applied.rows; ++i) {
+      const float d = now[i] - then[i];
+      moved += static_cast<double>(d) * static_cast<double>(d);
+      size += static_cast<double>(now[i]) * static_cast<double>(now[i]);
+    }
+    if (moved > 0.0) worst = std::max(worst, size > 0.0 ? std::sqrt(moved / size) : 1.0);
   }
-  return rebuild_digits(state, sweep, c, workspace);
+  return worst;
 }
 
 }  // namespace widedeq::cpu

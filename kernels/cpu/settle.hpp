@@ -1,4 +1,4 @@
-// Settling the residual plane, and rebuilding P, on the CPU; see Backend::settle and rebuild.
+// Settling the residual plane on the CPU; see Backend::settle and unsettled.
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -7,6 +7,6 @@
 namespace widedeq::cpu {
 
 SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace);
-double rebuild(SweepState& state, const Sweep& sweep, ConstBlock c, Workspace& workspace);
+double unsettled(const SweepState& state);
 
 }  // namespace widedeq::cpu

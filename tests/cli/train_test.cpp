@@ -42,8 +42,7 @@ TEST_F(CliTest, AGoodRunWritesItsDirectory) {
   const auto epochs = of_kind(records, "epoch");
   ASSERT_EQ(epochs.size(), 12U);
   for (std::size_t k = 0; k < epochs.size(); ++k) {
-    // The last epoch is audited.
-    EXPECT_EQ(epochs[k].size(), k + 1 == epochs.size() ? 11U : 9U);
+    EXPECT_EQ(epochs[k].size(), epochs[k].contains("audit_forward") ? 11U : 9U);
     EXPECT_EQ(epochs[k].at("epoch"), k);
     EXPECT_LE(epochs[k].at("residual_forward").get<double>(), 1e-6);
     EXPECT_LE(epochs[k].at("residual_adjoint").get<double>(), 1e-6);
@@ -55,8 +54,9 @@ TEST_F(CliTest, AGoodRunWritesItsDirectory) {
     }
   }
 
-  EXPECT_LE(epochs.back().at("audit_forward").get<double>(), 2e-6);
-  EXPECT_LE(epochs.back().at("audit_adjoint").get<double>(), 2e-6);
+  // The last epoch is audited: its residuals as found before anything was mended.
+  EXPECT_LE(epochs.back().at("audit_forward").get<double>(), 1.2e-6);
+  EXPECT_LE(epochs.back().at("audit_adjoint").get<double>(), 1.2e-6);
 
   const auto grams = of_kind(records, "gram");
   ASSERT_EQ(grams.size(), 3U);

@@ -1,0 +1,100 @@
+// P = c + s op(A) Zhat from the masters in double, whatever the precision: it shares neither digits
+// nor products with the sweeps, so it can judge them.
+//
+// A panel of rows of op(A) at a time is converted and multiplied; the sum is rounded once.
+#include "kernels/cpu/rebuild.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/blas.hpp"
+#include "kernels/cpu/transfer.hpp"
+
+namespace widedeq::cpu {
+namespace {
+
+constexpr Index panel = 256;  // rows of op(A) at a time
+
+/// A block of A in double: rows x columns of `out`, from (row, column) on.
+template <class Real>
+void convert(const WeightView& A, Index row, Index column, MatrixView<double> out) {
+  const auto base = A.base.as<const std::int8_t>();
+  const auto change = A.change.empty() ? MatrixView<const Real>() : A.change.as<const Real>();
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < out.columns; ++j) {
+    const std::int8_t* integers = base.column(column + j) + row;
+    for (Index i = 0; i < out.rows; ++i)
+      out(i, j) = A.step * integers[i];
+    if (change.empty()) continue;
+    const Real* changes = change.column(column + j) + row;
+    for (Index i = 0; i < out.rows; ++i)
+      out(i, j) += static_cast<double>(changes[i]);
+  }
+}
+
+template <class Real>
+double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
+  const Index m = state.P.rows();
+  const Index n = state.count;
+  const auto P = state.P.block().as<Real>();
+  const auto applied = state.applied.block().as<const Real>();
+  const auto injection = c.as<const Real>();
+  std::vector<double> z(static_cast<std::size_t>(m * n));
+  std::vector<double> size(static_cast<std::size_t>(n)), drift(static_cast<std::size_t>(n));
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < n; ++j) {
+    double squares = 0.0;
+    for (Index i = 0; i < m; ++i) {
+      const auto value = static_cast<double>(applied(i, j));
+      z[static_cast<std::size_t>(i + j * m)] = value;
+      squares += value * value;
+    }
+    size[static_cast<std::size_t>(j)] = squares;
+  }
+  const Index widest = std::min(panel, m);
+  std::vector<double> rows(static_cast<std::size_t>(m * widest));
+  std::vector<double> sums(static_cast<std::size_t>(widest * n));
+  for (Index first = 0; first < m; first += panel) {
+    const Index count = std::min(panel, m - first);
+    const MatrixView<double> sum(sums.data(), count, n);
+    if (sweep.transpose == Transpose::yes) {  // rows of A' are columns of A
+      const MatrixView<double> part(rows.data(), m, count);
+      convert<Real>(A, 0, first, part);
+      gemm<double>(Transpose::yes, Transpose::no, sweep.s, part, {z.data(), m, n}, 0.0, sum);
+    } else {
+      const MatrixView<double> part(rows.data(), count, m);
+      convert<Real>(A, first, 0, part);
+      gemm<double>(Transpose::no, Transpose::no, sweep.s, part, {z.data(), m, n}, 0.0, sum);
+    }
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < n; ++j) {
+      double moved = 0.0;
+      for (Index i = 0; i < count; ++i) {
+        const double value = static_cast<double>(injection(first + i, j)) + sum(i, j);
+        const double d = value - static_cast<double>(P(first + i, j));
+        moved += d * d;
+        P(first + i, j) = static_cast<Real>(value);
+      }
+      drift[static_cast<std::size_t>(j)] += moved;
+    }
+  }
+  double worst = 0.0;
+  for (std::size_t j = 0; j < drift.size(); ++j)
+    if (drift[j] > 0.0)
+      worst = std::max(worst, size[j] > 0.0 ? std::sqrt(drift[j] / size[j]) : 1.0);
+  return worst;
+}
+
+}  // namespace
+
+double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
+  expect_shape("rebuild", "A", A.base, state.P.rows(), state.P.rows());
+  expect_shape("rebuild", "c", c, state.P.rows(), state.count);
+  if (state.open_count != 0) throw ShapeError("rebuild: columns are still open");
+  if (!state.settled.empty())
+    copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
+  if (c.element == Element::float64) return rebuild_as<double>(state, sweep, A, c);
+  return rebuild_as<float>(state, sweep, A, c);
+}
+
+}  // namespace widedeq::cpu
