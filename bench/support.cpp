@@ -34,7 +34,7 @@ double bare_integers(Index m, Index n) {
   backend().generate_lattice(A, 1, Tensor::A);
   backend().generate_lattice(q, 1, Tensor::W);
   cpu::PackedIntegers packed;
-  packed.pack(A.block().as<std::int8_t>().data, m, false);
+  packed.pack(A.block().as<std::int8_t>().data, m, m, m, false);
   return median_seconds([&] {
     packed.multiply(q.block().as<std::int8_t>().data, cpu::padded_columns(n),
                     product.block().as<std::int32_t>().data);

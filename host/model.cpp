@@ -27,7 +27,7 @@ std::vector<double> download_vector(Backend& backend, const Matrix& vector) {
 Model::Model(Backend& backend, Precision precision, const ModelOptions& model_options, Index width,
              Index inputs, WeightLaw law, std::uint64_t seed)
     : options(model_options),
-      A(backend, precision, width, law, seed),
+      A(backend, precision, width, law, seed, model_options.panels),
       W(backend.allocate(real_of(precision), width, inputs)),
       u(backend.allocate(real_of(precision), width, 1)),
       v(backend.allocate(real_of(precision), width, 1)) {
@@ -38,7 +38,7 @@ Model::Model(Backend& backend, Precision precision, const ModelOptions& model_op
 
 Model::Model(Backend& backend, Precision precision, const ModelOptions& model_options,
              const Weights& weights)
-    : options(model_options), A(backend, precision, weights.A.view()) {
+    : options(model_options), A(backend, precision, weights.A.view(), model_options.panels) {
   const Element real = real_of(precision);
   if (weights.W.rows != width())
     throw ShapeError("model: W is " + shape(weights.W) + ", A is " + shape(weights.A));

@@ -18,6 +18,10 @@ constexpr Index default_chunk = 1024;
 /// in single precision.
 constexpr double roundings_an_epoch = 0.7;
 
+Index chunk_of(Index samples, const TrainerOptions& how) {
+  return std::min(samples, how.chunk > 0 ? how.chunk : default_chunk);
+}
+
 /// The report of all chunks so far: worst status, most sweeps, all residuals.
 void merge(SolveReport& all, SolveReport chunk) {
   if (chunk.status != SolveStatus::converged) all.status = chunk.status;
@@ -37,7 +41,7 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
       targets_(std::move(targets)),
       options_(options),
       how_(how),
-      chunk_(std::min(samples(), how.chunk > 0 ? how.chunk : default_chunk)),
+      chunk_(chunk_of(samples(), how)),
       forward_(backend, model.precision(), model.width(), chunk_),
       adjoint_(backend, model.precision(), model.width(), chunk_),
       r_(targets_.size()) {
@@ -56,6 +60,10 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   du_ = backend.allocate(real, m, 1);
   dv_ = backend.allocate(real, m, 1);
   if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
+}
+
+bool Trainer::starts_warm(Index samples, const TrainerOptions& how) {
+  return how.warm_start && chunk_of(samples, how) == samples;
 }
 
 Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
@@ -89,7 +97,7 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
     add_chunk_gradient(first, count);
   }
   if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
-  const bool carry_on = how_.warm_start && chunk_ == samples() && result.converged();
+  const bool carry_on = starts_warm(samples(), how_) && result.converged();
   warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
   since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
   return result;

@@ -48,6 +48,9 @@ class Trainer {
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
           const SolveOptions& options, const TrainerOptions& how = {});
 
+  /// Whether these options make every epoch but the first start warm: one chunk holds all samples.
+  static bool starts_warm(Index samples, const TrainerOptions& how);
+
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }
   ConstBlock X() const { return X_; }

@@ -9,9 +9,9 @@
 namespace widedeq {
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
-                               std::uint64_t seed)
+                               std::uint64_t seed, int panels)
     : backend_(backend), precision_(precision) {
-  allocate(width);
+  allocate(width, panels);
   if (law == WeightLaw::lattice) {
     backend_.generate_lattice(base_, seed, Tensor::A);
   } else {
@@ -21,10 +21,11 @@ WeightOperator::WeightOperator(Backend& backend, Precision precision, Index widt
   refresh();
 }
 
-WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A)
+WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A,
+                               int panels)
     : backend_(backend), precision_(precision) {
   if (A.rows != A.columns) throw ShapeError("A is " + shape(A) + ", not square");
-  allocate(A.rows);
+  allocate(A.rows, panels);
   backend_.upload(A, change());
   split_change();
   refresh();
@@ -36,8 +37,8 @@ void WeightOperator::split_change() {
   if (split.exact) change_ = Matrix();
 }
 
-void WeightOperator::allocate(Index width) {
-  operand_ = backend_.make_operand(precision_, width);
+void WeightOperator::allocate(Index width, int panels) {
+  operand_ = backend_.make_operand(precision_, width, panels);
   base_ = backend_.allocate(Element::int8, width, width);
 }
 

@@ -19,11 +19,11 @@ enum class WeightLaw : std::uint8_t {
 
 class WeightOperator {
  public:
-  /// A drawn from `law` by (seed, Tensor::A).
+  /// A drawn from `law` by (seed, Tensor::A). `panels`: see ModelOptions.
   WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
-                 std::uint64_t seed);
+                 std::uint64_t seed, int panels = 1);
   /// A given, m x m. Throws std::domain_error when an entry is not finite.
-  WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A);
+  WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A, int panels = 1);
 
   Index width() const { return base_.rows(); }
   Precision precision() const { return precision_; }
@@ -42,7 +42,7 @@ class WeightOperator {
   HostMatrix download_columns(Index first, Index count) const;
 
  private:
-  void allocate(Index width);
+  void allocate(Index width, int panels);
   void split_change();  // change_ holds A
 
   Backend& backend_;

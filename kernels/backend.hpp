@@ -51,10 +51,19 @@ class Operand {
 
   Precision precision = Precision::fp64;
   Index width = 0;
+  /// Row panels of a sweep (Gauss-Seidel); one: all rows at once (Jacobi).
+  int panels = 1;
   /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
   bool has_plane = false;
   /// Counts the bases there have been. A state from before the last one must be rebuilt.
   int base_version = 0;
+};
+
+/// The rows of P that the pending increments have not reached.
+enum class PendingIn : std::uint8_t {
+  all_rows,    // after a guess, and between Jacobi sweeps
+  no_rows,     // nothing is pending: before the first Gauss-Seidel sweep
+  upper_rows,  // those of the increments' own row panel and above: between Gauss-Seidel sweeps
 };
 
 /// One fixed-point iteration z = f(s op(A) z + c) on n columns, c being what P starts from.
@@ -62,7 +71,8 @@ class Operand {
 /// Invariant between sweeps: P = c + s op(A) (applied - pending), where pending holds the
 /// increments already counted in `applied` and not yet multiplied. A stopped column has none
 /// pending, so for it P belongs to `applied` exactly. With a plane E in A (mixed), E's part of P
-/// belongs to `settled`.
+/// belongs to `settled`. Amid Gauss-Seidel sweeps the increments of a row panel have reached the
+/// panels below it and are pending for the others.
 struct SweepState {
   Matrix P;           // m x n real
   Matrix applied;     // m x n real: Zhat, the sum of all increments
@@ -72,7 +82,9 @@ struct SweepState {
   Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
   Matrix first_step;  // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
   Matrix moved;       // 2 x n float64: ||response|| of the last solve and of the one before
-  Matrix open;        // 1 x n int32: the columns that have not stopped, ascending
+  Matrix pace;        // 4 x n float64: how a column converges; see cpu/gauss_seidel.cpp
+  PendingIn pending_in = PendingIn::all_rows;
+  Matrix open;  // 1 x n int32: the columns that have not stopped, ascending
   Index open_count = 0;
   Index count = 0;  // columns in use, the first of the n; set by whoever fills P
 };
@@ -154,8 +166,9 @@ class Backend {
   /// error. step is the smallest power of two that fits the largest entry. Synchronises.
   /// Throws std::domain_error when an entry is not finite.
   virtual Split split(Block change, Block base) = 0;
-  /// An operand for width x width weights; holds nothing until refreshed.
-  virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width) = 0;
+  /// An operand for width x width weights; holds nothing until refreshed. `panels` 0: chosen.
+  virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width,
+                                                int panels = 0) = 0;
   /// operand = A. `base_changed` false promises the same base and step as the last time.
   virtual void refresh(Operand& operand, const WeightView& A, bool base_changed) = 0;
   /// y = op(A) x, accumulated in double; x and y host vectors of length m. Synchronises.
@@ -174,7 +187,8 @@ class Backend {
   virtual SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) = 0;
   /// Up to `most` sweeps, fewer when every column has stopped. One sweep is: P += s op(A) pending,
   /// then per entry f(P), the increment f(P) - applied, its rounding, applied += rounded increment,
-  /// and per column the norms and the stop. Synchronises.
+  /// and per column the norms and the stop. With several panels that is done panel by panel, each
+  /// taking the increments the ones above have just made. Synchronises.
   virtual SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) = 0;
   /// P += s op(plane) (applied - settled), and settled follows: afterwards P belongs to `applied`
   /// as a whole. Only with no column open. Plane and difference are taken to `digits` base-256

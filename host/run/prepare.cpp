@@ -39,13 +39,14 @@ Dataset load(const TrainConfig& config) {
 
 /// Draws or reads the weights; config.width becomes what they have.
 std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
-                                  Index inputs) {
+                                  Index inputs, Index samples) {
+  ModelOptions options = config.model_options();
+  if (!Trainer::starts_warm(samples, config.trainer_options())) options.panels = 0;
   const auto seed = static_cast<std::uint64_t>(config.seed);
   if (!config.weights_from_file()) {
     config.width = config.width.value_or(TrainConfig::default_width);
     const WeightLaw law = config.weights == "gaussian" ? WeightLaw::gaussian : WeightLaw::lattice;
-    return std::make_unique<Model>(backend, precision, config.model_options(), *config.width,
-                                   inputs, law, seed);
+    return std::make_unique<Model>(backend, precision, options, *config.width, inputs, law, seed);
   }
   const Weights weights = load_weights(config.weights);
   const Index m = weights.A.rows;
@@ -59,7 +60,12 @@ std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainCo
                               weights.W.columns, "n", inputs),
                   config.weights, "use weights and data that belong together");
   config.width = m;
-  return std::make_unique<Model>(backend, precision, config.model_options(), weights);
+  try {
+    return std::make_unique<Model>(backend, precision, options, weights);
+  } catch (const std::domain_error&) {  // finite in the file, not in single precision
+    throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
+                  config.weights, "use --precision fp64");
+  }
 }
 
 }  // namespace
@@ -80,7 +86,7 @@ PreparedRun prepare(TrainConfig config) {
   check_tolerance(config.tolerance, precision);
 
   const Dataset data = load(config);
-  run.model = make_model(*run.backend, precision, config, data.inputs.rows);
+  run.model = make_model(*run.backend, precision, config, data.inputs.rows, data.inputs.columns);
   run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
                                           config.solve_options(), config.trainer_options());
   if (config.epochs > 0 && is_gram_due(config, 0))

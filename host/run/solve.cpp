@@ -96,7 +96,9 @@ SolveResult solve(const SolveRequest& request) {
                     request.weights + ", " + request.inputs,
                     "use weights and inputs with the same number of columns");
     try {
-      return Model(*backend, result.precision, settings.model_options(), weights);
+      ModelOptions options = settings.model_options();
+      options.panels = 0;  // every solve starts cold
+      return Model(*backend, result.precision, options, weights);
     } catch (const std::domain_error&) {  // finite in the file, not in single precision
       throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
                     request.weights, "use --precision fp64");

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include "kernels/cpu/blas.hpp"
+#include "kernels/cpu/gauss_seidel.hpp"
 #include "kernels/cpu/generate.hpp"
 #include "kernels/cpu/gram.hpp"
 #include "kernels/cpu/integer_product.hpp"
@@ -15,6 +16,7 @@
 #include "kernels/cpu/sweep.hpp"
 #include "kernels/cpu/transfer.hpp"
 #include "kernels/cpu/workspace.hpp"
+#include "kernels/panels.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -61,13 +63,13 @@ class CpuBackend final : public Backend {
     cpu::generate_gaussian(out, seed, tensor);
   }
   Split split(Block change, Block base) override { return cpu::split(change, base); }
-  std::unique_ptr<Operand> make_operand(Precision precision, Index width) override {
+  std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
     if (precision == Precision::mixed && !why_not_mixed().empty())
       throw Unsupported(why_not_mixed() + "; use --precision fp32");
     if (precision == Precision::mixed && width > widest_exact)
       throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
                         "; use --precision fp32");
-    return cpu::make_operand(precision, width);
+    return cpu::make_operand(precision, width, panels > 0 ? panels : choose_panels(width));
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
     cpu::refresh(operand, A, base_changed);
@@ -94,15 +96,18 @@ class CpuBackend final : public Backend {
     state.residual = allocate(Element::float64, 1, columns);
     state.first_step = allocate(Element::float64, 1, columns);
     state.moved = allocate(Element::float64, 2, columns);
+    state.pace = allocate(Element::float64, 4, columns);
     state.open = allocate(Element::int32, 1, columns);
     state.count = columns;
     return state;
   }
   SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) override {
-    return cpu::measure(state, sweep, starting);
+    return sweep.A.panels > 1 ? cpu::measure_panels(state, sweep, starting)
+                              : cpu::measure(state, sweep, starting);
   }
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
-    return cpu::iterate(state, sweep, most, workspace_);
+    return sweep.A.panels > 1 ? cpu::iterate_panels(state, sweep, most, workspace_)
+                              : cpu::iterate(state, sweep, most, workspace_);
   }
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
     return cpu::settle(state, sweep, digits, workspace_);

@@ -21,22 +21,24 @@ constexpr Index padded_columns(Index columns) {
   return (columns + column_step - 1) / column_step * column_step;
 }
 
-/// An m x m int8 matrix M, or its transpose, in the layout oneDNN's kernels read fastest.
+/// op(M) of an int8 matrix M, rows x inner, in the layout oneDNN's kernels read fastest.
 class PackedIntegers {
  public:
   PackedIntegers() = default;
 
-  /// Packs op(M). `M` is column-major with stride m and may be freed afterwards.
-  void pack(const std::int8_t* M, Index m, bool transposed);
+  /// Packs the block op(M) of shape rows x inner. `M` points to its first entry, is column-major
+  /// with that stride, and may be freed afterwards.
+  void pack(const std::int8_t* M, Index stride, Index rows, Index inner, bool transposed);
 
   bool empty() const { return !weights_; }
+  Index rows() const { return rows_; }
 
-  /// product = op(M) q; q is m x columns, product m x columns, both column-major with stride m,
-  /// columns a multiple of column_step.
+  /// product = op(M) q; q is inner x columns, product rows x columns, both column-major and dense
+  /// (oneDNN is fast on dense matrices alone), columns a multiple of column_step.
   void multiply(const std::int8_t* q, Index columns, std::int32_t* product) const;
 
  private:
-  Index m_ = 0;
+  Index rows_ = 0, inner_ = 0;
   dnnl::memory weights_;
 };
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/panels.hpp"
+
 namespace widedeq::cpu {
 namespace {
 
@@ -93,8 +95,7 @@ auto with_plane(const DigitOperand& operand, Call call) {
 }
 
 void pack_base(DigitOperand& operand, const std::int8_t* digits, double step) {
-  operand.base.pack(digits, operand.width, Transpose::no);
-  operand.base.pack(digits, operand.width, Transpose::yes);
+  operand.base.pack(digits, operand.width, operand.panels);
   operand.step = step;
   ++operand.base_version;
 }
@@ -113,7 +114,7 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
   operand.source = A;
   for (PackedDigit& digit : operand.plane)
     digit.forget();
-  if (base_changed || operand.base.plain.empty()) {
+  if (base_changed || operand.base.empty()) {
     operand.folded.clear();
     pack_base(operand, A.base.as<const std::int8_t>().data, A.step);
   }
@@ -131,7 +132,25 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
 
 }  // namespace
 
-std::unique_ptr<Operand> make_operand(Precision precision, Index width) {
+void PanelledDigit::pack(const std::int8_t* digit, Index m, int panels) {
+  const auto pack_panels = [&](std::vector<PackedPanel>& packed, bool transposed) {
+    packed.resize(static_cast<std::size_t>(panels));
+    for (int p = 0; p < panels; ++p) {
+      PackedPanel& panel = packed[static_cast<std::size_t>(p)];
+      panel.first = panel_start(m, panels, p);
+      const Index rows = panel_start(m, panels, p + 1) - panel.first;
+      const auto block = [&](Index column) {  // op(digit)(first, column)
+        return transposed ? digit + column + panel.first * m : digit + panel.first + column * m;
+      };
+      if (p > 0) panel.newer.pack(block(0), m, rows, panel.first, transposed);
+      panel.older.pack(block(panel.first), m, rows, m - panel.first, transposed);
+    }
+  };
+  pack_panels(plain, false);
+  pack_panels(transposed, true);
+}
+
+std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) {
   std::unique_ptr<Operand> operand;
   switch (precision) {
     case Precision::fp64:
@@ -146,6 +165,7 @@ std::unique_ptr<Operand> make_operand(Precision precision, Index width) {
   }
   operand->precision = precision;
   operand->width = width;
+  operand->panels = panels;
   return operand;
 }
 

@@ -31,14 +31,35 @@ struct PackedDigit {
   }
   void pack(const std::int8_t* digit, Index m, Transpose t) {
     if (t == Transpose::yes) {
-      transposed.pack(digit, m, true);
+      transposed.pack(digit, m, m, m, true);
       transposed_is_current = true;
     } else {
-      plain.pack(digit, m, false);
+      plain.pack(digit, m, m, m, false);
       plain_is_current = true;
     }
   }
   void forget() { plain_is_current = transposed_is_current = false; }
+};
+
+/// Rows `first` ... of op(A), packed for Gauss-Seidel: what they take from the panels above, which
+/// have newer increments, and from their own and those below. One panel is A whole, in `older`.
+struct PackedPanel {
+  Index first = 0;
+  PackedIntegers newer;  // rows x first, empty for the first panel
+  PackedIntegers older;  // rows x (m - first)
+
+  Index rows() const { return older.rows(); }
+};
+
+/// A digit of A as row panels, in both orientations.
+struct PanelledDigit {
+  std::vector<PackedPanel> plain, transposed;
+
+  const std::vector<PackedPanel>& operator[](Transpose t) const {
+    return t == Transpose::yes ? transposed : plain;
+  }
+  bool empty() const { return plain.empty(); }
+  void pack(const std::int8_t* digit, Index m, int panels);
 };
 
 /// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
@@ -59,14 +80,14 @@ inline constexpr int plane_digits = 3;
 /// A warm epoch needs the first digits of the plane alone, so each is made and packed when a
 /// settling first asks for it (prepare_plane), from the masters in `source`.
 struct DigitOperand : Operand {
-  PackedDigit base;
+  PanelledDigit base;
   double step = 0.0, plane_step = 0.0;
   std::vector<std::int8_t> folded;  // m x m: the base packed, when it is not A's own
   WeightView source;
   mutable std::array<PackedDigit, plane_digits> plane;
 };
 
-std::unique_ptr<Operand> make_operand(Precision precision, Index width);
+std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels);
 void refresh(Operand& operand, const WeightView& A, bool base_changed);
 
 /// Makes op(plane)'s first `digits` digits current.

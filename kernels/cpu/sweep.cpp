@@ -17,6 +17,7 @@
 #include <cmath>
 
 #include "kernels/cpu/multiply.hpp"
+#include "kernels/cpu/open_columns.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -145,29 +146,12 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
     finite = finite && std::isfinite(norms.missing) && std::isfinite(norms.applied);
 
     if (norms.missing <= sweep.tolerance * sweep.tolerance * norms.applied) {
-      open[k] = -1 - open[k];  // stopped; pack_open drops it
+      mark_stopped(open, k);
     } else if (std::isfinite(norms.missing)) {
       scale[j] = add_increment<epilogue>(column, m, norms.largest);
     }
   }
   return {0, 0, worst_residual, worst_growth, finite};
-}
-
-/// Drops the stopped columns from the list, and their places from the packed increments.
-template <class Increment>
-void pack_open(SweepState& state) {
-  const auto pending = state.pending.block().as<Increment>();
-  std::int32_t* open = state.open.block().as<std::int32_t>().data;
-  Index kept = 0;
-  for (Index k = 0; k < state.open_count; ++k) {
-    if (open[k] < 0) continue;
-    if (kept != k) {
-      std::copy_n(pending.column(k), pending.rows, pending.column(kept));
-      open[kept] = open[k];
-    }
-    ++kept;
-  }
-  state.open_count = kept;
 }
 
 template <class Real, class Product, class Increment>
@@ -267,18 +251,11 @@ void note_response_as(SweepState& state, MatrixView<Real> start) {
   }
 }
 
-void check(const char* stage, const SweepState& state, const Sweep& sweep) {
-  const Index m = state.P.rows();
-  if (sweep.A.width != m)
-    throw ShapeError(std::string(stage) + ": A is " + std::to_string(sweep.A.width) + " x " +
-                     std::to_string(sweep.A.width) + ", P is " + shape(state.P.block()));
-  if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
-}
-
 }  // namespace
 
 SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
-  check("measure", state, sweep);
+  check_sweep("measure", state, sweep);
+  state.pending_in = PendingIn::all_rows;
   std::int32_t* open = state.open.block().as<std::int32_t>().data;
   state.open_count = state.count;
   for (Index j = 0; j < state.open_count; ++j)
@@ -296,10 +273,11 @@ SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
 }
 
 bool predict(SweepState& state, const Sweep& sweep, Block response) {
-  check("predict", state, sweep);
+  check_sweep("predict", state, sweep);
   expect_shape("predict", "response", response, state.P.rows(), state.count);
   if (sweep.epilogue != Epilogue::relu) throw ShapeError("predict: only forward solves predict");
   if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+  state.pending_in = PendingIn::all_rows;
   switch (sweep.A.precision) {
     case Precision::fp64:
       return predict_as<double, double>(state, response.as<double>());
@@ -318,7 +296,7 @@ void note_response(SweepState& state, Block start) {
 }
 
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace) {
-  check("iterate", state, sweep);
+  check_sweep("iterate", state, sweep);
   switch (sweep.A.precision) {
     case Precision::fp64:
       return iterate_as<double, double, double>(state, sweep, most,
