@@ -31,7 +31,7 @@ Roofline::Memory measure_memory(Backend& backend, const StoppingOptions& options
     });
   };
   memory.timing = take_samples(calls, now, options);
-  memory.bytes_per_second = 1.5 * memory.bytes / memory.timing.median;
+  memory.bytes_per_second = 1.5 * memory.bytes / memory.timing.least;
   return memory;
 }
 
@@ -70,7 +70,7 @@ Roofline measure_roofline(Backend& backend, StoppingOptions options,
       const Statistics timing = time_bare_product(backend, precision, shape, options);
       Work work;
       work.add_products(precision, 1.0, shape);
-      const double rate = work.total_flops() / timing.median;
+      const double rate = work.total_flops() / timing.least;
       if (rate > roofline.peak[precision].flops_per_second)
         roofline.peak[precision] = {rate, shape, timing};
     }

@@ -1,7 +1,7 @@
 // The machine's own limits, measured before the stages: no stage can be faster than its operations
 // at the peak rate of their arithmetic, nor than its bytes at the memory's rate (Williams, Waterman
 // and Patterson, "Roofline", CACM 52(4), 2009). Matrices that stay in a cache can be: the memory's
-// rate is the one beyond the caches.
+// rate is the one beyond the caches. A limit is what the fastest sample reached, not the median.
 #pragma once
 
 #include <functional>
