@@ -28,9 +28,8 @@ test: build  ## Run all tests but the slow ones
 slow: build  ## Run the slow tests
 	ctest --test-dir $(BUILD) --output-on-failure -L slow
 
-bench: build  ## Run the benchmarks (BENCH_ARGS=--benchmark_filter=...)
-	@set -e; for bench in $(BUILD)/bench/*_bench; do \
-	    if [ -x $$bench ]; then (set -x; $$bench $(BENCH_ARGS)); fi; done
+bench: build  ## Check and time every stage (BENCH_ARGS='--stages sweep --shapes 4096x1000')
+	$(BUILD)/widedeq bench $(BENCH_ARGS)
 
 build: packages $(BUILD)/build.ninja  ## Compile everything
 	cmake --build --preset $(PRESET) --parallel $(JOBS)

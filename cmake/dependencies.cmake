@@ -110,9 +110,6 @@ if(WIDEDEQ_BUILD_TESTS)
   widedeq_package(GTest GTest::gtest_main "libgtest-dev;libgmock-dev")
   widedeq_package(rapidcheck rapidcheck_gtest librapidcheck-dev)
 endif()
-if(WIDEDEQ_BUILD_BENCH)
-  widedeq_package(benchmark benchmark::benchmark_main libbenchmark-dev)
-endif()
 
 # --- What to say when something is missing -------------------------------------------------------
 

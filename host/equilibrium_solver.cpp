@@ -34,7 +34,13 @@ SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& 
     backend_.fill(state_.moved, 0.0);  // no response yet, so nothing will be predicted
   }
   const Block response = response_.columns(0, state_.count);
-  const Start start = backend_.predict(state_, equation, response) ? Start::predicted : Start::warm;
+  Start start = Start::warm;
+  if (!has_followed_) {
+    backend_.copy(P(), response);
+  } else if (backend_.predict(state_, equation, response)) {
+    start = Start::predicted;
+  }
+  has_followed_ = false;
   SolveReport report = solve_fixed_point(backend_, state_, equation, options, start, plane_);
   backend_.note_response(state_, response);
   return report;
@@ -47,6 +53,7 @@ void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOpt
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
+  has_followed_ = true;
   follow_plane(backend_, state_, model.A.operand());
   const double s = model.s();
   backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z());

@@ -11,7 +11,7 @@ enum class ExitCode : int {
   done = 0,
   usage = 2,          ///< usage or configuration
   bad_data = 3,       ///< a file was read, and what it holds cannot be used
-  diverged = 4,       ///< diverged or non-finite
+  diverged = 4,       ///< diverged or non-finite; a benchmark's check failed
   not_converged = 5,  ///< an equilibrium or adjoint missed the tolerance
   io = 74,            ///< input/output: missing file, no permission, no space
   stopped = 75,       ///< stopped early, with a checkpoint

@@ -9,6 +9,7 @@
 // Symbols and shapes (width m, samples n, inputs d) as in README.md: P, Z, L, Phi are m x n.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -123,6 +124,14 @@ struct GramInput {
   ConstBlock X;          // d x n
   double s;
   Injection injection;
+};
+
+/// The library's own product C = A B on random operands, nothing before it and nothing after.
+struct BareProduct {
+  Matrix A;                        // m x m, real or int8 (mixed)
+  Matrix B;                        // as A, m x n or as many more columns as the library wants
+  Matrix C;                        // real or int32 (mixed), the shape of B
+  std::function<void()> multiply;  // C = A B; may run asynchronously, as a stage does
 };
 
 class Backend {
@@ -241,6 +250,13 @@ class Backend {
   ///   features = Phi'Phi
   /// both n x n, exactly symmetric. May be called from another thread than the other stages.
   virtual void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) = 0;
+
+  // ---- the yardstick
+  // -------------------------------------------------------------------------------
+  /// What stages with m x m times m x n products are measured against: the product the library
+  /// offers at a precision (CPU: dgemm, sgemm, or int8 with int32 sums and A packed beforehand),
+  /// ready to run. Must not outlive the backend. Throws Unsupported where mixed does not run.
+  virtual BareProduct bare_product(Precision precision, Index m, Index n) = 0;
 };
 
 /// The CPU backend with that many threads (0: all cores).

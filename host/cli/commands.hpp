@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/run.hpp"
 #include "host/run/config.hpp"
 
 namespace widedeq {
@@ -44,6 +45,21 @@ class SolveCommand {
  private:
   CLI::App* app_;
   std::string weights_, inputs_, targets_, out_;
+  GivenSettings given_;
+};
+
+class BenchCommand {
+ public:
+  explicit BenchCommand(CLI::App& parent);
+  BenchCommand(const BenchCommand&) = delete;  // the parser writes into this one
+  BenchCommand& operator=(const BenchCommand&) = delete;
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  bench::BenchOptions options_;
+  std::string json_, csv_;
   GivenSettings given_;
 };
 

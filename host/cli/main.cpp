@@ -26,13 +26,14 @@ constexpr const char* description =
 constexpr const char* footer = R"(Examples:
   widedeq train --data digits --width 1024 --epochs 60 --out runs/first
   widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
+  widedeq bench --shapes 1024x256,4096x1000
   widedeq train --help
 
 Exit codes:
    0  done                              5  an equilibrium or adjoint missed the tolerance
    2  usage or configuration           70  a bug in widedeq
    3  a file holds unusable data       74  input/output
-   4  diverged, or not finite          75  stopped early
+   4  diverged, not finite, or wrong   75  stopped early
 Every failure prints one line to stderr: what, where, what to do.)";
 
 /// "unknown option --wdith (widedeq train): did you mean --width?"
@@ -65,7 +66,7 @@ CLI::App* chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
     throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve or info; see widedeq --help");
+                  "give train, solve, bench or info; see widedeq --help");
   if (const auto left = chosen.front()->remaining(); !left.empty())
     throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
   return chosen.front();
@@ -96,6 +97,7 @@ int run_tool(int count, char** arguments) {
                        fmt::format("widedeq {} ({})", build_info::version, build_info::git_commit));
   const TrainCommand train(app);
   const SolveCommand solve(app);
+  const BenchCommand bench(app);
   const InfoCommand info(app);
   app.allow_extras();
   for (CLI::App* command : app.get_subcommands({}))
@@ -113,6 +115,7 @@ int run_tool(int count, char** arguments) {
   const CLI::App* command = chosen_command(app);
   if (command == train.app()) return train.run(quoted_command_line(count, arguments));
   if (command == solve.app()) return solve.run();
+  if (command == bench.app()) return bench.run();
   return info.run();
 }
 

@@ -68,6 +68,25 @@ void release_free_memory() {
 #endif
 }
 
+std::optional<double> available_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    double kibibytes = 0.0;
+    if (line.starts_with("MemAvailable:") && std::istringstream(line.substr(13)) >> kibibytes)
+      return 1024.0 * kibibytes;
+  }
+  return std::nullopt;
+}
+
+double last_cache_bytes() {
+#if defined(_SC_LEVEL3_CACHE_SIZE)
+  return static_cast<double>(
+      std::max(0L, std::max(::sysconf(_SC_LEVEL3_CACHE_SIZE), ::sysconf(_SC_LEVEL2_CACHE_SIZE))));
+#else
+  return 0.0;
+#endif
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";

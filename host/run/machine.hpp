@@ -1,6 +1,7 @@
 // The machine a run happens on, for provenance and `widedeq info`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ int default_threads();
 /// Gives memory that was freed back to the operating system, where the C library can: glibc keeps
 /// blocks of up to 32 MB, and dozens of those are freed between training and saving.
 void release_free_memory();
+
+/// Memory that can be had without swapping, in bytes; nothing where the system does not tell.
+std::optional<double> available_memory_bytes();
+
+/// The size of the last cache before the memory, in bytes; 0 where the system does not tell.
+double last_cache_bytes();
 
 std::string host_name();
 

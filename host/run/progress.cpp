@@ -27,12 +27,6 @@ bool is_set(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
-bool stderr_is_live() {
-  const char* terminal = std::getenv("TERM");
-  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr &&
-         std::string_view(terminal) != "dumb";
-}
-
 int terminal_columns() {
   winsize size{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -122,6 +116,12 @@ void Progress::draw(const std::string& text) {
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
   drawn_ = true;
+}
+
+bool stderr_is_live() {
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
 }
 
 std::string format_duration(double seconds) {

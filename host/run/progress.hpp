@@ -56,6 +56,9 @@ class Progress {
   std::shared_ptr<spdlog::logger> file_, terminal_;
 };
 
+/// Whether stderr is a terminal on which a line can be redrawn.
+bool stderr_is_live();
+
 /// "0:07", "12:34", "1:02:03", "5 d 3 h".
 std::string format_duration(double seconds);
 

@@ -3,6 +3,7 @@
 
 #include <omp.h>
 
+#include "kernels/cpu/bare_product.hpp"
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/gauss_seidel.hpp"
 #include "kernels/cpu/generate.hpp"
@@ -64,11 +65,7 @@ class CpuBackend final : public Backend {
   }
   Split split(Block change, Block base) override { return cpu::split(change, base); }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
-    if (precision == Precision::mixed && !why_not_mixed().empty())
-      throw Unsupported(why_not_mixed() + "; use --precision fp32");
-    if (precision == Precision::mixed && width > widest_exact)
-      throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
-                        "; use --precision fp32");
+    expect_exact(precision, width);
     return cpu::make_operand(precision, width, panels > 0 ? panels : choose_panels(width));
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
@@ -150,7 +147,20 @@ class CpuBackend final : public Backend {
     cpu::gram(input, ntk, features);
   }
 
+  BareProduct bare_product(Precision precision, Index m, Index n) override {
+    expect_exact(precision, m);
+    return cpu::bare_product(*this, precision, m, n);
+  }
+
  private:
+  /// Throws Unsupported where int8 products would not be exact.
+  void expect_exact(Precision precision, Index width) const {
+    if (precision != Precision::mixed) return;
+    if (!why_not_mixed().empty()) throw Unsupported(why_not_mixed() + "; use --precision fp32");
+    if (width > widest_exact)
+      throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
+                        "; use --precision fp32");
+  }
   void use_threads() const { omp_set_num_threads(threads_); }
 
   int threads_;

@@ -215,10 +215,10 @@ bool predict_as(SweepState& state, MatrixView<Real> response) {
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < state.count; ++j) {
     Real* expected = response.column(j);  // P + response where it is steady, else P
-    const Real trust = worthwhile && is_steady(moved.column(j)) ? Real(1) : Real(0);
+    const bool trusted = worthwhile && is_steady(moved.column(j));
 #pragma omp simd
     for (Index i = 0; i < m; ++i)
-      expected[i] = P(i, j) + trust * expected[i];
+      expected[i] = trusted ? P(i, j) + expected[i] : P(i, j);
     if (worthwhile) {
       const Column<Real, Increment, Increment> column{expected, applied.column(j), nullptr, nullptr,
                                                       Real(0),  pending.column(j)};

@@ -9,9 +9,10 @@ TEST_F(CliTest, HelpTeaches) {
   const Result top = run("--help");
   EXPECT_EQ(top.code, 0);
   EXPECT_EQ(top.error, "");
-  for (const char* part : {"z = relu(s A z", "train", "solve", "info", "Exit codes", "Examples"})
+  for (const char* part :
+       {"z = relu(s A z", "train", "solve", "bench", "info", "Exit codes", "Examples"})
     EXPECT_NE(top.output.find(part), std::string::npos) << part;
-  for (const char* command : {"train", "solve", "info"})
+  for (const char* command : {"train", "solve", "bench", "info"})
     EXPECT_EQ(run(std::string(command) + " --help").code, 0);
   const std::string train = run("train --help").output;
   for (const char* option :

@@ -1,0 +1,60 @@
+// The whole forward solve Z = relu(s A Z + Phi), to the tolerance, on weights in training.
+//
+// Counted are the sweeps over all samples. Samples that stop early take fewer, and the settlings of
+// mixed precision are products besides: both are part of what the solver does well or badly.
+#include "bench/iteration.hpp"
+#include "bench/stages.hpp"
+#include "host/equilibrium_solver.hpp"
+
+namespace widedeq::bench {
+namespace {
+
+class Forward final : public Trial {
+ public:
+  explicit Forward(const Case& c)
+      : case_(c),
+        model_(std::move(Training(c).model)),
+        X_(c.backend.allocate(real_of(c.precision), c.inputs, c.shape.n)),
+        Phi_(c.backend.allocate(real_of(c.precision), c.shape.m, c.shape.n)),
+        solver_(c.backend, c.precision, c.shape.m, c.shape.n) {
+    c.backend.upload(random_inputs(c).view(), X_);
+    c.backend.inject(model_.W, X_, Injection::relu, Phi_);
+  }
+
+  void call() override {
+    report_ = solver_.solve(model_, Phi_, {.tolerance = case_.tolerance});
+    sweeps_ += report_.sweeps;
+    ++calls_;
+  }
+
+  Work work() const override { return sweeps_ / calls_ * sweep_work(case_, false); }
+  std::string failure() const override { return describe_failure(report_); }
+
+  double error() override {
+    const HostMatrix A = model_.A.download_columns(0, case_.shape.m);
+    const HostMatrix c = download(case_.backend, Phi_);
+    return residual({.A = A, .s = model_.s(), .c = c}, download(case_.backend, solver_.Z()));
+  }
+
+ private:
+  Case case_;
+  Model model_;
+  Matrix X_, Phi_;
+  EquilibriumSolver solver_;
+  SolveReport report_;
+  double sweeps_ = 0.0, calls_ = 0.0;
+};
+
+}  // namespace
+
+Stage forward_stage() {
+  return {.name = "forward",
+          .formula = "Z = relu(s A Z + Phi), the whole solve",
+          .tolerance = {.fp64 = 1e-13, .fp32 = 1e-6, .mixed = 1e-6, .of_tolerance = 1.0},
+          .footprint = {.squares = 5, .panels = 14, .grams = 5},
+          .set_up = [](const Case& c) -> std::unique_ptr<Trial> {
+            return std::make_unique<Forward>(c);
+          }};
+}
+
+}  // namespace widedeq::bench
