@@ -35,6 +35,9 @@ int digits_for(double expected) {
 /// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
 constexpr double first_target = 0.05;
 
+/// A plane that weighs so much more than assumed has been settled with too few digits.
+constexpr double most_surprise = 8.0;
+
 /// What a look at the columns means for the solve.
 void note(const SweepStatus& status, SolveReport& report) {
   if (!status.finite) {
@@ -95,8 +98,12 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     return std::max(expected, options.tolerance - margin);
   };
   // A settling that adds less than this is left to the next solve.
-  const double negligible = 0.01 * options.tolerance;
+  const double negligible = 0.003 * options.tolerance;
 
+  const auto assumed_gain = [&] {
+    const double size = sweep.A.plane_size;
+    return plane.gain ? *plane.gain * size : sweep.s * static_cast<double>(sweep.A.width) * size;
+  };
   double target = has_plane ? target_for(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
@@ -116,18 +123,22 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
     if (report.status != SolveStatus::converged || !has_plane) break;
 
-    const double expected = plane.gain * backend.unsettled(state);
+    const double gain = assumed_gain();
+    const double expected = gain * backend.unsettled(state);
     if (first && start != Start::cold) plane.expected = expected;
     if (expected <= negligible && target <= options.tolerance) break;
     const SettleStatus settled = backend.settle(state, sweep, digits_for(expected));
-    if (settled.moved > 0.0) plane.gain = settled.gain;
+    if (settled.moved > 0.0) {
+      plane.gain = settled.gain / sweep.A.plane_size;
+      report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
+    }
     const SweepStatus look =
         backend.measure(state, with_tolerance(sweep, options.tolerance), false);
     note(look, report);
     if (look.open == 0) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
     // in sweeping below that, nor further than what it leaves of the tolerance.
-    target = target_for(plane.gain * look.worst_residual);
+    target = target_for(assumed_gain() * look.worst_residual);
   }
   report.residuals = backend.residuals(state);
   report.worst_residual =
@@ -136,7 +147,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 }
 
 void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
-  if (A.precision != Precision::mixed || A.has_plane) return;
+  if (A.precision != Precision::mixed) return;
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
 }
 

@@ -29,6 +29,8 @@ struct SolveReport {
   double worst_residual = 0.0;    // the largest over samples
   std::vector<double> residuals;  // per sample, relative
   double first_residual = 0.0;    // the worst at the first look, unless the start was predicted
+  /// The plane turned out to weigh much more than it was taken for: the solve wants an audit.
+  bool doubtful = false;
   /// The worst residual an audit found after it had rebuilt P, before it put things right.
   std::optional<double> audit = std::nullopt;
 };
@@ -42,7 +44,9 @@ enum class Start : std::uint8_t {
 
 /// What one solve tells the next about the residual plane E. Guesses until there has been one.
 struct PlaneForecast {
-  double gain = 0.05;      // ||s op(E) dz|| / ||dz||, as the last settling found it
+  /// ||s op(E) dz|| / ||dz|| over E's largest entry, as the last settling found it; E itself may be
+  /// a thousand times larger by the next one. None yet: the most there can be is taken, s m.
+  std::optional<double> gain = std::nullopt;
   double expected = 1e-3;  // what was to be added to P, relative, when the last solve first settled
 };
 
@@ -62,8 +66,9 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
                        ConstBlock c, const SolveOptions& options, SolveReport& report);
 
-/// Readies a solved state for a change of A's plane: while there was none, `settled` did not follow
-/// `applied`, to which its share of P now belongs. `A` is the operand before the change.
+/// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
+/// take: settled = applied, which drops the negligible rest that E itself has not passed on, and
+/// keeps dE from multiplying it. `A` is the operand before the change.
 void follow_plane(Backend& backend, SweepState& state, const Operand& A);
 
 }  // namespace widedeq

@@ -123,7 +123,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
   backend_.inject(model_.W, X, model_.options.injection, Phi);
   forward_.add_injection(1.0, Phi);
   SolveReport report = forward_.solve_on(model_, carried_options());
-  if (audit && report.status == SolveStatus::converged)
+  if ((audit || report.doubtful) && report.status == SolveStatus::converged)
     forward_.audit(model_, Phi, options_, report);
   return report;
 }
@@ -131,7 +131,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
 SolveReport Trainer::solve_adjoint(bool audit) {
   if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
   SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried_options());
-  if (audit && report.status == SolveStatus::converged)
+  if ((audit || report.doubtful) && report.status == SolveStatus::converged)
     adjoint_.audit(model_, forward_.P(), options_, report);
   return report;
 }

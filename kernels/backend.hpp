@@ -56,6 +56,7 @@ class Operand {
   int panels = 1;
   /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
   bool has_plane = false;
+  double plane_size = 0.0;  // the plane's largest entry
   /// Counts the bases there have been. A state from before the last one must be rebuilt.
   int base_version = 0;
 };

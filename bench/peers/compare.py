@@ -11,6 +11,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,8 @@ def print_heading(document):
 
 
 def main():
+    # Ended from outside, it still ends its processes and removes its files.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     options = parse_arguments()
     if not options.widedeq.exists():
         sys.exit(f"compare: {options.widedeq} is not there; build it, or give --widedeq PATH")

@@ -6,7 +6,7 @@ Both have
     turn(count)         trains; returns the epoch records that count as measured
     own_seconds()       CPU time spent so far, to tell it from other people's
     losses()            {epoch: loss} of all epochs so far
-    solution()          arrays at the final weights, to measure residuals of
+    residuals()         the worst sample's true relative residual, forward and adjoint
     end()
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import machine
+import reference
 
 
 class WorkerProcess:
@@ -111,8 +112,10 @@ class Peer:
     def losses(self):
         return {record["epoch"]: record["loss"] for record in self.records}
 
-    def solution(self):
-        return self.worker.solution()
+    def residuals(self):
+        """Of the solution at the final weights, found as the next epoch would find it."""
+        problem = self.problem
+        return reference.residuals(self.worker.solution(), problem.inputs, problem.gamma)
 
     def end(self):
         self.worker.close()
@@ -152,10 +155,20 @@ class WidedeqRuns:
     def losses(self):
         return {record["epoch"]: record["loss"] for record in self.records}
 
-    def solution(self):
-        """By `widedeq solve` at the weights that the last run saved: the solver training uses."""
-        weights = self.out / "weights.npz"
-        return self.widedeq.solve(self.problem, weights, self.out / "solution.npz", self.precision)
+    def residuals(self):
+        """The larger of two. One is measured here, of what `widedeq solve` finds at the weights
+        that the last run saved: the solver that training uses, but started cold. The other is
+        widedeq's own report: states that go from epoch to epoch cannot be had from outside, but
+        `train` audits them, in double and from nothing but weights and Z, in the last epoch at
+        least, and says what it found before it mended anything."""
+        solution = self.widedeq.solve(
+            self.problem, self.out / "weights.npz", self.out / "solution.npz", self.precision
+        )
+        measured = reference.residuals(solution, self.problem.inputs, self.problem.gamma)
+        return tuple(
+            max([residual, *(record.get(f"audit_{which}", 0.0) for record in self.records)])
+            for residual, which in zip(measured, ("forward", "adjoint"), strict=True)
+        )
 
     def end(self):
         shutil.rmtree(self.out)

@@ -27,10 +27,12 @@ def widedeq_rows(widedeq, problem, plan, scratch):
     rows = []
     for precision in widedeq.precisions():
         out = scratch / f"kernel-{precision}"
-        seconds = {}
+        seconds, foreign_cores = {}, []
         for gram_every in (0, 1):
             machine.wait_until_quiet(plan.patience)
-            records = widedeq.epochs(problem, out, precision, 2 + REPEATS, gram_every)
+            with machine.ForeignLoad(machine.children_seconds) as load:
+                records = widedeq.epochs(problem, out, precision, 2 + REPEATS, gram_every)
+            foreign_cores.append(load.cores)
             seconds[gram_every] = float(np.median([record["seconds"] for record in records[2:]]))
             shutil.rmtree(out)
         solution = widedeq.solve(
@@ -41,6 +43,7 @@ def widedeq_rows(widedeq, problem, plan, scratch):
                 "title": f"widedeq {precision}, an epoch with a Gram",
                 "seconds": seconds[1],
                 "gram_seconds": seconds[1] - seconds[0],
+                "disturbed": max(foreign_cores) >= machine.DISTURBED,
                 "H": solution["ntk"],
             }
         )
@@ -52,11 +55,18 @@ def peer_row(title, library, options, problem, plan, scratch):
     worker.ntk()
     machine.wait_until_quiet(plan.patience)
     seconds = []
-    for _ in range(REPEATS):
-        H, taken = worker.ntk()
-        seconds.append(taken)
+    with machine.ForeignLoad(lambda: machine.process_seconds(worker.process.pid)) as load:
+        for _ in range(REPEATS):
+            H, taken = worker.ntk()
+            seconds.append(taken)
     worker.close()
-    return {"title": title, "seconds": float(np.median(seconds)), "gram_seconds": None, "H": H}
+    return {
+        "title": title,
+        "seconds": float(np.median(seconds)),
+        "gram_seconds": None,
+        "disturbed": load.cores >= machine.DISTURBED,
+        "H": H,
+    }
 
 
 def run(widedeq, problem, plan, scratch, truth=None):

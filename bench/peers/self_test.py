@@ -3,6 +3,7 @@
 A line for every check; the last says how many passed. Nothing is timed.
 """
 
+import os
 import shutil
 
 import numpy as np
@@ -47,7 +48,9 @@ def train_all(problem, plan, widedeq, torchdeq, scratch, tally):
     checks.check_losses(results, losses)
     for result in results:
         for record in [record for block in result["blocks"] for record in block["epochs"]]:
-            if "lambda_min" not in record:
+            # widedeq has records of their own for its Grams. Turns beyond the plan, which a busy
+            # machine brings, are not in the reference.
+            if "lambda_min" not in record or record["epoch"] not in extremes:
                 continue
             smallest, largest = extremes[record["epoch"]]
             error = max(abs(record["lambda_min"] - smallest), abs(record["lambda_max"] - largest))
@@ -86,6 +89,8 @@ def expect_cheats_found(problem, plan, scratch, tally):
 
 
 def run(options, widedeq, scratch):
+    # Times do not matter here, and threads that sleep while they wait get on with other work's.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     tally = Tally()
     plan = Plan(3, 6, 2, 0, options.threads, 0.0)
     problem = lineup.make_problem(problems.TINY, options.law, None, widedeq, scratch)

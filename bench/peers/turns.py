@@ -3,9 +3,10 @@
 Every peer has a process of its own from beginning to end, which trains a block of epochs when it
 is its turn and sleeps while others have theirs; compiled code and a warm start stay with it.
 widedeq is a command, so its turn is a whole run (contender.WidedeqRuns). A turn waits until nobody
-else keeps the machine busy, within limits, and the load that others made during it is measured:
-blocks that were disturbed are left out of the statistics where undisturbed ones remain, and all are
-reported.
+else keeps the machine busy, within limits, and the load that others made during it is measured.
+Whoever has no undisturbed turn after all rounds gets more of them, as many again at most. Disturbed
+turns are left out of the statistics; of a contender that has no others, the figure is shown without
+a ratio.
 """
 
 import math
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 import machine
-import reference
 
 # Idle OpenMP threads spin for some milliseconds before they sleep.
 PAUSE = 0.2
@@ -51,28 +51,38 @@ def samples(records, gram_every):
     return list(seconds.reshape(-1, gram_every).mean(axis=1) if gram_every else seconds)
 
 
+def undisturbed(blocks):
+    return [block for block in blocks if block["foreign_cores"] < machine.DISTURBED]
+
+
 def take_turns(contenders, plan):
     """Trains all contenders; returns their results in the same order, not yet judged."""
     blocks = {contender.title: [] for contender in contenders}
+
+    def take_turn(contender, count):
+        time.sleep(PAUSE)
+        machine.wait_until_quiet(plan.patience)
+        with machine.ForeignLoad(contender.own_seconds) as load:
+            records = contender.turn(count)
+        blocks[contender.title].append({"foreign_cores": load.cores, "epochs": records})
+
     for contender in contenders:
         contender.begin()
     for count in plan.blocks():
         for contender in contenders:
-            time.sleep(PAUSE)
-            machine.wait_until_quiet(plan.patience)
-            with machine.ForeignLoad(contender.own_seconds) as load:
-                records = contender.turn(count)
-            blocks[contender.title].append({"foreign_cores": load.cores, "epochs": records})
+            take_turn(contender, count)
+    for count in plan.blocks():
+        for contender in contenders:
+            if not undisturbed(blocks[contender.title]):
+                take_turn(contender, count)
     return [finish(contender, blocks[contender.title], plan) for contender in contenders]
 
 
 def finish(contender, blocks, plan):
-    """The contender's result: its statistics, and its residuals measured in float64."""
-    forward, adjoint = reference.residuals(
-        contender.solution(), contender.problem.inputs, contender.problem.gamma
-    )
+    """The contender's result: its statistics and its residuals."""
+    forward, adjoint = contender.residuals()
     contender.end()
-    quiet = [block for block in blocks if block["foreign_cores"] < machine.DISTURBED]
+    quiet = undisturbed(blocks)
     counted = [
         second for block in quiet or blocks for second in samples(block["epochs"], plan.gram_every)
     ]
@@ -84,6 +94,7 @@ def finish(contender, blocks, plan):
         "quartiles": [quartiles[0], quartiles[2]],
         "samples": len(counted),
         "disturbed_blocks": len(blocks) - len(quiet),
+        "disturbed": not quiet,
         "sweeps_forward": float(np.median([record["sweeps_forward"] for record in epochs])),
         "sweeps_adjoint": float(np.median([record["sweeps_adjoint"] for record in epochs])),
         "tolerance": contender.tolerance,

@@ -25,7 +25,11 @@ class Widedeq:
             stderr=subprocess.PIPE,
             text=True,
         )
-        output, errors = process.communicate()
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
         if process.returncode != 0:
             raise WidedeqError(f"widedeq {arguments[0]} ended with {process.returncode}: {errors}")
         return output

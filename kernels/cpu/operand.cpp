@@ -127,6 +127,7 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
     largest = largest_of_plane();
   }
   operand.has_plane = largest > 0.0F;
+  operand.plane_size = static_cast<double>(largest);
   operand.plane_step = static_cast<double>(int8_scale(largest));
 }
 

@@ -71,9 +71,10 @@ double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, Co
       double moved = 0.0;
       for (Index i = 0; i < count; ++i) {
         const double value = static_cast<double>(injection(first + i, j)) + sum(i, j);
-        const double d = value - static_cast<double>(P(first + i, j));
+        const auto rounded = static_cast<Real>(value);
+        const double d = static_cast<double>(rounded) - static_cast<double>(P(first + i, j));
         moved += d * d;
-        P(first + i, j) = static_cast<Real>(value);
+        P(first + i, j) = rounded;
       }
       drift[static_cast<std::size_t>(j)] += moved;
     }

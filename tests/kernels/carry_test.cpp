@@ -1,0 +1,594 @@
+// What carries a solved state from one epoch to the next: following a rank-n update, adding a
+// column, rebuilding, predicting, and noting a response, each against its formula in double loops.
+//
+// Bounds are those of stages_test.cpp: a sum of k products in arithmetic of precision eps is off by
+// at most k eps times the sum of the products' magnitudes, which is computed beside the sum.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/weight_operator.hpp"
+#include "tests/support.hpp"
+
+namespace widedeq {
+namespace {
+
+using test::backend;
+using test::column_of;
+using test::download;
+using test::Framed;
+using test::Random;
+using test::relative_error;
+using test::upload;
+
+constexpr Index widths[] = {1, 5, 33, 130};
+constexpr Index counts[] = {1, 7, 65};
+
+/// How a base and a plane come to be, in mixed: a lattice has no plane, Gaussian weights have one
+/// of half a step, a change within a step makes one, and a larger change makes a base anew.
+enum class Weighting { lattice, gaussian, changed, folded };
+
+const char* name_of(Weighting weighting) {
+  constexpr const char* names[] = {"lattice", "gaussian", "changed", "folded"};
+  return names[static_cast<int>(weighting)];
+}
+
+class Carry : public testing::TestWithParam<Precision> {
+ protected:
+  Precision precision() const { return GetParam(); }
+  Element real() const { return real_of(precision()); }
+  double eps() const { return test::epsilon(precision()); }
+  void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
+
+  HostMatrix random(Index rows, Index columns) {
+    return test::rounded(real(), random_.matrix(rows, columns));
+  }
+  /// The same values in a block whose stride is larger than its columns by 0 to 5, by chance.
+  Framed framed(const HostMatrix& values) {
+    Framed frame(real(), values.rows, values.columns, random_.integer(0, 3), random_.integer(0, 2));
+    backend().upload(values.view(), frame);
+    return frame;
+  }
+  WeightOperator weights(Weighting weighting, Index m) {
+    const WeightLaw law =
+        weighting == Weighting::gaussian ? WeightLaw::gaussian : WeightLaw::lattice;
+    WeightOperator A(backend(), precision(), m, law, 3);
+    if (weighting == Weighting::changed || weighting == Weighting::folded) {
+      // The lattice's step is 1/32: changes below and above it.
+      const double size = weighting == Weighting::changed ? 1e-3 : 0.1;
+      backend().add_scaled(A.change(), size, upload(real(), random(m, m)));
+      A.refresh();
+    }
+    return A;
+  }
+  Sweep sweep(const WeightOperator& A, Transpose transpose = Transpose::no,
+              double tolerance = 1e-6) const {
+    return {.A = A.operand(),
+            .transpose = transpose,
+            .s = 0.5 / std::sqrt(static_cast<double>(A.width())),
+            .epilogue = transpose == Transpose::yes ? Epilogue::none : Epilogue::relu,
+            .gate = {},
+            .tolerance = tolerance};
+  }
+  /// A state that stands at (P, applied), no column open, with room for `spare` columns more.
+  SweepState state_at(const HostMatrix& P, const HostMatrix& applied, Index spare = 0) const {
+    SweepState state = backend().make_sweep_state(precision(), P.rows, P.columns + spare);
+    state.count = P.columns;
+    backend().fill(state.P, Framed::sentinel);
+    backend().fill(state.applied, Framed::sentinel);
+    backend().upload(P.view(), state.P.columns(0, state.count));
+    backend().upload(applied.view(), state.applied.columns(0, state.count));
+    return state;
+  }
+
+  Random random_{42};
+};
+
+HostMatrix absolute(HostMatrix M) {
+  for (double& entry : M.values)
+    entry = std::abs(entry);
+  return M;
+}
+
+HostMatrix difference(HostMatrix left, const HostMatrix& right) {
+  for (std::size_t i = 0; i < left.values.size(); ++i)
+    left.values[i] -= right.values[i];
+  return left;
+}
+
+/// |is - wanted| <= bound magnitude, entry by entry.
+void expect_within(const HostMatrix& is, const HostMatrix& wanted, const HostMatrix& magnitude,
+                   double bound) {
+  ASSERT_EQ(shape(is), shape(wanted));
+  for (std::size_t i = 0; i < is.values.size(); ++i)
+    ASSERT_LE(std::abs(is.values[i] - wanted.values[i]), bound * magnitude.values[i])
+        << "entry " << i << " of " << shape(is);
+}
+
+/// P + alpha C right with C = (left diag r) right': the documented change, by the m x m product.
+HostMatrix followed(const HostMatrix& P, double alpha, const HostMatrix& left,
+                    const std::vector<double>& r, const HostMatrix& right) {
+  HostMatrix result = oracle::multiply(oracle::weighted_outer(alpha, left, r, right), right);
+  for (std::size_t i = 0; i < P.values.size(); ++i)
+    result.values[i] += P.values[i];
+  return result;
+}
+
+/// c + factor op(A) Z
+HostMatrix affine(const HostMatrix& A, Transpose transpose, double factor, const HostMatrix& Z,
+                  const HostMatrix& c) {
+  HostMatrix P = oracle::multiply(transpose == Transpose::yes ? oracle::transpose(A) : A, Z);
+  for (std::size_t i = 0; i < P.values.size(); ++i)
+    P.values[i] = c.values[i] + factor * P.values[i];
+  return P;
+}
+
+// ---- following an update
+// -------------------------------------------------------------------------
+
+TEST_P(Carry, FollowingIsTheChangeOfTheProduct) {
+  for (const Index a : widths)
+    for (const Index b : widths)
+      for (const Index n : counts) {
+        const HostMatrix P = random(a, n), left = random(a, n), right = random(b, n);
+        const std::vector<double> r = random_.vector(n);
+        const double alpha = -0.3;
+        const Framed out = framed(P), left_block = framed(left), right_block = framed(right);
+        backend().follow_rank_update(out, alpha, left_block, r, right_block);
+        // Sums of b and of n terms, and one rounding each for r, alpha, two products and the sum.
+        expect_within(download(out.block()), followed(P, alpha, left, r, right),
+                      followed(absolute(P), std::abs(alpha), absolute(left),
+                               absolute(column_of(r)).values, absolute(right)),
+                      static_cast<double>(b + n + 5) * eps());
+        EXPECT_TRUE(out.frame_untouched());
+        EXPECT_TRUE(left_block.frame_untouched());
+        EXPECT_TRUE(right_block.frame_untouched());
+        EXPECT_EQ(download(left_block.block()).values, left.values);
+        EXPECT_EQ(download(right_block.block()).values, right.values);
+      }
+}
+
+TEST_P(Carry, FollowingGoesWithRankUpdateBothWays) {
+  // C and C' change under the backend's own rank_update; the products with right and left follow.
+  const Index a = 33, b = 130, n = 7;
+  const HostMatrix C = random(a, b), left = random(a, n), right = random(b, n);
+  const std::vector<double> r = random_.vector(n);
+  const double alpha = 0.01;
+  Matrix changed = upload(real(), C);
+  backend().rank_update(changed, alpha, upload(real(), left), r, upload(real(), right));
+  const HostMatrix after = download(changed);
+
+  Matrix forward = upload(real(), oracle::multiply(C, right));
+  backend().follow_rank_update(forward, alpha, upload(real(), left), r, upload(real(), right));
+  EXPECT_LT(relative_error(download(forward), oracle::multiply(after, right)), 10.0 * eps());
+
+  Matrix backward = upload(real(), oracle::multiply(oracle::transpose(C), left));
+  backend().follow_rank_update(backward, alpha, upload(real(), right), r, upload(real(), left));
+  EXPECT_LT(relative_error(download(backward), oracle::multiply(oracle::transpose(after), left)),
+            10.0 * eps());
+}
+
+TEST_P(Carry, FollowingNothingChangesNothing) {
+  const HostMatrix P = random(33, 7), left = random(33, 7), right = random(5, 7);
+  Matrix out = upload(real(), P);
+  const Matrix left_block = upload(real(), left), right_block = upload(real(), right);
+  backend().follow_rank_update(out, 0.0, left_block, random_.vector(7), right_block);
+  EXPECT_EQ(download(out).values, P.values);
+  backend().follow_rank_update(out, 3.0, left_block, std::vector<double>(7), right_block);
+  EXPECT_EQ(download(out).values, P.values);
+  // One residual that is zero takes its sample out of the sum, and out of no other column.
+  std::vector<double> r(7);
+  r[4] = 2.0;
+  backend().follow_rank_update(out, 1.0, left_block, r, right_block);
+  expect_within(download(out), followed(P, 1.0, left, r, right),
+                followed(absolute(P), 1.0, absolute(left), r, absolute(right)), 17.0 * eps());
+}
+
+TEST_P(Carry, FollowingNoSamplesIsAllowed) {
+  const Framed out(real(), 5, 0), left(real(), 5, 0), right(real(), 9, 0);
+  EXPECT_NO_THROW(backend().follow_rank_update(out, 1.0, left, {}, right));
+  EXPECT_TRUE(out.frame_untouched());
+  Matrix none = backend().allocate(real(), 5, 0);
+  EXPECT_NO_THROW(backend().follow_rank_update(none, 1.0, backend().allocate(real(), 5, 0), {},
+                                               backend().allocate(real(), 9, 0)));
+}
+
+TEST_P(Carry, FollowingKeepsNotANumber) {
+  HostMatrix left = random(5, 3);
+  left(2, 1) = NAN;
+  Matrix out = backend().allocate(real(), 5, 3);
+  backend().follow_rank_update(out, 1.0, upload(real(), left), random_.vector(3),
+                               upload(real(), random(4, 3)));
+  const HostMatrix is = download(out);
+  for (Index j = 0; j < 3; ++j)
+    for (Index i = 0; i < 5; ++i)
+      EXPECT_EQ(std::isnan(is(i, j)), i == 2);
+}
+
+TEST_P(Carry, AddColumnAddsToEveryColumn) {
+  for (const Index m : widths)
+    for (const Index n : counts)
+      for (const double alpha : {-0.3, 1.0, 0.0}) {
+        const HostMatrix P = random(m, n), column = random(m, 1);
+        const Framed out = framed(P), added = framed(column);
+        backend().add_column(out, alpha, added);
+        HostMatrix wanted = P, magnitude = absolute(P);
+        for (Index j = 0; j < n; ++j)
+          for (Index i = 0; i < m; ++i) {
+            wanted(i, j) += alpha * column(i, 0);
+            magnitude(i, j) += std::abs(alpha * column(i, 0));
+          }
+        expect_within(download(out.block()), wanted, magnitude, 2.0 * eps());
+        EXPECT_TRUE(out.frame_untouched());
+        EXPECT_EQ(download(added.block()).values, column.values);
+      }
+}
+
+// ---- rebuilding
+// ----------------------------------------------------------------------------------
+
+TEST_P(Carry, RebuiltPIsTheProductAnew) {
+  for (const Weighting weighting :
+       {Weighting::lattice, Weighting::gaussian, Weighting::changed, Weighting::folded})
+    for (const Index m : widths)
+      for (const Index n : counts)
+        for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
+          SCOPED_TRACE(std::string(name_of(weighting)) + " m=" + std::to_string(m) + " n=" +
+                       std::to_string(n) + " " + std::to_string(static_cast<int>(transpose)));
+          const WeightOperator A = weights(weighting, m);
+          const HostMatrix values = A.download_columns(0, m);
+          const HostMatrix c = random(m, n), Z = random(m, n), old_P = random(m, n);
+          SweepState state = state_at(old_P, Z, 3);
+          if (precision() == Precision::mixed)  // what was settled before is of no account
+            backend().upload(random(m, n).view(), state.settled.columns(0, n));
+          const Sweep one = sweep(A, transpose);
+          const Framed start = framed(c);
+          const double moved = backend().rebuild(state, one, A.view(), start);
+
+          const HostMatrix P = download(state.P.columns(0, n));
+          const HostMatrix wanted = affine(values, transpose, one.s, Z, c);
+          // Rounding of random signs: m products, their sum and c; in mixed the digits' sums, which
+          // are rounded on their way into P, and what the last digits of A and of Z leave out. Both
+          // stay below one eps of the whole; the bound is twice that.
+          const double size = oracle::norm(c.values) + one.s * oracle::norm(values.values) *
+                                                           oracle::norm(Z.values) /
+                                                           std::sqrt(static_cast<double>(m));
+          EXPECT_LE(oracle::norm(difference(P, wanted).values), 2.0 * eps() * size);
+          EXPECT_EQ(download(state.applied.columns(0, n)).values, Z.values);
+          EXPECT_TRUE(start.frame_untouched());
+          EXPECT_EQ(download(start.block()).values, c.values);
+
+          double worst = 0.0;
+          for (Index j = 0; j < n; ++j)
+            worst = std::max(
+                worst, oracle::column_norm(difference(P, old_P), j) / oracle::column_norm(Z, j));
+          EXPECT_NEAR(moved, worst, 1e-5 * worst);
+          EXPECT_EQ(download(state.P.columns(n, 3)).values,
+                    std::vector<double>(static_cast<std::size_t>(3 * m), Framed::sentinel));
+          EXPECT_EQ(download(state.applied.columns(n, 3)).values,
+                    std::vector<double>(static_cast<std::size_t>(3 * m), Framed::sentinel));
+        }
+}
+
+TEST_P(Carry, RebuildingTakesAllOfZ) {
+  // P is made from the digits taken of Z, and `settled` is what was taken. Three digits hold Z to
+  // half a unit of the third, whatever the entry. Many entries, for what goes wrong with few.
+  if (precision() != Precision::mixed) GTEST_SKIP() << "only mixed takes Z apart";
+  const Index m = 130, n = 65;
+  const WeightOperator A = weights(Weighting::gaussian, m);
+  const HostMatrix Z = random(m, n);
+  SweepState state = state_at(random(m, n), Z);
+  const Matrix c = upload(real(), random(m, n));
+  backend().rebuild(state, sweep(A), A.view(), c);
+  const HostMatrix settled = download(state.settled);
+  double worst = 0.0;
+  for (Index j = 0; j < n; ++j) {
+    double largest = 0.0;
+    for (Index i = 0; i < m; ++i)
+      largest = std::max(largest, std::abs(Z(i, j)));
+    for (Index i = 0; i < m; ++i)
+      worst = std::max(worst, std::abs(settled(i, j) - Z(i, j)) / largest);
+  }
+  // The first unit is at most largest / 63.5, the third 2^-16 of it or a little more.
+  EXPECT_LE(worst, 0.55 * 0x1p-16 / 63.5);
+}
+
+TEST_P(Carry, RebuildingTwiceIsRebuildingOnce) {
+  for (const Weighting weighting : {Weighting::lattice, Weighting::folded}) {
+    const WeightOperator A = weights(weighting, 33);
+    SweepState state = state_at(random(33, 7), random(33, 7));
+    const Matrix c = upload(real(), random(33, 7));
+    EXPECT_GT(backend().rebuild(state, sweep(A), A.view(), c), 0.0);
+    const HostMatrix once = download(state.P);
+    EXPECT_EQ(backend().rebuild(state, sweep(A), A.view(), c), 0.0);
+    EXPECT_EQ(download(state.P).values, once.values);
+  }
+}
+
+TEST_P(Carry, RebuildingAtZeroGivesC) {
+  for (const Weighting weighting : {Weighting::lattice, Weighting::changed}) {
+    const WeightOperator A = weights(weighting, 33);
+    const HostMatrix c = random(33, 7);
+    SweepState state = state_at(random(33, 7), HostMatrix(33, 7));
+    backend().rebuild(state, sweep(A), A.view(), upload(real(), c));
+    EXPECT_EQ(download(state.P).values, c.values);
+    EXPECT_EQ(backend().rebuild(state, sweep(A), A.view(), upload(real(), c)), 0.0);
+  }
+}
+
+TEST_P(Carry, ARebuiltStateIteratesOnToTheFixedPoint) {
+  for (const Weighting weighting : {Weighting::lattice, Weighting::gaussian}) {
+    // Only a lattice's sweeps multiply all of A in mixed; the plane waits for settle().
+    if (precision() == Precision::mixed && weighting == Weighting::gaussian) continue;
+    const Index m = 130, n = 7;
+    const WeightOperator A = weights(weighting, m);
+    oracle::Network net;
+    net.A = A.download_columns(0, m);
+    net.X = HostMatrix(1, n);
+    net.gamma = 0.5;
+    const HostMatrix c = random(m, n);
+    const double tolerance = test::tight(precision()).tolerance;
+    const Sweep one = sweep(A, Transpose::no, tolerance);
+    SweepState state = state_at(random(m, n), random(m, n));
+    backend().rebuild(state, one, A.view(), upload(real(), c));
+    EXPECT_EQ(backend().measure(state, one, true).open, n);
+    EXPECT_EQ(backend().iterate(state, one, 300).open, 0);
+    const oracle::Equilibrium truth = oracle::equilibrium(net, c);
+    ASSERT_TRUE(truth.converged);
+    EXPECT_LT(relative_error(download(state.applied), truth.Z), 6.0 * tolerance + 4.0 * eps());
+  }
+}
+
+// ---- responses and predictions
+// -------------------------------------------------------------------
+
+/// Notes a response of the given values: `start` is what P is above it.
+void note(SweepState& state, const HostMatrix& response, Block start) {
+  const HostMatrix P = download(state.P.columns(0, state.count));
+  backend().upload(difference(P, response).view(), start);
+  backend().note_response(state, start);
+}
+
+TEST_P(Carry, AResponseIsWhatPHasGained) {
+  for (const Index m : widths)
+    for (const Index n : counts) {
+      const HostMatrix P = random(m, n), start = random(m, n);
+      SweepState state = state_at(P, random(m, n), 2);
+      backend().fill(state.moved, 7.0);
+      const Framed block = framed(start);
+      backend().note_response(state, block);
+      const HostMatrix response = download(block.block());
+      // One subtraction, correctly rounded.
+      EXPECT_EQ(response.values, test::rounded(real(), difference(P, start)).values);
+      EXPECT_TRUE(block.frame_untouched());
+      EXPECT_EQ(download(state.P.columns(0, n)).values, P.values);
+      const HostMatrix moved = download(state.moved);
+      for (Index j = 0; j < n; ++j) {
+        EXPECT_NEAR(moved(0, j), oracle::column_norm(response, j),
+                    1e-6 * oracle::column_norm(response, j));
+        EXPECT_EQ(moved(1, j), 7.0);  // what was the last one's is the one's before
+      }
+      for (Index j = n; j < n + 2; ++j) {
+        EXPECT_EQ(moved(0, j), 7.0);
+        EXPECT_EQ(moved(1, j), 7.0);
+      }
+    }
+}
+
+/// Sizes of a response against the one before: most columns steady, every fifth far from it, either
+/// way.
+double factor_of(Index j) {
+  return j % 5 != 4 ? 1.0 + 0.02 * static_cast<double>(j % 3) : (j % 10 == 4 ? 20.0 : 0.05);
+}
+bool is_steady(Index j) {
+  return j % 5 != 4;
+}
+
+HostMatrix scaled_columns(HostMatrix M) {
+  for (Index j = 0; j < M.columns; ++j)
+    for (Index i = 0; i < M.rows; ++i)
+      M(i, j) *= factor_of(j);
+  return M;
+}
+
+TEST_P(Carry, PredictionsOpenWithTheStepToTheExpectedP) {
+  for (const Index m : widths)
+    for (const Index n : counts) {
+      SCOPED_TRACE("m=" + std::to_string(m) + " n=" + std::to_string(n));
+      const WeightOperator A = weights(Weighting::lattice, m);
+      HostMatrix P = random(m, n);
+      const HostMatrix Z = oracle::relu(random(m, n)), gain = random(m, n);
+      SweepState state = state_at(P, Z, 2);
+      const Framed response = framed(HostMatrix(m, n));
+      note(state, scaled_columns(gain), response);
+      note(state, gain, response);
+      const HostMatrix expected_gain = download(response.block());
+      // P may have moved since, by what the state has followed.
+      P = random(m, n);
+      backend().upload(P.view(), state.P.columns(0, n));
+      ASSERT_TRUE(backend().predict(state, sweep(A), response));
+
+      ASSERT_EQ(state.open_count, n);
+      const HostMatrix open = download(state.open), applied = download(state.applied),
+                       pending = download(state.pending), scale = download(state.scale);
+      for (Index j = 0; j < n; ++j) {
+        EXPECT_EQ(open(0, j), static_cast<double>(j));
+        for (Index i = 0; i < m; ++i) {
+          const double pre = P(i, j) + (is_steady(j) ? expected_gain(i, j) : 0.0);
+          const double wanted = std::max(pre, 0.0);
+          const double size = std::abs(P(i, j)) + std::abs(expected_gain(i, j)) + Z(i, j);
+          // Mixed rounds the increment to half a unit of the column's scale.
+          const double unit = precision() == Precision::mixed ? 0.51 * scale(0, j) : 0.0;
+          ASSERT_LE(std::abs(applied(i, j) - wanted), unit + 4.0 * eps() * size)
+              << "sample " << j << " row " << i;
+          // `applied` has counted what is pending.
+          ASSERT_LE(std::abs(applied(i, j) - (Z(i, j) + scale(0, j) * pending(i, j))),
+                    4.0 * eps() * size);
+        }
+      }
+      EXPECT_EQ(download(state.P.columns(0, n)).values, P.values);
+      EXPECT_EQ(download(response.block()).values, P.values);  // for note_response()
+      EXPECT_TRUE(response.frame_untouched());
+      EXPECT_EQ(download(state.applied.columns(n, 2)).values,
+                std::vector<double>(static_cast<std::size_t>(2 * m), Framed::sentinel));
+    }
+}
+
+TEST_P(Carry, WithoutSteadyResponsesNothingIsPredicted) {
+  const Index m = 33, n = 7;
+  const WeightOperator A = weights(Weighting::lattice, m);
+  const HostMatrix P = random(m, n), Z = random(m, n), gain = random(m, n);
+  HostMatrix tenfold = gain;
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < m; ++i)
+      if (j > 1) tenfold(i, j) *= 10.0;
+  // None noted, one noted, and two of which two in seven agree.
+  for (int noted = 0; noted < 3; ++noted) {
+    SweepState state = state_at(P, Z);
+    const Framed response = framed(HostMatrix(m, n));
+    if (noted > 1) note(state, tenfold, response);
+    if (noted > 0) note(state, gain, response);
+    EXPECT_FALSE(backend().predict(state, sweep(A), response)) << noted << " noted";
+    EXPECT_EQ(state.open_count, 0);
+    EXPECT_EQ(download(state.P).values, P.values);
+    EXPECT_EQ(download(state.applied).values, Z.values);
+    EXPECT_EQ(download(response.block()).values, P.values);
+    EXPECT_TRUE(response.frame_untouched());
+  }
+}
+
+TEST_P(Carry, AWrongGuessCostsNoAccuracy) {
+  const Index m = 130, n = 7;
+  const WeightOperator A = weights(Weighting::lattice, m);
+  oracle::Network net;
+  net.A = A.download_columns(0, m);
+  net.X = HostMatrix(1, n);
+  net.gamma = 0.5;
+  const HostMatrix c = random(m, n);
+  const oracle::Equilibrium truth = oracle::equilibrium(net, c);
+  ASSERT_TRUE(truth.converged);
+  const double tolerance = test::tight(precision()).tolerance;
+  const Sweep one = sweep(A, Transpose::no, tolerance);
+  SweepState state = state_at(c, HostMatrix(m, n));
+  backend().measure(state, one, true);
+  ASSERT_EQ(backend().iterate(state, one, 300).open, 0);
+
+  Matrix response = backend().allocate(real(), m, n);
+  const HostMatrix nonsense = random(m, n);
+  note(state, nonsense, response);
+  note(state, nonsense, response);
+  ASSERT_TRUE(backend().predict(state, one, response));
+  EXPECT_GT(relative_error(download(state.applied), truth.Z), 0.1);
+  const SweepStatus status = backend().iterate(state, one, 300);
+  EXPECT_EQ(status.open, 0);
+  EXPECT_GT(status.sweeps, 1);
+  EXPECT_LT(relative_error(download(state.applied), truth.Z), 6.0 * tolerance + 4.0 * eps());
+  EXPECT_LT(relative_error(download(state.P),
+                           affine(net.A, Transpose::no, one.s, download(state.applied), c)),
+            20.0 * eps());
+  EXPECT_LE(test::largest(backend().residuals(state)), tolerance);
+}
+
+TEST_P(Carry, AResponseThatIsNotFiniteIsNotTrusted) {
+  // A solve that overflowed in one sample leaves such a response; its length is no measure either.
+  const Index m = 33, n = 7;
+  const WeightOperator A = weights(Weighting::lattice, m);
+  const HostMatrix P = random(m, n), Z = oracle::relu(random(m, n));
+  HostMatrix gain = random(m, n);
+  SweepState state = state_at(P, Z);
+  Matrix response = backend().allocate(real(), m, n);
+  note(state, gain, response);
+  gain(4, 2) = NAN;
+  note(state, gain, response);
+  ASSERT_TRUE(backend().predict(state, sweep(A), response));
+  const HostMatrix applied = download(state.applied), scale = download(state.scale);
+  ASSERT_TRUE(test::all_finite(applied.values));
+  for (Index i = 0; i < m; ++i)
+    EXPECT_NEAR(applied(i, 2), std::max(P(i, 2), 0.0),
+                precision() == Precision::mixed ? 0.51 * scale(0, 2) : 1e-5);
+}
+
+// ---- misuse
+// --------------------------------------------------------------------------------------
+
+TEST_P(Carry, ShapesThatDoNotFitAreRefusedByName) {
+  Backend& on = backend();
+  const auto block = [&](Index rows, Index columns) { return on.allocate(real(), rows, columns); };
+  const std::vector<double> r(4);
+  const HostMatrix before = random(3, 4);
+  Matrix P = upload(real(), before);
+  // P is 3 x 4 when left is 3 x 4 and right is anything x 4.
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(5, 4), r, block(2, 4)), "3 x 4", "5 x 4");
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), r, block(2, 6)), "2 x 6", "2 x 4");
+  EXPECT_SHAPE_ERROR(
+      on.follow_rank_update(P, 1.0, block(3, 5), std::vector<double>(5), block(2, 5)), "3 x 4",
+      "3 x 5");
+  EXPECT_SHAPE_ERROR(
+      on.follow_rank_update(P, 1.0, block(3, 4), std::vector<double>(3), block(2, 4)), "3",
+      "3 x 4");
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), {}, block(2, 4)), "0", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.add_column(P, 1.0, block(2, 1)), "2 x 1", "3 x 1");
+  EXPECT_SHAPE_ERROR(on.add_column(P, 1.0, block(3, 2)), "3 x 2", "3 x 1");
+  EXPECT_EQ(download(P).values, before.values);
+
+  const WeightOperator A = weights(Weighting::lattice, 3), wider = weights(Weighting::lattice, 5);
+  SweepState state = state_at(before, before);
+  Matrix fits = upload(real(), before), too_many = block(3, 5), too_tall = block(4, 4);
+  EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(A), A.view(), too_many), "3 x 5", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(A), A.view(), too_tall), "4 x 4", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(wider), wider.view(), fits), "5 x 5", "3 x 3");
+  EXPECT_SHAPE_ERROR(on.predict(state, sweep(A), too_many), "3 x 5", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.predict(state, sweep(A), too_tall), "4 x 4", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.predict(state, sweep(wider), fits), "3 x 4", "5");
+  EXPECT_SHAPE_ERROR(on.note_response(state, too_many), "3 x 5", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.note_response(state, too_tall), "4 x 4", "3 x 4");
+  EXPECT_EQ(download(state.P).values, before.values);
+  EXPECT_EQ(download(state.applied).values, before.values);
+  EXPECT_EQ(download(fits).values, before.values);
+  EXPECT_EQ(download(state.moved).values, std::vector<double>(8));
+}
+
+TEST_P(Carry, WrongElementsAreRefused) {
+  Backend& on = backend();
+  const Element other = real() == Element::float64 ? Element::float32 : Element::float64;
+  const HostMatrix before = random(3, 3);
+  Matrix a = upload(real(), before), b = on.allocate(other, 3, 3);
+  const std::vector<double> r(3);
+  EXPECT_THROW(on.follow_rank_update(a, 1.0, b, r, a), ShapeError);
+  EXPECT_THROW(on.follow_rank_update(a, 1.0, a, r, b), ShapeError);
+  EXPECT_THROW(on.add_column(a, 1.0, on.allocate(other, 3, 1)), ShapeError);
+  Matrix integers = on.allocate(Element::int8, 3, 3);
+  EXPECT_THROW(on.add_column(integers, 1.0, on.allocate(Element::int8, 3, 1)), ShapeError);
+  EXPECT_THROW(on.follow_rank_update(integers, 1.0, a, r, a), ShapeError);
+  const WeightOperator A = weights(Weighting::lattice, 3);
+  SweepState state = state_at(before, before);
+  EXPECT_THROW(on.rebuild(state, sweep(A), A.view(), b), ShapeError);
+  EXPECT_THROW(on.predict(state, sweep(A), b), ShapeError);
+  EXPECT_THROW(on.note_response(state, b), ShapeError);
+  EXPECT_EQ(download(a).values, before.values);
+  EXPECT_EQ(download(state.P).values, before.values);
+  EXPECT_EQ(download(state.applied).values, before.values);
+}
+
+TEST_P(Carry, OpenColumnsAreRefused) {
+  const HostMatrix c = random(33, 7);
+  const WeightOperator A = weights(Weighting::lattice, 33);
+  SweepState state = state_at(c, HostMatrix(33, 7));
+  ASSERT_EQ(backend().measure(state, sweep(A), true).open, 7);
+  const HostMatrix P = download(state.P), applied = download(state.applied);
+  Matrix block = upload(real(), c);
+  EXPECT_THROW(backend().rebuild(state, sweep(A), A.view(), block), ShapeError);
+  EXPECT_THROW(backend().predict(state, sweep(A), block), ShapeError);
+  EXPECT_EQ(download(state.P).values, P.values);
+  EXPECT_EQ(download(state.applied).values, applied.values);
+  EXPECT_EQ(download(block).values, c.values);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Carry,
+                         testing::Values(Precision::fp64, Precision::fp32, Precision::mixed),
+                         [](const auto& it) { return std::string(test::name_of(it.param)); });
+
+}  // namespace
+}  // namespace widedeq
