@@ -41,7 +41,8 @@ Dataset load(const TrainConfig& config) {
 std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
                                   Index inputs, Index samples) {
   ModelOptions options = config.model_options();
-  if (!Trainer::starts_warm(samples, config.trainer_options())) options.panels = 0;
+  if (precision == Precision::mixed || !Trainer::starts_warm(samples, config.trainer_options()))
+    options.panels = 0;
   const auto seed = static_cast<std::uint64_t>(config.seed);
   if (!config.weights_from_file()) {
     config.width = config.width.value_or(TrainConfig::default_width);

@@ -66,7 +66,9 @@ class CpuBackend final : public Backend {
   Split split(Block change, Block base) override { return cpu::split(change, base); }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
     expect_exact(precision, width);
-    return cpu::make_operand(precision, width, panels > 0 ? panels : choose_panels(width));
+    if (panels == 0)
+      panels = precision == Precision::mixed ? strips_of(width) : choose_panels(width);
+    return cpu::make_operand(precision, width, panels);
   }
   void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
     cpu::refresh(operand, A, base_changed);
@@ -85,9 +87,10 @@ class CpuBackend final : public Backend {
     SweepState state;
     state.P = allocate(real, width, columns);
     state.applied = allocate(real, width, columns);
-    // Products of int8 are rounded up to whole steps of columns; see multiply.hpp.
+    // Products of int8 read more columns than there are: whole steps, or the end of a strip.
     state.pending =
-        allocate(mixed ? Element::int8 : real, width, mixed ? padded_columns(columns) : columns);
+        mixed ? allocate(Element::int8, width, padded_columns(columns) + spare_columns(width))
+              : allocate(real, width, columns);
     if (mixed) state.settled = allocate(real, width, columns);
     state.scale = allocate(Element::float64, 1, columns);
     state.residual = allocate(Element::float64, 1, columns);

@@ -4,7 +4,6 @@
 // C = op(M) q is therefore C' = q' op(M)', with q' as the source and op(M)' as the weights.
 #include "kernels/cpu/integer_product.hpp"
 
-#include <algorithm>
 #include <vector>
 
 #include "kernels/error.hpp"
@@ -36,11 +35,10 @@ auto checked(const char* name, Call call) {
   }
 }
 
-/// n x inner times inner x rows; `weights` says in which layout the weights come.
-dnnl::matmul::primitive_desc describe(Index rows, Index inner, Index n,
-                                      const dnnl::memory::desc& weights) {
-  const dnnl::memory::desc source({n, inner}, Type::s8, Dims{inner, 1});
-  const dnnl::memory::desc product({n, rows}, Type::s32, Dims{rows, 1});
+/// n x m times m x m; `weights` says in which layout the weights come.
+dnnl::matmul::primitive_desc describe(Index m, Index n, const dnnl::memory::desc& weights) {
+  const dnnl::memory::desc source({n, m}, Type::s8, Dims{m, 1});
+  const dnnl::memory::desc product({n, m}, Type::s32, Dims{m, 1});
 #if DNNL_VERSION_MAJOR >= 3
   return {engine(), source, weights, product};
 #else
@@ -56,27 +54,14 @@ bool has(dnnl::cpu_isa isa) {
 
 }  // namespace
 
-void PackedIntegers::pack(const std::int8_t* M, Index stride, Index rows, Index inner,
-                          bool transposed) {
-  // oneDNN reorders dense matrices alone, so a block is first copied out of its matrix.
-  const Index height = transposed ? inner : rows;
-  const Index width = transposed ? rows : inner;
-  std::vector<std::int8_t> dense;
-  if (stride != height) {
-    dense.resize(static_cast<std::size_t>(height * width));
-    for (Index j = 0; j < width; ++j)
-      std::copy_n(M + j * stride, height, dense.data() + j * height);
-    M = dense.data();
-  }
+void PackedIntegers::pack(const std::int8_t* M, Index m, bool transposed) {
   checked("reorder", [&] {
-    // The weights' entry (k, i) is op(M)(i, k), which lies at i + k rows, or at k + i inner.
-    const dnnl::memory::desc plain({inner, rows}, Type::s8,
-                                   transposed ? Dims{1, inner} : Dims{rows, 1});
-    if (!weights_ || rows_ != rows || inner_ != inner) {
-      rows_ = rows;
-      inner_ = inner;
-      const dnnl::memory::desc any({inner, rows}, Type::s8, dnnl::memory::format_tag::any);
-      weights_ = dnnl::memory(describe(rows, inner, 4 * column_step, any).weights_desc(), engine());
+    // The weights' entry (k, i) is op(M)(i, k), which lies at i + k m, or at k + i m.
+    const dnnl::memory::desc plain({m, m}, Type::s8, transposed ? Dims{1, m} : Dims{m, 1});
+    if (!weights_ || width_ != m) {
+      width_ = m;
+      const dnnl::memory::desc any({m, m}, Type::s8, dnnl::memory::format_tag::any);
+      weights_ = dnnl::memory(describe(m, 4 * column_step, any).weights_desc(), engine());
     }
     // oneDNN takes no pointers to const; it only reads this one.
     dnnl::memory source(plain, engine(), const_cast<std::int8_t*>(M));
@@ -88,7 +73,7 @@ void PackedIntegers::pack(const std::int8_t* M, Index stride, Index rows, Index 
 void PackedIntegers::multiply(const std::int8_t* q, Index columns, std::int32_t* product) const {
   checked("matmul", [&] {
     // oneDNN caches primitives by shape, so making one anew costs a look-up.
-    const auto description = describe(rows_, inner_, columns, weights_.get_desc());
+    const auto description = describe(width_, columns, weights_.get_desc());
     const dnnl::memory source(description.src_desc(), engine(), const_cast<std::int8_t*>(q));
     const dnnl::memory target(description.dst_desc(), engine(), product);
     dnnl::matmul(description)
@@ -108,7 +93,7 @@ std::string why_integers_are_inexact() {
       q[i] = static_cast<std::int8_t>(i % 5 == 4 ? -127 : 127);
     std::vector<std::int32_t> product(m * column_step);
     PackedIntegers packed;
-    packed.pack(M.data(), m, m, m, false);
+    packed.pack(M.data(), m, false);
     packed.multiply(q.data(), column_step, product.data());
     for (Index j = 0; j < column_step; ++j) {
       for (Index i = 0; i < m; ++i) {

@@ -21,24 +21,20 @@ constexpr Index padded_columns(Index columns) {
   return (columns + column_step - 1) / column_step * column_step;
 }
 
-/// op(M) of an int8 matrix M, rows x inner, in the layout oneDNN's kernels read fastest.
+/// op(M) of an m x m int8 matrix M, in the layout oneDNN's kernels read fastest.
 class PackedIntegers {
  public:
   PackedIntegers() = default;
 
-  /// Packs the block op(M) of shape rows x inner. `M` points to its first entry, is column-major
-  /// with that stride, and may be freed afterwards.
-  void pack(const std::int8_t* M, Index stride, Index rows, Index inner, bool transposed);
+  /// Packs op(M). M is column-major and dense, and may be freed afterwards.
+  void pack(const std::int8_t* M, Index m, bool transposed);
 
-  bool empty() const { return !weights_; }
-  Index rows() const { return rows_; }
-
-  /// product = op(M) q; q is inner x columns, product rows x columns, both column-major and dense
-  /// (oneDNN is fast on dense matrices alone), columns a multiple of column_step.
+  /// product = op(M) q; q and product are m x columns, column-major and dense (oneDNN is fast on
+  /// dense matrices alone), columns a multiple of column_step.
   void multiply(const std::int8_t* q, Index columns, std::int32_t* product) const;
 
  private:
-  Index rows_ = 0, inner_ = 0;
+  Index width_ = 0;
   dnnl::memory weights_;
 };
 

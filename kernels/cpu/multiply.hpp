@@ -19,10 +19,10 @@ void multiply(const DenseOperand<Real>& A, Transpose transpose, MatrixView<const
 }
 
 /// product = op(digit) pending, exact; padded up to a multiple of column_step, so `pending` and
-/// `product` must have room for padded_columns(columns). One panel only.
-inline void multiply(const PanelledDigit& digit, Transpose transpose,
+/// `product` must have room for padded_columns(columns).
+inline void multiply(const BothWays<PackedIntegers>& digit, Transpose transpose,
                      MatrixView<const std::int8_t> pending, Index columns, std::int32_t* product) {
-  digit[transpose].front().older.multiply(pending.data, padded_columns(columns), product);
+  digit[transpose].multiply(pending.data, padded_columns(columns), product);
 }
 
 /// y = op(A) x in double; see Backend::apply.

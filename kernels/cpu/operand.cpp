@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/panels.hpp"
-
 namespace widedeq::cpu {
 namespace {
 
@@ -95,7 +93,11 @@ auto with_plane(const DigitOperand& operand, Call call) {
 }
 
 void pack_base(DigitOperand& operand, const std::int8_t* digits, double step) {
-  operand.base.pack(digits, operand.width, operand.panels);
+  if (operand.panels > 1) {
+    operand.strips.pack(digits, operand.width);
+  } else {
+    operand.base.pack(digits, operand.width);
+  }
   operand.step = step;
   ++operand.base_version;
 }
@@ -112,9 +114,9 @@ void fold(DigitOperand& operand) {
 void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
   const Index m = A.width();
   operand.source = A;
-  for (PackedDigit& digit : operand.plane)
+  for (auto& digit : operand.plane)
     digit.forget();
-  if (base_changed || operand.base.empty()) {
+  if (base_changed || operand.base_version == 0) {
     operand.folded.clear();
     pack_base(operand, A.base.as<const std::int8_t>().data, A.step);
   }
@@ -132,24 +134,6 @@ void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_change
 }
 
 }  // namespace
-
-void PanelledDigit::pack(const std::int8_t* digit, Index m, int panels) {
-  const auto pack_panels = [&](std::vector<PackedPanel>& packed, bool transposed) {
-    packed.resize(static_cast<std::size_t>(panels));
-    for (int p = 0; p < panels; ++p) {
-      PackedPanel& panel = packed[static_cast<std::size_t>(p)];
-      panel.first = panel_start(m, panels, p);
-      const Index rows = panel_start(m, panels, p + 1) - panel.first;
-      const auto block = [&](Index column) {  // op(digit)(first, column)
-        return transposed ? digit + column + panel.first * m : digit + panel.first + column * m;
-      };
-      if (p > 0) panel.newer.pack(block(0), m, rows, panel.first, transposed);
-      panel.older.pack(block(panel.first), m, rows, m - panel.first, transposed);
-    }
-  };
-  pack_panels(plain, false);
-  pack_panels(transposed, true);
-}
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) {
   std::unique_ptr<Operand> operand;
@@ -188,7 +172,7 @@ void prepare_plane(const DigitOperand& operand, Transpose transpose, int digits,
   const Index m = operand.width;
   const auto unit = static_cast<float>(operand.plane_step);
   for (int position = 0; position < digits; ++position) {
-    PackedDigit& packed = operand.plane[static_cast<std::size_t>(position)];
+    BothWays<PackedStrips>& packed = operand.plane[static_cast<std::size_t>(position)];
     if (packed.is_current(transpose)) continue;
     auto* digit = workspace.get<std::int8_t>(static_cast<std::size_t>(m * m));
     with_plane(operand, [&](auto entry) {

@@ -6,6 +6,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/integer_product.hpp"
+#include "kernels/cpu/strips.hpp"
 #include "kernels/cpu/workspace.hpp"
 
 namespace widedeq::cpu {
@@ -18,48 +19,30 @@ struct DenseOperand : Operand {
   MatrixView<const Real> view() const { return {A.data(), width, width}; }
 };
 
-/// Both orientations of one digit of A, so that neither A nor A' is transposed in a sweep.
-struct PackedDigit {
-  PackedIntegers plain, transposed;
+/// Both orientations of an int8 matrix, so that neither A nor A' is transposed in a sweep.
+template <class Packed>
+struct BothWays {
+  Packed plain, transposed;
   bool plain_is_current = false, transposed_is_current = false;
 
-  const PackedIntegers& operator[](Transpose t) const {
-    return t == Transpose::yes ? transposed : plain;
-  }
+  const Packed& operator[](Transpose t) const { return t == Transpose::yes ? transposed : plain; }
   bool is_current(Transpose t) const {
     return t == Transpose::yes ? transposed_is_current : plain_is_current;
   }
   void pack(const std::int8_t* digit, Index m, Transpose t) {
     if (t == Transpose::yes) {
-      transposed.pack(digit, m, m, m, true);
+      transposed.pack(digit, m, true);
       transposed_is_current = true;
     } else {
-      plain.pack(digit, m, m, m, false);
+      plain.pack(digit, m, false);
       plain_is_current = true;
     }
   }
-  void forget() { plain_is_current = transposed_is_current = false; }
-};
-
-/// Rows `first` ... of op(A), packed for Gauss-Seidel: what they take from the panels above, which
-/// have newer increments, and from their own and those below. One panel is A whole, in `older`.
-struct PackedPanel {
-  Index first = 0;
-  PackedIntegers newer;  // rows x first, empty for the first panel
-  PackedIntegers older;  // rows x (m - first)
-
-  Index rows() const { return older.rows(); }
-};
-
-/// A digit of A as row panels, in both orientations.
-struct PanelledDigit {
-  std::vector<PackedPanel> plain, transposed;
-
-  const std::vector<PackedPanel>& operator[](Transpose t) const {
-    return t == Transpose::yes ? transposed : plain;
+  void pack(const std::int8_t* digit, Index m) {
+    pack(digit, m, Transpose::no);
+    pack(digit, m, Transpose::yes);
   }
-  bool empty() const { return plain.empty(); }
-  void pack(const std::int8_t* digit, Index m, int panels);
+  void forget() { plain_is_current = transposed_is_current = false; }
 };
 
 /// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
@@ -79,12 +62,16 @@ inline constexpr int plane_digits = 3;
 ///
 /// A warm epoch needs the first digits of the plane alone, so each is made and packed when a
 /// settling first asks for it (prepare_plane), from the masters in `source`.
+///
+/// The base is packed for the library's products when all rows are swept at once, and in strips for
+/// our own when they are swept by panels: a strip is then a panel, however many were asked for.
 struct DigitOperand : Operand {
-  PanelledDigit base;
+  BothWays<PackedIntegers> base;  // one panel
+  BothWays<PackedStrips> strips;  // several
   double step = 0.0, plane_step = 0.0;
   std::vector<std::int8_t> folded;  // m x m: the base packed, when it is not A's own
   WeightView source;
-  mutable std::array<PackedDigit, plane_digits> plane;
+  mutable std::array<BothWays<PackedStrips>, plane_digits> plane;
 };
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels);

@@ -11,7 +11,6 @@
 #include <array>
 #include <cmath>
 
-#include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/operand.hpp"
 
 namespace widedeq::cpu {
@@ -65,11 +64,10 @@ double add_sums(float* P, const std::int32_t* product, float factor, Index m) {
   return added;
 }
 
-/// A matrix as digits, and room for a product with one of them.
+/// A matrix as digits.
 struct Taken {
   std::array<std::int8_t*, plane_digits> digits;  // m x n each
   std::vector<Settling> columns;
-  std::int32_t* product;  // m x padded n
 };
 
 /// applied - settled as digits; settled follows. No column may be open: `pending` holds the first.
@@ -77,12 +75,10 @@ Taken take(SweepState& state, int digits, Workspace& workspace) {
   const Index m = state.P.rows();
   const auto applied = state.applied.block().as<float>();
   const auto settled = state.settled.block().as<float>();
-  const auto room = static_cast<std::size_t>(m * padded_columns(state.count));
-  auto* product = workspace.get<std::int32_t>(room + room / 2 + 1);
-  auto* spare = reinterpret_cast<std::int8_t*>(product + room);
+  const auto room = static_cast<std::size_t>(m * (state.count + spare_columns(m)));
+  auto* spare = workspace.get<std::int8_t>((plane_digits - 1) * room);
   Taken taken{{state.pending.block().as<std::int8_t>().data, spare, spare + room},
-              std::vector<Settling>(static_cast<std::size_t>(state.count)),
-              product};
+              std::vector<Settling>(static_cast<std::size_t>(state.count))};
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < state.count; ++j) {
     std::array<std::int8_t*, plane_digits> column = taken.digits;
@@ -95,20 +91,19 @@ Taken take(SweepState& state, int digits, Workspace& workspace) {
 }
 
 /// P += unit op(digit) d_j / 256^j; returns what was added, ||.||^2 per column.
-std::vector<double> add_product(SweepState& state, const PackedIntegers& digit, const Taken& taken,
+std::vector<double> add_product(SweepState& state, const PackedStrips& digit, const Taken& taken,
                                 int j, double unit) {
   const Index m = state.P.rows();
   const auto P = state.P.block().as<float>();
-  digit.multiply(taken.digits[static_cast<std::size_t>(j)], padded_columns(state.count),
-                 taken.product);
   unit *= std::pow(digit_ratio, -j);
   std::vector<double> added(taken.columns.size());
-#pragma omp parallel for schedule(static)
-  for (Index k = 0; k < state.count; ++k) {
-    const auto column = static_cast<std::size_t>(k);
-    const auto factor = static_cast<float>(unit * static_cast<double>(taken.columns[column].unit));
-    added[column] = add_sums(P.column(k), taken.product + k * m, factor, m);
-  }
+  const MatrixView<const std::int8_t> q(taken.digits[static_cast<std::size_t>(j)], m, state.count);
+  multiply_strips(
+      digit, q, state.count, [&](Index k, Index first, Index count, const std::int32_t* sums) {
+        const auto column = static_cast<std::size_t>(k);
+        const double factor = unit * static_cast<double>(taken.columns[column].unit);
+        added[column] += add_sums(P.column(k) + first, sums, static_cast<float>(factor), count);
+      });
   return added;
 }
 
