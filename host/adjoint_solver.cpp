@@ -23,19 +23,20 @@ SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOp
   state_.count = P.columns;
   backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
   return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::cold,
-                           plane_);
+                           carried_);
 }
 
 SolveReport AdjointSolver::solve_on(const Model& model, ConstBlock P, const SolveOptions& options) {
   return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::warm,
-                           plane_);
+                           carried_);
 }
 
 void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& options,
                           SolveReport& report) {
   Matrix c = backend_.allocate(state_.P.element(), state_.P.rows(), state_.count);
   backend_.broadcast(model.u, c);
-  audit_fixed_point(backend_, state_, sweep(model, P, options), model.A.view(), c, options, report);
+  audit_fixed_point(backend_, state_, sweep(model, P, options), model.A.view(), c, options, report,
+                    carried_);
 }
 
 void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,

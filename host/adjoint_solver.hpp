@@ -41,7 +41,7 @@ class AdjointSolver {
 
   Backend& backend_;
   SweepState state_;
-  PlaneForecast plane_;
+  Carried carried_;
 };
 
 }  // namespace widedeq

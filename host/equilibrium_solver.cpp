@@ -24,7 +24,7 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
                      shape(state_.P.block()));
   state_.count = Phi.columns;
   backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
-  return solve_fixed_point(backend_, state_, sweep(model, options), options, Start::cold, plane_);
+  return solve_fixed_point(backend_, state_, sweep(model, options), options, Start::cold, carried_);
 }
 
 SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& options) {
@@ -41,14 +41,15 @@ SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& 
     start = Start::predicted;
   }
   has_followed_ = false;
-  SolveReport report = solve_fixed_point(backend_, state_, equation, options, start, plane_);
+  SolveReport report = solve_fixed_point(backend_, state_, equation, options, start, carried_);
   backend_.note_response(state_, response);
   return report;
 }
 
 void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOptions& options,
                               SolveReport& report) {
-  audit_fixed_point(backend_, state_, sweep(model, options), model.A.view(), Phi, options, report);
+  audit_fixed_point(backend_, state_, sweep(model, options), model.A.view(), Phi, options, report,
+                    carried_);
 }
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,

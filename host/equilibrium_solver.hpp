@@ -44,7 +44,7 @@ class EquilibriumSolver {
   SweepState state_;
   Matrix response_;  // m x columns: what the last solve added to P; made by the first follow()
   bool has_followed_ = false;  // since the last solve: only then does a response repeat itself
-  PlaneForecast plane_;
+  Carried carried_;
 };
 
 }  // namespace widedeq

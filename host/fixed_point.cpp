@@ -62,6 +62,20 @@ void run_sweeps(Backend& backend, SweepState& state, const Sweep& sweep, int max
   }
 }
 
+/// A sample that has become so much smaller carries too much of its former rounding.
+constexpr double most_shrinkage = 2.0;
+
+/// Brings the peaks up to date; returns whether a sample has shrunk.
+bool note_sizes(std::vector<double>& peaks, const std::vector<double>& sizes) {
+  peaks.resize(sizes.size());
+  bool has_shrunk = false;
+  for (std::size_t j = 0; j < sizes.size(); ++j) {
+    peaks[j] = std::max(peaks[j], sizes[j]);
+    has_shrunk = has_shrunk || peaks[j] > most_shrinkage * sizes[j];
+  }
+  return has_shrunk;
+}
+
 Sweep with_tolerance(Sweep sweep, double tolerance) {
   sweep.tolerance = tolerance;
   return sweep;
@@ -89,7 +103,8 @@ double smallest_tolerance(Precision precision) {
 }
 
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
-                              const SolveOptions& options, Start start, PlaneForecast& plane) {
+                              const SolveOptions& options, Start start, Carried& carried) {
+  PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
   // Near rounding a residual may not fall below the tolerance at all; then there is no margin, and
   // another round makes up for what settling adds.
@@ -100,10 +115,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   // A settling that adds less than this is left to the next solve.
   const double negligible = 0.003 * options.tolerance;
 
-  const auto assumed_gain = [&] {
-    const double size = sweep.A.plane_size;
-    return plane.gain ? *plane.gain * size : sweep.s * static_cast<double>(sweep.A.width) * size;
-  };
+  const auto assumed_gain = [&] { return plane.gain.value_or(sweep.s) * sweep.A.plane_size; };
   double target = has_plane ? target_for(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
@@ -143,6 +155,8 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   report.residuals = backend.residuals(state);
   report.worst_residual =
       report.residuals.empty() ? 0.0 : *std::ranges::max_element(report.residuals);
+  if (start == Start::cold) carried.peaks.clear();
+  report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
   return report;
 }
 
@@ -152,10 +166,12 @@ void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
 }
 
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
-                       ConstBlock c, const SolveOptions& options, SolveReport& report) {
+                       ConstBlock c, const SolveOptions& options, SolveReport& report,
+                       Carried& carried) {
   backend.rebuild(state, sweep, A, c);
-  PlaneForecast plane{.expected = 0.0};  // rebuilding has settled it
-  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, plane);
+  Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}};  // rebuilding has settled it
+  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, rebuilt);
+  carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;
   after.first_residual = report.first_residual;
   after.sweeps += report.sweeps;

@@ -31,6 +31,10 @@ struct SolveReport {
   double first_residual = 0.0;    // the worst at the first look, unless the start was predicted
   /// The plane turned out to weigh much more than it was taken for: the solve wants an audit.
   bool doubtful = false;
+  /// A sample has shrunk since P was made, and what P has of its former size's rounding may no
+  /// longer be small beside it: the solve wants to start cold. (An audit would not do: where the
+  /// sample has died, z = 0, what is left is all rounding and takes for ever to vanish.)
+  bool has_shrunk = false;
   /// The worst residual an audit found after it had rebuilt P, before it put things right.
   std::optional<double> audit = std::nullopt;
 };
@@ -44,10 +48,17 @@ enum class Start : std::uint8_t {
 
 /// What one solve tells the next about the residual plane E. Guesses until there has been one.
 struct PlaneForecast {
-  /// ||s op(E) dz|| / ||dz|| over E's largest entry, as the last settling found it; E itself may be
-  /// a thousand times larger by the next one. None yet: the most there can be is taken, s m.
+  /// ||s op(E) dz|| / ||dz|| over E's Frobenius norm, as the last settling found it; E itself may
+  /// be a thousand times larger by the next one. None yet: the most there can be is taken, s.
   std::optional<double> gain = std::nullopt;
   double expected = 1e-3;  // what was to be added to P, relative, when the last solve first settled
+};
+
+/// What one solve leaves to the next.
+struct Carried {
+  PlaneForecast plane;
+  /// ||z|| of every sample at its largest since P was made anew: its rounding is in P still.
+  std::vector<double> peaks;
 };
 
 /// Iterates until every sample's residual is within the tolerance.
@@ -59,12 +70,13 @@ struct PlaneForecast {
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
-                              const SolveOptions& options, Start start, PlaneForecast& plane);
+                              const SolveOptions& options, Start start, Carried& carried);
 
 /// Audits a solved state: rebuilds P = c + s op(A) z in double, measures every residual
 /// anew, and where one misses the tolerance iterates on. Adds to the report of the solve.
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
-                       ConstBlock c, const SolveOptions& options, SolveReport& report);
+                       ConstBlock c, const SolveOptions& options, SolveReport& report,
+                       Carried& carried);
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
 /// take: settled = applied, which drops the negligible rest that E itself has not passed on, and

@@ -18,6 +18,26 @@ constexpr Index default_chunk = 1024;
 /// in single precision.
 constexpr double roundings_an_epoch = 0.7;
 
+/// What rounding may have added to a state carried over so many epochs, relative to Z.
+double drift_after(int epochs, Precision precision) {
+  const double unit = precision == Precision::fp64 ? std::numeric_limits<double>::epsilon()
+                                                   : std::numeric_limits<float>::epsilon();
+  return roundings_an_epoch * unit / 2.0 * std::sqrt(static_cast<double>(epochs));
+}
+
+/// Whether a warm solve need not be done again, cold.
+bool is_good(const SolveReport& report) {
+  return report.status == SolveStatus::converged && !report.has_shrunk;
+}
+
+/// A tolerance gives up half of itself to rounding, no more.
+bool has_room(int epochs, Precision precision, double tolerance) {
+  return drift_after(epochs, precision) <= tolerance / 2.0;
+}
+
+/// An audit costs about as much as this many warm starts save.
+constexpr int fewest_carried = 8;
+
 Index chunk_of(Index samples, const TrainerOptions& how) {
   return std::min(samples, how.chunk > 0 ? how.chunk : default_chunk);
 }
@@ -62,8 +82,10 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
 }
 
-bool Trainer::starts_warm(Index samples, const TrainerOptions& how) {
-  return how.warm_start && chunk_of(samples, how) == samples;
+bool Trainer::starts_warm(Index samples, const TrainerOptions& how, Precision precision,
+                          double tolerance) {
+  return how.warm_start && chunk_of(samples, how) == samples &&
+         has_room(std::min(how.audit_every, fewest_carried), precision, tolerance);
 }
 
 Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
@@ -71,6 +93,7 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
   clear_gradient();
   // A new base of the operand's digits leaves warm states behind; an audit rebuilds them.
   audit = is_warm() && (audit || since_audit_ + 1 >= how_.audit_every ||
+                        !has_room(since_audit_ + 2, model_.precision(), options_.tolerance) ||
                         base_version_ != model_.A.operand().base_version);
   for (Index first = 0; first < samples(); first += chunk_) {
     const Index count = std::min(chunk_, samples() - first);
@@ -97,43 +120,37 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
     add_chunk_gradient(first, count);
   }
   if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
-  const bool carry_on = starts_warm(samples(), how_) && result.converged();
+  const bool carry_on = starts_warm() && result.converged();
   warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
   since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
   return result;
 }
 
 SolveOptions Trainer::carried_options() const {
-  const double unit = model_.precision() == Precision::fp64 ? std::numeric_limits<double>::epsilon()
-                                                            : std::numeric_limits<float>::epsilon();
-  const double drift = roundings_an_epoch * unit / 2.0 * std::sqrt(since_audit_ + 1.0);
   SolveOptions options = options_;
-  options.tolerance = std::max(options.tolerance / 2.0, options.tolerance - drift);
+  options.tolerance -= drift_after(since_audit_ + 1, model_.precision());
   return options;
 }
 
 SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
   const ConstBlock X = X_.block().middle_columns(first, count);
   const Block Phi = Phi_.columns(0, count);
-  if (!is_warm()) {
-    backend_.inject(model_.W, X, model_.options.injection, Phi);
-    return forward_.solve(model_, Phi, options_);
-  }
-  forward_.add_injection(-1.0, Phi);
+  if (is_warm()) forward_.add_injection(-1.0, Phi);
   backend_.inject(model_.W, X, model_.options.injection, Phi);
+  if (!is_warm()) return forward_.solve(model_, Phi, options_);
+
   forward_.add_injection(1.0, Phi);
   SolveReport report = forward_.solve_on(model_, carried_options());
-  if ((audit || report.doubtful) && report.status == SolveStatus::converged)
-    forward_.audit(model_, Phi, options_, report);
-  return report;
+  if ((audit || report.doubtful) && is_good(report)) forward_.audit(model_, Phi, options_, report);
+  return is_good(report) ? report : forward_.solve(model_, Phi, options_);
 }
 
 SolveReport Trainer::solve_adjoint(bool audit) {
   if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
   SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried_options());
-  if ((audit || report.doubtful) && report.status == SolveStatus::converged)
+  if ((audit || report.doubtful) && is_good(report))
     adjoint_.audit(model_, forward_.P(), options_, report);
-  return report;
+  return is_good(report) ? report : adjoint_.solve(model_, forward_.P(), options_);
 }
 
 void Trainer::clear_gradient() {
@@ -161,6 +178,12 @@ void Trainer::add_chunk_gradient(Index first, Index count) {
   if (model_.options.skip) backend_.rank_update(dv_, 1.0, Phi, r, ones);
 }
 
+double Trainer::update_recurrent_weights(double alpha) {
+  if (!dA_.empty()) return backend_.add_scaled(model_.A.change(), alpha, dA_);
+  const double s = model_.s();
+  return s * s * model_.A.add_rank_update(alpha * s, adjoint_.L(), r_, forward_.Z());
+}
+
 double Trainer::add_recurrent_gradient(Block C, double alpha) {
   if (!dA_.empty()) return backend_.add_scaled(C, alpha, dA_);
   const double s = model_.s();
@@ -173,7 +196,7 @@ double Trainer::update(double eta) {
     adjoint_.follow(model_, eta, forward_.Z(), r_);
     adjoint_.follow_readout(-eta, du_);
   }
-  double squares = add_recurrent_gradient(model_.A.change(), -eta);
+  double squares = update_recurrent_weights(-eta);
   squares += backend_.add_scaled(model_.W, -eta, dW_);
   squares += backend_.add_scaled(model_.u, -eta, du_);
   if (model_.options.skip) squares += backend_.add_scaled(model_.v, -eta, dv_);

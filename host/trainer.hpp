@@ -12,7 +12,7 @@
 //                                      s A' L  -= eta s^2 (Z diag r) (L'L)
 //
 // Rounding adds up in states that are carried on, so they are audited: rebuilt in full precision
-// every `audit_every` epochs.
+// every `audit_every` epochs, and when a solve has doubts (SolveReport::doubtful).
 #pragma once
 
 #include <optional>
@@ -39,7 +39,7 @@ struct TrainerOptions {
       : chunk(samples_at_a_time) {}  // NOLINT: a chunk will do
   Index chunk;             // samples at a time; 0: chosen so that m x chunk stays moderate
   bool warm_start = true;  // start solves where the last epoch's ended, when there is one chunk
-  int audit_every = 25;    // epochs between audits of warm-started states
+  int audit_every = 25;  // warm epochs to an audit; fewer where the tolerance has no room for more
 };
 
 class Trainer {
@@ -48,8 +48,10 @@ class Trainer {
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
           const SolveOptions& options, const TrainerOptions& how = {});
 
-  /// Whether these options make every epoch but the first start warm: one chunk holds all samples.
-  static bool starts_warm(Index samples, const TrainerOptions& how);
+  /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
+  /// tolerance leaves room for the rounding that states gather between audits.
+  static bool starts_warm(Index samples, const TrainerOptions& how, Precision precision,
+                          double tolerance);
 
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }
@@ -73,14 +75,20 @@ class Trainer {
   Weights gradient();
 
  private:
-  /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand.
+  /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand. What
+  /// does not converge from there, or has shrunk, is solved cold.
   SolveReport solve_forward(Index first, Index count, bool audit);
   SolveReport solve_adjoint(bool audit);
   bool is_warm() const { return warm_epochs_ > 0; }
+  bool starts_warm() const {
+    return starts_warm(samples(), how_, model_.precision(), options_.tolerance);
+  }
   /// The tolerance less what rounding may have added to carried states since the last audit.
   SolveOptions carried_options() const;
   void clear_gradient();
   void add_chunk_gradient(Index first, Index count);
+  /// A += alpha dA; returns ||dA||_F^2.
+  double update_recurrent_weights(double alpha);
   /// C += alpha dA; returns ||dA||_F^2.
   double add_recurrent_gradient(Block C, double alpha);
 

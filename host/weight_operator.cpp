@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "host/spectrum.hpp"
+#include "host/update_cost.hpp"
 
 namespace widedeq {
 
@@ -43,17 +44,44 @@ void WeightOperator::allocate(Index width, int panels) {
 }
 
 WeightView WeightOperator::view() const {
-  return {base_, step_, change_};
+  return {base_, step_, change_, left_.columns(0, kept_), right_.columns(0, kept_), factors_norm_};
 }
 
 Block WeightOperator::change() {
   if (change_.empty()) change_ = backend_.allocate(real_of(precision()), width(), width());
+  changed_ = std::max(changed_, Changed::change);
   return change_;
 }
 
 void WeightOperator::refresh() {
-  backend_.refresh(*operand_, view(), base_is_new_);
-  base_is_new_ = false;
+  backend_.refresh(*operand_, view(), changed_);
+  changed_ = Changed::factors;
+}
+
+double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<const double> r,
+                                       ConstBlock right) {
+  const Index keep = precision_ == Precision::mixed ? updates_to_keep(width(), left.columns) : 0;
+  if (keep == 0) return backend_.rank_update(change(), alpha, left, r, right);
+
+  if (kept_ + left.columns > left_.columns()) fold_factors();
+  if (left_.columns() < left.columns) {
+    left_ = backend_.allocate(real_of(precision_), width(), keep * left.columns);
+    right_ = backend_.allocate(real_of(precision_), width(), keep * left.columns);
+  }
+  const double squares =
+      backend_.copy_factors(alpha, left, r, right, left_.columns(kept_, left.columns),
+                            right_.columns(kept_, left.columns));
+  kept_ += left.columns;
+  factors_norm_ += std::abs(alpha) * std::sqrt(squares);
+  return squares;
+}
+
+void WeightOperator::fold_factors() {
+  if (kept_ == 0) return;
+  const std::vector<double> ones(static_cast<std::size_t>(kept_), 1.0);
+  backend_.rank_update(change(), 1.0, left_.columns(0, kept_), ones, right_.columns(0, kept_));
+  kept_ = 0;
+  factors_norm_ = 0.0;
 }
 
 HostMatrix WeightOperator::download_columns(Index first, Index count) const {
@@ -61,9 +89,17 @@ HostMatrix WeightOperator::download_columns(Index first, Index count) const {
   backend_.download(base_.columns(first, count), columns.view());
   for (double& entry : columns.values)
     entry *= step_;
-  if (change_.empty()) return columns;
+  if (change_.empty() && kept_ == 0) return columns;
+  // Factors are added up as fold_factors() would add them.
+  Matrix change = backend_.allocate(real_of(precision()), width(), count);
+  if (!change_.empty()) backend_.copy(change_.columns(first, count), change);
+  if (kept_ > 0) {
+    const std::vector<double> ones(static_cast<std::size_t>(kept_), 1.0);
+    backend_.rank_update(change, 1.0, left_.columns(0, kept_), ones,
+                         right_.columns(0, kept_).middle_rows(first, count));
+  }
   HostMatrix changes(width(), count);
-  backend_.download(change_.columns(first, count), changes.view());
+  backend_.download(change, changes.view());
   std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());
   return columns;
 }

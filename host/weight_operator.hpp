@@ -1,6 +1,7 @@
 // The recurrent weights A and everything that is kept of them.
 //
-// Masters: A = step * base + change (kernels/weight_view.hpp). Training adds to `change` alone.
+// Masters: A = step * base + change + left right' (kernels/weight_view.hpp). Training adds to
+// `change`, or to the factors when that is cheaper (update_cost.hpp).
 // Operand: the copy that products read, refreshed from the masters after an update.
 #pragma once
 
@@ -32,6 +33,10 @@ class WeightOperator {
 
   /// The summand that training changes, m x m real. Call refresh() when done with it.
   Block change();
+  /// A += alpha G with G = (left diag r) right', left and right m x n. Returns ||G||_F^2. Call
+  /// refresh() when done.
+  double add_rank_update(double alpha, ConstBlock left, std::span<const double> r,
+                         ConstBlock right);
   /// Brings the operand up to date with the masters.
   void refresh();
   /// Frees the operand when no more solves will follow, so that saving finds room: in mixed it is
@@ -44,13 +49,18 @@ class WeightOperator {
  private:
   void allocate(Index width, int panels);
   void split_change();  // change_ holds A
+  /// change += left right'
+  void fold_factors();
 
   Backend& backend_;
   Precision precision_;
   Matrix base_;    // m x m int8
   Matrix change_;  // m x m real, empty until there is a change
   double step_ = LatticeLaw::step;
-  bool base_is_new_ = true;
+  Matrix left_, right_;        // m x columns, made by the first update that is kept
+  Index kept_ = 0;             // columns in use
+  double factors_norm_ = 0.0;  // of their product, or more
+  Changed changed_ = Changed::base;
   std::unique_ptr<Operand> operand_;
 };
 

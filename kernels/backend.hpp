@@ -43,6 +43,9 @@ struct Split {
   bool exact = false;  // change is zero: A equals step * base
 };
 
+/// What has changed in the weights since an operand last saw them; each includes those before it.
+enum class Changed : std::uint8_t { factors, change, base };
+
 /// A as the products want it (a dense copy, or packed int8 planes). Made and refreshed by a
 /// backend, which may put off part of the work: the WeightView it was refreshed with must stay as
 /// it is until the next refresh.
@@ -56,7 +59,7 @@ class Operand {
   int panels = 1;
   /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
   bool has_plane = false;
-  double plane_size = 0.0;  // the plane's largest entry
+  double plane_size = 0.0;  // its Frobenius norm or more
   /// Counts the bases there have been. A state from before the last one must be rebuilt.
   int base_version = 0;
 };
@@ -82,6 +85,7 @@ struct SweepState {
   Matrix settled;     // m x n real, mixed only
   Matrix scale;       // 1 x n float64: value of one unit of a pending increment
   Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
+  Matrix size;        // 1 x n float64: ||applied|| when the residual was measured
   Matrix first_step;  // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
   Matrix moved;       // 2 x n float64: ||response|| of the last solve and of the one before
   Matrix pace;        // 4 x n float64: how a column converges; see cpu/gauss_seidel.cpp
@@ -179,8 +183,8 @@ class Backend {
   /// An operand for width x width weights; holds nothing until refreshed. `panels` 0: chosen.
   virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width,
                                                 int panels = 0) = 0;
-  /// operand = A. `base_changed` false promises the same base and step as the last time.
-  virtual void refresh(Operand& operand, const WeightView& A, bool base_changed) = 0;
+  /// operand = A; `changed` promises that the rest of it is what it was the last time.
+  virtual void refresh(Operand& operand, const WeightView& A, Changed changed) = 0;
   /// y = op(A) x, accumulated in double; x and y host vectors of length m. Synchronises.
   virtual void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
                      std::span<double> y) = 0;
@@ -223,6 +227,8 @@ class Backend {
   virtual void note_response(SweepState& state, Block start) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
+  /// Every column's ||applied|| at that time, n doubles. Synchronises.
+  virtual std::vector<double> sizes(const SweepState& state) = 0;
   /// yhat = u'Z + v'Phi, n doubles; v may be empty (no skip). Synchronises.
   virtual std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) = 0;
 
@@ -235,6 +241,10 @@ class Backend {
   /// Returns ||G||_F^2. Synchronises.
   virtual double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                              ConstBlock right) = 0;
+  /// The same update as factors: left_factor = alpha left diag r, right_factor = right. Returns
+  /// ||(left diag r) right'||_F^2, from Grams in O((a + b) n^2). Synchronises.
+  virtual double copy_factors(double alpha, ConstBlock left, std::span<const double> r,
+                              ConstBlock right, Block left_factor, Block right_factor) = 0;
   /// P += alpha (left diag r) (right' right): the change of C right by rank_update(C, alpha, left,
   /// r, right), in O(m n^2). left is a x n, right b x n, P a x n. With left and right exchanged it
   /// is the change of C' left.

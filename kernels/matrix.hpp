@@ -35,11 +35,12 @@ constexpr Element element_of() {
 /// Throws the ShapeError for a block of the wrong element type.
 [[noreturn]] void throw_wrong_element(Element is, Element wanted);
 
-/// Throws the ShapeError for columns first .. first + count - 1 of a matrix that has fewer.
+/// Throws the ShapeError for `what` (rows, columns) first .. first + count - 1 of a matrix that has
+/// fewer.
 template <class B>
-[[noreturn]] void throw_no_such_columns(const B& block, Index first, Index count) {
-  throw ShapeError("columns " + std::to_string(first) + " .. " + std::to_string(first + count - 1) +
-                   " of a matrix that is " + shape(block));
+[[noreturn]] void throw_beyond(const char* what, const B& block, Index first, Index count) {
+  throw ShapeError(std::string(what) + " " + std::to_string(first) + " .. " +
+                   std::to_string(first + count - 1) + " of a matrix that is " + shape(block));
 }
 
 /// A tagged column-major block in some backend's memory. Void is `void` or `const void`.
@@ -75,10 +76,18 @@ struct TaggedBlock {
   /// Columns first .. first + count - 1, the same memory. Throws ShapeError beyond the last column.
   TaggedBlock middle_columns(Index first, Index count) const {
     if (first < 0 || count < 0 || first + count > columns)
-      throw_no_such_columns(*this, first, count);
+      throw_beyond("columns", *this, first, count);
     const auto offset = static_cast<std::size_t>(first * stride) * size_of(element);
     using Byte = std::conditional_t<std::is_const_v<Void>, const std::byte, std::byte>;
     return {static_cast<Byte*>(data) + offset, element, rows, count, stride};
+  }
+
+  /// Rows first .. first + count - 1, the same memory. Throws ShapeError beyond the last row.
+  TaggedBlock middle_rows(Index first, Index count) const {
+    if (first < 0 || count < 0 || first + count > rows) throw_beyond("rows", *this, first, count);
+    const auto offset = static_cast<std::size_t>(first) * size_of(element);
+    using Byte = std::conditional_t<std::is_const_v<Void>, const std::byte, std::byte>;
+    return {static_cast<Byte*>(data) + offset, element, count, columns, stride};
   }
 };
 

@@ -41,8 +41,9 @@ Dataset load(const TrainConfig& config) {
 std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
                                   Index inputs, Index samples) {
   ModelOptions options = config.model_options();
-  if (precision == Precision::mixed || !Trainer::starts_warm(samples, config.trainer_options()))
-    options.panels = 0;
+  const bool warm = Trainer::starts_warm(samples, config.trainer_options(), precision,
+                                         config.solve_options().tolerance);
+  if (precision == Precision::mixed || !warm) options.panels = 0;
   const auto seed = static_cast<std::uint64_t>(config.seed);
   if (!config.weights_from_file()) {
     config.width = config.width.value_or(TrainConfig::default_width);

@@ -70,8 +70,8 @@ class CpuBackend final : public Backend {
       panels = precision == Precision::mixed ? strips_of(width) : choose_panels(width);
     return cpu::make_operand(precision, width, panels);
   }
-  void refresh(Operand& operand, const WeightView& A, bool base_changed) override {
-    cpu::refresh(operand, A, base_changed);
+  void refresh(Operand& operand, const WeightView& A, Changed changed) override {
+    cpu::refresh(operand, A, changed);
   }
   void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
              std::span<double> y) override {
@@ -94,6 +94,7 @@ class CpuBackend final : public Backend {
     if (mixed) state.settled = allocate(real, width, columns);
     state.scale = allocate(Element::float64, 1, columns);
     state.residual = allocate(Element::float64, 1, columns);
+    state.size = allocate(Element::float64, 1, columns);
     state.first_step = allocate(Element::float64, 1, columns);
     state.moved = allocate(Element::float64, 2, columns);
     state.pace = allocate(Element::float64, 4, columns);
@@ -125,6 +126,10 @@ class CpuBackend final : public Backend {
     const double* residual = state.residual.block().as<const double>().data;
     return {residual, residual + state.count};
   }
+  std::vector<double> sizes(const SweepState& state) override {
+    const double* size = state.size.block().as<const double>().data;
+    return {size, size + state.count};
+  }
   std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) override {
     return cpu::readout(u, Z, v, Phi);
   }
@@ -136,6 +141,10 @@ class CpuBackend final : public Backend {
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
     return cpu::rank_update(C, alpha, left, r, right, workspace_);
+  }
+  double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
+                      Block left_factor, Block right_factor) override {
+    return cpu::copy_factors(alpha, left, r, right, left_factor, right_factor, workspace_);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right) override {

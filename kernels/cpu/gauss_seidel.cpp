@@ -177,6 +177,7 @@ class PanelIteration {
       const double step = std::sqrt(sums.missing);
       const double size = std::sqrt(sums.applied > 0.0 ? sums.applied : sums.missing);
       residual[j] = sums.missing == 0.0 ? 0.0 : step / size;
+      state_.size.block().template as<double>()(0, j) = std::sqrt(sums.applied);
       status.worst_residual = std::max(status.worst_residual, residual[j]);
       if (first_step[j] > 0.0)
         status.worst_growth = std::max(status.worst_growth, step / first_step[j]);

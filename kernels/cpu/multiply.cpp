@@ -58,6 +58,25 @@ void apply_transposed(MatrixView<const std::int8_t> base, double step,
   }
 }
 
+/// y += left (right' x), or with the two exchanged.
+template <class Real>
+void add_factors(const WeightView& A, Transpose transpose, std::span<const double> x,
+                 std::span<double> y) {
+  const auto left = (transpose == Transpose::yes ? A.right : A.left).as<const Real>();
+  const auto right = (transpose == Transpose::yes ? A.left : A.right).as<const Real>();
+  for (Index k = 0; k < left.columns; ++k) {
+    const Real* v = right.column(k);
+    const Real* u = left.column(k);
+    double dot = 0.0;
+#pragma omp simd reduction(+ : dot)
+    for (Index i = 0; i < right.rows; ++i)
+      dot += static_cast<double>(v[i]) * x[static_cast<std::size_t>(i)];
+#pragma omp simd
+    for (Index i = 0; i < left.rows; ++i)
+      y[static_cast<std::size_t>(i)] += dot * static_cast<double>(u[i]);
+  }
+}
+
 template <class Real>
 void apply_as(const WeightView& A, Transpose transpose, std::span<const double> x,
               std::span<double> y) {
@@ -69,6 +88,7 @@ void apply_as(const WeightView& A, Transpose transpose, std::span<const double> 
   } else {
     apply_plain(base, A.step, change, x, y);
   }
+  if (!A.left.empty()) add_factors<Real>(A, transpose, x, y);
 }
 
 }  // namespace
@@ -79,7 +99,9 @@ void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
   if (x.size() != m || y.size() != m)
     throw ShapeError("apply: A is " + shape(A.base) + ", x has " + std::to_string(x.size()) +
                      " entries and y " + std::to_string(y.size()));
-  if (!A.change.empty() && A.change.element == Element::float64) {
+  const bool has_doubles = (!A.change.empty() && A.change.element == Element::float64) ||
+                           (!A.left.empty() && A.left.element == Element::float64);
+  if (has_doubles) {
     apply_as<double>(A, transpose, x, y);
   } else {
     apply_as<float>(A, transpose, x, y);

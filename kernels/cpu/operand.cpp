@@ -29,18 +29,35 @@ void refresh_dense(DenseOperand<Real>& operand, const WeightView& A) {
   }
 }
 
-/// The largest |entry(j)[i]| over all columns; entry(j) is a function of the row.
+/// What there is to know of a matrix before it is taken apart.
+struct Extent {
+  float largest = 0.0F;  // |entry|
+  double norm = 0.0;     // Frobenius
+};
+
+/// Of entry(j)[i] over all columns; entry(j) is a function of the row.
 template <class Entry>
-float largest_entry(Index m, Entry entry) {
+Extent extent_of(Index m, Entry entry) {
+  Extent extent;
   float largest = 0.0F;
+  std::vector<double> squares(static_cast<std::size_t>(m));
 #pragma omp parallel for schedule(static) reduction(max : largest)
   for (Index j = 0; j < m; ++j) {
     const auto column = entry(j);
-#pragma omp simd reduction(max : largest)
-    for (Index i = 0; i < m; ++i)
-      largest = std::max(largest, std::abs(column(i)));
+    float sum = 0.0F;
+#pragma omp simd reduction(max : largest) reduction(+ : sum)
+    for (Index i = 0; i < m; ++i) {
+      const float value = column(i);
+      largest = std::max(largest, std::abs(value));
+      sum += value * value;
+    }
+    squares[static_cast<std::size_t>(j)] = static_cast<double>(sum);
   }
-  return largest;
+  for (const double sum : squares)
+    extent.norm += sum;
+  extent.norm = std::sqrt(extent.norm);
+  extent.largest = largest;
+  return extent;
 }
 
 /// digit = the base-256 digit number `position` (0: the first) of entry(j)[i] / unit. A parameter
@@ -105,32 +122,38 @@ void pack_base(DigitOperand& operand, const std::int8_t* digits, double step) {
 /// A base of the operand's own: A rounded to int8.
 void fold(DigitOperand& operand) {
   const Index m = operand.width;
-  const float unit = int8_scale(largest_entry(m, entries_of(operand.source)));
+  const float unit = int8_scale(extent_of(m, entries_of(operand.source)).largest);
   operand.folded.resize(static_cast<std::size_t>(m * m));
   make_digit<0>(m, entries_of(operand.source), unit, operand.folded.data());
   pack_base(operand, operand.folded.data(), static_cast<double>(unit));
 }
 
-void refresh_digits(DigitOperand& operand, const WeightView& A, bool base_changed) {
+void refresh_plane(DigitOperand& operand, const WeightView& A, Changed changed) {
   const Index m = A.width();
-  operand.source = A;
   for (auto& digit : operand.plane)
     digit.forget();
-  if (base_changed || operand.base_version == 0) {
+  if (changed == Changed::base || operand.base_version == 0) {
     operand.folded.clear();
     pack_base(operand, A.base.as<const std::int8_t>().data, A.step);
   }
-  const auto largest_of_plane = [&] {
-    return with_plane(operand, [m](auto entry) { return largest_entry(m, entry); });
+  const auto extent_of_plane = [&] {
+    return with_plane(operand, [m](auto entry) { return extent_of(m, entry); });
   };
-  float largest = A.change.empty() ? 0.0F : largest_of_plane();
-  if (largest > static_cast<float>(operand.step)) {
+  Extent extent = A.change.empty() ? Extent() : extent_of_plane();
+  if (extent.largest > static_cast<float>(operand.step)) {
     fold(operand);
-    largest = largest_of_plane();
+    extent = extent_of_plane();
   }
-  operand.has_plane = largest > 0.0F;
-  operand.plane_size = static_cast<double>(largest);
-  operand.plane_step = static_cast<double>(int8_scale(largest));
+  operand.has_digits = extent.largest > 0.0F;
+  operand.digits_norm = extent.norm;
+  operand.plane_step = static_cast<double>(int8_scale(extent.largest));
+}
+
+void refresh_digits(DigitOperand& operand, const WeightView& A, Changed changed) {
+  operand.source = A;
+  if (changed != Changed::factors) refresh_plane(operand, A, changed);
+  operand.has_plane = operand.has_digits || !A.left.empty();
+  operand.plane_size = operand.digits_norm + A.factors_norm;
 }
 
 }  // namespace
@@ -154,16 +177,19 @@ std::unique_ptr<Operand> make_operand(Precision precision, Index width, int pane
   return operand;
 }
 
-void refresh(Operand& operand, const WeightView& A, bool base_changed) {
+void refresh(Operand& operand, const WeightView& A, Changed changed) {
   expect_shape("refresh", "base", A.base, operand.width, operand.width);
   if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
+  expect_shape("refresh", "right", A.right, A.left.rows, A.left.columns);
+  if (operand.precision != Precision::mixed && !A.left.empty())
+    throw ShapeError("refresh: dense operands take no factors; here are " + shape(A.left));
   switch (operand.precision) {
     case Precision::fp64:
       return refresh_dense(static_cast<DenseOperand<double>&>(operand), A);
     case Precision::fp32:
       return refresh_dense(static_cast<DenseOperand<float>&>(operand), A);
     case Precision::mixed:
-      return refresh_digits(static_cast<DigitOperand&>(operand), A, base_changed);
+      return refresh_digits(static_cast<DigitOperand&>(operand), A, changed);
   }
 }
 

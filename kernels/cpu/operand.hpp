@@ -53,7 +53,8 @@ inline constexpr double digit_ratio = 256.0;
 /// largest: as good as single precision for entries down to 2^-8 of it.
 inline constexpr int plane_digits = 3;
 
-/// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2).
+/// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2)
+///            + left right', the factors of `source`, which sweeps leave out as they do the plane.
 ///
 /// While `change` stays below a step, base is A's own and the plane's digits are those of `change`,
 /// absent while it is zero. A larger change is folded into a base of the operand's own, for a plane
@@ -69,13 +70,15 @@ struct DigitOperand : Operand {
   BothWays<PackedIntegers> base;  // one panel
   BothWays<PackedStrips> strips;  // several
   double step = 0.0, plane_step = 0.0;
+  bool has_digits = false;          // the plane is not zero
+  double digits_norm = 0.0;         // its Frobenius norm
   std::vector<std::int8_t> folded;  // m x m: the base packed, when it is not A's own
   WeightView source;
   mutable std::array<BothWays<PackedStrips>, plane_digits> plane;
 };
 
 std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels);
-void refresh(Operand& operand, const WeightView& A, bool base_changed);
+void refresh(Operand& operand, const WeightView& A, Changed changed);
 
 /// Makes op(plane)'s first `digits` digits current.
 void prepare_plane(const DigitOperand& operand, Transpose transpose, int digits,

@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/blas.hpp"
+#include "kernels/cpu/transfer.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -102,6 +103,36 @@ void follow_as(MatrixView<Real> P, double alpha, MatrixView<const Real> left,
   gemm<Real>(Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1), P);
 }
 
+template <class Real>
+void scale_columns(double alpha, MatrixView<const Real> from, std::span<const double> r,
+                   MatrixView<Real> to) {
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < from.columns; ++j) {
+    const auto factor = static_cast<Real>(alpha * r[static_cast<std::size_t>(j)]);
+    const Real* in = from.column(j);
+    Real* out = to.column(j);
+    for (Index i = 0; i < from.rows; ++i)
+      out[i] = factor * in[i];
+  }
+}
+
+/// ||(left diag r) right'||_F^2 = sum over i, j of (r_i (left'left)_ij) (r_i (right'right)_ji), the
+/// second one with its rows scaled by r and hence read transposed.
+template <class Real>
+double product_norm(MatrixView<const Real> left, std::span<const double> r,
+                    MatrixView<const Real> right, Workspace& workspace) {
+  const Index n = left.columns;
+  Real* grams = workspace.get<Real>(static_cast<std::size_t>(2 * n * n));
+  const MatrixView<Real> L(grams, n, n), R(grams + n * n, n, n);
+  scaled_gram(left, r, L);
+  scaled_gram(right, r, R);
+  double sum = 0.0;
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < n; ++i)
+      sum += static_cast<double>(L(i, j)) * static_cast<double>(R(j, i));
+  return std::max(0.0, sum);
+}
+
 }  // namespace
 
 void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
@@ -129,6 +160,23 @@ double rank_update(Block C, double alpha, ConstBlock left, std::span<const doubl
                           right.as<const double>(), workspace);
   return rank_update_as(C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
                         workspace);
+}
+
+double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
+                    Block left_factor, Block right_factor, Workspace& workspace) {
+  expect_shape("copy_factors", "left factor", left_factor, left.rows, left.columns);
+  expect_shape("copy_factors", "right factor", right_factor, right.rows, left.columns);
+  expect_shape("copy_factors", "right", right, right.rows, left.columns);
+  if (static_cast<Index>(r.size()) != left.columns)
+    throw ShapeError("copy_factors: r has " + std::to_string(r.size()) + " entries, left is " +
+                     shape(left));
+  copy(right, right_factor);
+  if (left.element == Element::float64) {
+    scale_columns(alpha, left.as<const double>(), r, left_factor.as<double>());
+    return product_norm(left.as<const double>(), r, right.as<const double>(), workspace);
+  }
+  scale_columns(alpha, left.as<const float>(), r, left_factor.as<float>());
+  return product_norm(left.as<const float>(), r, right.as<const float>(), workspace);
 }
 
 double add_scaled(Block C, double alpha, ConstBlock G) {

@@ -1,5 +1,5 @@
 // C += alpha (left diag r) right' and its relatives; see Backend::rank_update,
-// follow_rank_update and add_scaled.
+// copy_factors, follow_rank_update and add_scaled.
 #pragma once
 
 #include <span>
@@ -13,6 +13,8 @@ double rank_update(Block C, double alpha, ConstBlock left, std::span<const doubl
                    ConstBlock right, Workspace& workspace);
 void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                         ConstBlock right, Workspace& workspace);
+double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
+                    Block left_factor, Block right_factor, Workspace& workspace);
 double add_scaled(Block C, double alpha, ConstBlock G);
 
 }  // namespace widedeq::cpu

@@ -32,6 +32,46 @@ void convert(const WeightView& A, Index row, Index column, MatrixView<double> ou
   }
 }
 
+/// A matrix in double, dense.
+template <class Real>
+std::vector<double> in_double(MatrixView<const Real> from) {
+  std::vector<double> to(static_cast<std::size_t>(from.rows * from.columns));
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < from.columns; ++j)
+    for (Index i = 0; i < from.rows; ++i)
+      to[static_cast<std::size_t>(i + j * from.rows)] = static_cast<double>(from(i, j));
+  return to;
+}
+
+/// The factors' share of the product, s left (right' z), or with the two exchanged.
+template <class Real>
+class FactorShare {
+ public:
+  FactorShare(const Sweep& sweep, const WeightView& A, MatrixView<const double> z)
+      : k_(A.left.columns), m_(z.rows), s_(sweep.s) {
+    if (k_ == 0) return;
+    const bool transposed = sweep.transpose == Transpose::yes;
+    left_ = in_double((transposed ? A.right : A.left).template as<const Real>());
+    const std::vector<double> right =
+        in_double((transposed ? A.left : A.right).template as<const Real>());
+    inner_.resize(static_cast<std::size_t>(k_ * z.columns));
+    gemm<double>(Transpose::yes, Transpose::no, 1.0, {right.data(), m_, k_}, z, 0.0,
+                 {inner_.data(), k_, z.columns});
+  }
+
+  /// sum += rows from `first` on
+  void add(Index first, MatrixView<double> sum) const {
+    if (k_ == 0) return;
+    gemm<double>(Transpose::no, Transpose::no, s_, {left_.data() + first, sum.rows, k_, m_},
+                 {inner_.data(), k_, sum.columns}, 1.0, sum);
+  }
+
+ private:
+  Index k_, m_;
+  double s_;
+  std::vector<double> left_, inner_;  // m x k, k x n
+};
+
 template <class Real>
 double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
   const Index m = state.P.rows();
@@ -51,6 +91,7 @@ double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, Co
     }
     size[static_cast<std::size_t>(j)] = squares;
   }
+  const FactorShare<Real> factors(sweep, A, {z.data(), m, n});
   const Index widest = std::min(panel, m);
   std::vector<double> rows(static_cast<std::size_t>(m * widest));
   std::vector<double> sums(static_cast<std::size_t>(widest * n));
@@ -66,6 +107,7 @@ double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, Co
       convert<Real>(A, first, 0, part);
       gemm<double>(Transpose::no, Transpose::no, sweep.s, part, {z.data(), m, n}, 0.0, sum);
     }
+    factors.add(first, sum);
 #pragma omp parallel for schedule(static)
     for (Index j = 0; j < n; ++j) {
       double moved = 0.0;

@@ -11,20 +11,24 @@ namespace {
 /// What turns four int8 into four bytes with 128 added, in one exclusive or.
 constexpr std::uint32_t add_128 = 0x80808080U;
 
-/// op(M)(i, k) = M(k, i): four k of a row lie side by side.
+/// op(M)(i, k) = M(k, i): four k of a row lie side by side. In squares, which the first-level cache
+/// holds.
 void pack_rows(const std::int8_t* M, Index m, Index first, Index rows, std::uint8_t* strip) {
-  for (Index i = 0; i < rows; ++i) {
-    const std::int8_t* row = M + (first + i) * m;
-    std::uint8_t* out = strip + 4 * i;
-    Index k = 0;
-    for (; k + 4 <= m; k += 4) {
-      std::uint32_t four;
-      std::memcpy(&four, row + k, sizeof four);
-      four ^= add_128;
-      std::memcpy(out + k * strip_rows, &four, sizeof four);
+  for (Index begin = 0; begin < m; begin += strip_depth) {
+    const Index end = std::min(m, begin + strip_depth);
+    for (Index i = 0; i < rows; ++i) {
+      const std::int8_t* row = M + (first + i) * m;
+      std::uint8_t* out = strip + 4 * i;
+      Index k = begin;
+      for (; k + 4 <= end; k += 4) {
+        std::uint32_t four;
+        std::memcpy(&four, row + k, sizeof four);
+        four ^= add_128;
+        std::memcpy(out + k * strip_rows, &four, sizeof four);
+      }
+      for (; k < end; ++k)
+        out[k / 4 * 4 * strip_rows + k % 4] = static_cast<std::uint8_t>(row[k] + 128);
     }
-    for (; k < m; ++k)
-      out[k / 4 * 4 * strip_rows + k % 4] = static_cast<std::uint8_t>(row[k] + 128);
   }
 }
 

@@ -117,6 +117,7 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
       epilogue == Epilogue::mask ? sweep.gate.as<const Real>() : MatrixView<const Real>();
   double* scale = state.scale.block().as<double>().data;
   double* residual = state.residual.block().as<double>().data;
+  double* sizes = state.size.block().as<double>().data;
   double* first_step = state.first_step.block().as<double>().data;
   std::int32_t* open = state.open.block().as<std::int32_t>().data;
   const Index m = P.rows;
@@ -141,6 +142,7 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
     // With Zhat = 0 there is nothing to be relative to but the step itself.
     const double size = std::sqrt(norms.applied > 0.0 ? norms.applied : norms.missing);
     residual[j] = norms.missing == 0.0 ? 0.0 : step / size;
+    sizes[j] = std::sqrt(norms.applied);
     worst_residual = std::max(worst_residual, residual[j]);
     if (first_step[j] > 0.0) worst_growth = std::max(worst_growth, step / first_step[j]);
     finite = finite && std::isfinite(norms.missing) && std::isfinite(norms.applied);

@@ -1,0 +1,202 @@
+// Warm starts at their limits: jumps, standstill, unfinished solves, degenerate shapes and samples.
+// An answer must be right or reported as not converged, and what a cold start solves, a warm one
+// must not fail at.
+#include <gtest/gtest.h>
+
+#include "host/trainer.hpp"
+#include "tests/host/warm_support.hpp"
+
+namespace widedeq {
+namespace {
+
+using test::backend;
+using test::held;
+using test::hold;
+using test::Problem;
+using test::relative_error;
+using test::Shape;
+
+class WarmStartLimits : public test::WarmStarts {};
+
+TEST_P(WarmStartLimits, JumpsOfTheLearningRateAreSurvived) {
+  // Gradient descent diverges above a share of 2; a jump to 50 leaves nothing that could be solved.
+  for (const double share : {0.01, 0.02, 0.05, 0.5}) {
+    Problem problem = draw({.m = 65, .n = 9, .d = 4, .gamma = 0.5}, 90);
+    const oracle::Network start = held(problem);
+    Trainer trainer = trainer_of(problem, tight(), 5);
+    int compared = 0, unconverged = 0;
+    for (int epoch = 0; epoch < 16; ++epoch) {
+      SCOPED_TRACE("share " + std::to_string(share) + " epoch " + std::to_string(epoch));
+      const Evaluation is = trainer.evaluate();
+      if (is.converged()) {
+        compared += expect_truth(trainer, is, problem) ? 1 : 0;
+        trainer.update(rate(problem, epoch % 4 == 3 ? 100.0 * share : share));
+      } else {
+        ++unconverged;
+        EXPECT_FALSE(trainer.evaluate().converged()) << "a false alarm";
+        hold(problem.model, start);
+        trainer.forget();
+      }
+    }
+    EXPECT_GE(compared, 4);
+    EXPECT_EQ(unconverged > 0, share == 0.5);
+  }
+}
+
+TEST_P(WarmStartLimits, AnUpdateOfNothingChangesNothing) {
+  for (const bool skip : {true, false}) {
+    Problem problem = draw({.m = 70, .n = 8, .d = 4, .gamma = 0.6}, 91, true, skip);
+    problem.net.y = trainer_of(problem, tight()).evaluate().predictions;
+    const oracle::Network start = held(problem);
+    Trainer trainer = trainer_of(problem, tight(), 4);
+    for (int epoch = 0; epoch < 10; ++epoch) {
+      SCOPED_TRACE("epoch " + std::to_string(epoch));
+      const Evaluation is = trainer.evaluate();
+      ASSERT_TRUE(is.converged());
+      if (epoch == 0) {
+        EXPECT_EQ(is.loss, 0.0);
+      }
+      EXPECT_LE(relative_error(is.predictions, problem.net.y), bound());
+      trainer.update(rate(problem, 1.0));
+    }
+    // Ten updates by residuals that are the predictions' errors, each at most `bound` of them.
+    EXPECT_LE(relative_error(held(problem).A, start.A), 10.0 * bound());
+  }
+}
+
+TEST_P(WarmStartLimits, UnfinishedSolvesAreReportedAndLeaveNothingBehind) {
+  int unfinished = 0;  // that had started warm
+  for (const std::uint64_t seed : {110U, 111U, 112U}) {
+    Problem problem = draw({.m = 41, .n = 6, .d = 3, .gamma = 0.5}, seed);
+    const oracle::Network start = held(problem);
+    for (int limit = 1; limit < 60; ++limit) {
+      hold(problem.model, start);
+      Trainer trainer = trainer_of(problem, {tight().tolerance, limit}, 3);
+      bool warm = false;
+      for (int epoch = 0; epoch < 8; ++epoch) {
+        SCOPED_TRACE("limit " + std::to_string(limit) + " epoch " + std::to_string(epoch));
+        const Evaluation is = trainer.evaluate();
+        if (is.converged()) {
+          expect_truth(trainer, is, problem);
+          trainer.update(rate(problem, 4.0));  // which makes the network harder, then easier
+        } else {
+          unfinished += warm ? 1 : 0;
+          if (epoch % 2 == 0) {  // else evaluated again as it is
+            hold(problem.model, start);
+            trainer.forget();
+          }
+        }
+        warm = is.converged();
+      }
+    }
+  }
+  EXPECT_GT(unfinished, 0);
+}
+
+TEST_P(WarmStartLimits, SmallestShapesAndNearlyEqualSamples) {
+  std::uint64_t seed = 93;
+  for (const Shape& shape : {Shape{1, 1, 1, 0.5}, Shape{1, 5, 2, 0.8}, Shape{2, 1, 2, 0.5},
+                             Shape{97, 1, 4, 0.6}, Shape{130, 12, 4, 0.6}}) {
+    Problem problem = draw(shape, ++seed);
+    // A column of zero; columns in pairs that differ by 1e-7 or not at all; their targets differ as
+    // ever.
+    if (shape.n == 12) {
+      for (Index j = 1; j < shape.n; j += 2)
+        for (Index i = 0; i < shape.d; ++i)
+          problem.net.X(i, j) =
+              problem.net.X(i, j - 1) * (1.0 + 1e-7 * static_cast<double>((i + j) % 3));
+      for (Index i = 0; i < shape.d; ++i)
+        problem.net.X(i, 11) = 0.0;
+    }
+    // Where the smallest tolerance is below what one rounding of so few entries leaves, five times
+    // as much still gives 3.3 * 5e-7 (see ill_conditioned()), which is within the bound.
+    const double tolerance = precision() == Precision::fp64 ? tight().tolerance : 5e-7;
+    Trainer trainer = trainer_of(problem, {.tolerance = tolerance}, 5);
+    for (int epoch = 0; epoch < 15; ++epoch) {
+      SCOPED_TRACE("m=" + std::to_string(shape.m) + " epoch " + std::to_string(epoch));
+      const Evaluation is = trainer.evaluate();
+      ASSERT_TRUE(is.converged());
+      // Gradients of few entries cancel: they are sums over samples whose errors have both signs.
+      expect_truth(trainer, is, problem, shape.m > 2);
+      trainer.update(rate(problem, 0.1));
+    }
+  }
+}
+
+TEST_P(WarmStartLimits, NoFalseAlarmsAtTheSmallestTolerance) {
+  // Where a cold solve reaches the tolerance, a warm one has no reason to fail.
+  TrainerOptions how;
+  how.warm_start = false;
+  for (const Shape& shape : {Shape{3, 4, 2, 0.5}, Shape{8, 8, 2, 0.5}, Shape{20, 8, 2, 0.5}})
+    for (std::uint64_t seed = 94; seed < 114; ++seed) {
+      Problem problem = draw(shape, seed);
+      Trainer trainer = trainer_of(problem, tight());
+      Trainer cold(backend(), problem.model, problem.net.X, problem.net.y, tight(), how);
+      for (int epoch = 0; epoch < 12; ++epoch) {
+        const Evaluation is = trainer.evaluate();
+        if (!is.converged()) {
+          EXPECT_FALSE(cold.evaluate().converged())
+              << "m=" << shape.m << " seed " << seed << " epoch " << epoch << ": "
+              << describe(is.forward.status) << " at " << is.forward.worst_residual << ", "
+              << describe(is.adjoint.status) << " at " << is.adjoint.worst_residual;
+          break;
+        }
+        trainer.update(rate(problem, 0.1));
+      }
+    }
+}
+
+TEST_P(WarmStartLimits, ShrinkingSamplesKeepToTheTolerance) {
+  for (const Index m : {1, 2, 40, 130})
+    for (const double stride : {0.3, 0.45, 0.6, 1.5}) {
+      SCOPED_TRACE("m=" + std::to_string(m) + " stride " + std::to_string(stride));
+      // Inputs 1 and -1, W all ones: the first sample is alive, the second dead, Z = 0. W strides
+      // towards 0, or below it, whereupon the first sample is dead and the second alive.
+      oracle::Network net = test::random_network({m, 2, 1, 0.3}, true, true, 120);
+      net.W.values.assign(net.W.values.size(), 1.0);
+      net.u.assign(net.u.size(), 1.0);
+      net.v = net.u;
+      net.X.values = {1.0, -1.0};
+      net.y = {-1.0, 1.0};
+      Problem problem{net, oracle::solve(net), test::model_of(net, precision())};
+      const double tolerance = precision() == Precision::fp64 ? 1e-12 : 1e-6;
+      Trainer trainer = trainer_of(problem, {.tolerance = tolerance});
+      for (int epoch = 0; epoch <= 8; ++epoch) {
+        ASSERT_TRUE(trainer.evaluate().converged());
+        // An audit at the same weights finds the true residual of what that has left (whatever it
+        // has found and mended itself): P made anew is rounded once.
+        if (epoch % 3 == 2) {
+          const Evaluation is = trainer.evaluate(nullptr, true);
+          ASSERT_TRUE(is.converged());
+          EXPECT_LE(is.forward.audit.value_or(INFINITY), tolerance + test::epsilon(precision()))
+              << "W is " << held(problem).W.values.front();
+        }
+        trainer.update(stride / problem.truth.dW.values.front());
+      }
+    }
+}
+
+TEST_P(WarmStartLimits, DeadAndRevivingSamplesAreNoFailures) {
+  // On lattice weights, in epoch 35, the sixth of eleven samples leaves Z = 0 for a norm of 0.02.
+  // On Gaussian weights, in epoch 20, it has died not long before and mixed gets a new base.
+  const Shape shape{.m = 6, .n = 11, .d = 4, .gamma = 0.5};
+  Problem problem = draw(shape, 614404, true, false);
+  Trainer trainer = trainer_of(problem, {.tolerance = 1e-6});
+  TrainerOptions how;
+  how.warm_start = false;
+  Trainer cold(backend(), problem.model, problem.net.X, problem.net.y, {.tolerance = 1e-6}, how);
+  for (int epoch = 0; epoch < 40; ++epoch) {
+    const Evaluation is = trainer.evaluate(), wanted = cold.evaluate();
+    ASSERT_TRUE(wanted.converged());
+    ASSERT_TRUE(is.converged()) << "epoch " << epoch << ": " << describe(is.forward.status)
+                                << " at " << is.forward.worst_residual << " after "
+                                << is.forward.sweeps << " sweeps, cold " << wanted.forward.sweeps;
+    trainer.update(rate(problem, epoch % 5 == 4 ? 0.5 : 0.005));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, WarmStartLimits, test::every_precision_and_law(),
+                         [](const auto& it) { return test::name_of(it); });
+
+}  // namespace
+}  // namespace widedeq
