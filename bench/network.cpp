@@ -34,8 +34,11 @@ Matrix random_matrix(const Case& c, Index rows, Index columns, std::uint64_t str
 }
 
 Model lattice_model(const Case& c) {
-  return {c.backend,          c.precision, {.gamma = c.gamma}, c.shape.m, c.inputs,
-          WeightLaw::lattice, c.seed};
+  // Rows swept as `train` sweeps them: in mixed by strips, else all at once.
+  const int panels = c.precision == Precision::mixed ? 0 : 1;
+  return {c.backend, c.precision, {.gamma = c.gamma, .panels = panels},
+          c.shape.m, c.inputs,    WeightLaw::lattice,
+          c.seed};
 }
 
 void perturb(const Case& c, Model& model) {

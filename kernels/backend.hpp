@@ -112,6 +112,7 @@ struct SweepStatus {
   double worst_residual = 0.0;
   double worst_growth = 0.0;  // ||increment|| / ||first increment||
   bool finite = true;         // false: a NaN or infinity turned up and the iteration stopped
+  double operations = 0.0;    // additions and multiplications in products
 };
 
 /// What bringing the plane's share of P up to date has changed.
@@ -139,6 +140,11 @@ struct BareProduct {
   std::function<void()> multiply;  // C = A B; may run asynchronously, as a stage does
 };
 
+/// Additions and multiplications in products, by the arithmetic they ran in.
+struct Operations {
+  double fp64 = 0.0, fp32 = 0.0, int8 = 0.0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -150,6 +156,11 @@ class Backend {
   virtual std::string why_not_mixed() const = 0;
   /// What `--precision auto` means here.
   virtual Precision fastest_precision() const = 0;
+
+  /// What has been computed so far, by the shapes of the products there have really been: stopped
+  /// columns and halves of sweeps that are left out do not count. Products with a vector, and those
+  /// of gram(), which may run beside the others, are left out too.
+  virtual Operations operations() const = 0;
 
   // ---- memory
   // ------------------------------------------------------------------------------------

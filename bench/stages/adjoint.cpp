@@ -1,6 +1,7 @@
 // The whole adjoint solve L = D o (u 1' + s A'L), D = 1[P > 0] of the forward solve, to the
 // tolerance, on weights in training. Counted as in forward.cpp.
 #include "bench/iteration.hpp"
+#include "bench/product_count.hpp"
 #include "bench/stages.hpp"
 #include "host/adjoint_solver.hpp"
 #include "host/equilibrium_solver.hpp"
@@ -23,12 +24,17 @@ class Adjoint final : public Trial {
   }
 
   void call() override {
+    count_.begin();
     report_ = solver_.solve(model_, forward_.P(), {.tolerance = case_.tolerance});
+    count_.end();
     sweeps_ += report_.sweeps;
-    ++calls_;
   }
 
-  Work work() const override { return sweeps_ / calls_ * sweep_work(case_, true); }
+  Work work() const override {
+    Work work = count_.mean();
+    work.bytes = sweeps_ / count_.calls() * sweep_work(case_, true).bytes;
+    return work;
+  }
   std::string failure() const override { return describe_failure(report_); }
 
   double error() override {
@@ -46,7 +52,8 @@ class Adjoint final : public Trial {
   EquilibriumSolver forward_;
   AdjointSolver solver_;
   SolveReport report_;
-  double sweeps_ = 0.0, calls_ = 0.0;
+  ProductCount count_{case_};
+  double sweeps_ = 0.0;
 };
 
 }  // namespace

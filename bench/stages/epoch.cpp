@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "bench/iteration.hpp"
+#include "bench/product_count.hpp"
 #include "bench/stages.hpp"
 
 namespace widedeq::bench {
@@ -14,12 +15,13 @@ class Epoch final : public Trial {
   explicit Epoch(const Case& c) : case_(c), training_(c), evaluation_(training_.first) {}
 
   void call() override {
+    count_.begin();
     evaluation_ = training_.trainer.evaluate();
     if (!evaluation_.converged()) return;
     training_.trainer.update(training_.learning_rate);
+    count_.end();
     forward_ += evaluation_.forward.sweeps;
     adjoint_ += evaluation_.adjoint.sweeps;
-    ++calls_;
   }
 
   Work work() const override {
@@ -28,8 +30,11 @@ class Epoch final : public Trial {
     work += backward_injection_work(case_);
     work += rank_update_work(case_);
     work += refresh_work(case_);
-    work += forward_ / calls_ * sweep_work(case_, false);
-    work += adjoint_ / calls_ * sweep_work(case_, true);
+    work += forward_ / count_.calls() * sweep_work(case_, false);
+    work += adjoint_ / count_.calls() * sweep_work(case_, true);
+    const double bytes = work.bytes;
+    work = count_.mean();
+    work.bytes = bytes;
     return work;
   }
 
@@ -44,7 +49,8 @@ class Epoch final : public Trial {
   Case case_;
   Training training_;
   Evaluation evaluation_;
-  double forward_ = 0.0, adjoint_ = 0.0, calls_ = 0.0;
+  ProductCount count_{case_};
+  double forward_ = 0.0, adjoint_ = 0.0;  // sweeps
 };
 
 /// An entry of P that a rounding carries across zero changes its sample's adjoint, and with it the
@@ -57,7 +63,7 @@ double distance(const HostMatrix& a, const HostMatrix& b) {
 
 /// One more epoch beside a double-precision trainer with the same weights.
 double Epoch::error() {
-  Model exact(case_.reference, Precision::fp64, training_.model.options,
+  Model exact(case_.reference, Precision::fp64, {.gamma = case_.gamma},
               download_weights(case_.backend, training_.model));
   Trainer reference(case_.reference, exact, random_inputs(case_), random_targets(case_),
                     {.tolerance = case_.tolerance});

@@ -1,8 +1,9 @@
 // The whole forward solve Z = relu(s A Z + Phi), to the tolerance, on weights in training.
 //
-// Counted are the sweeps over all samples. Samples that stop early take fewer, and the settlings of
-// mixed precision are products besides: both are part of what the solver does well or badly.
+// Counted are the products there have really been: samples that stop early take fewer, halves of
+// sweeps are left out, and the settlings of mixed precision are products besides.
 #include "bench/iteration.hpp"
+#include "bench/product_count.hpp"
 #include "bench/stages.hpp"
 #include "host/equilibrium_solver.hpp"
 
@@ -22,12 +23,17 @@ class Forward final : public Trial {
   }
 
   void call() override {
+    count_.begin();
     report_ = solver_.solve(model_, Phi_, {.tolerance = case_.tolerance});
+    count_.end();
     sweeps_ += report_.sweeps;
-    ++calls_;
   }
 
-  Work work() const override { return sweeps_ / calls_ * sweep_work(case_, false); }
+  Work work() const override {
+    Work work = count_.mean();
+    work.bytes = sweeps_ / count_.calls() * sweep_work(case_, false).bytes;
+    return work;
+  }
   std::string failure() const override { return describe_failure(report_); }
 
   double error() override {
@@ -42,7 +48,8 @@ class Forward final : public Trial {
   Matrix X_, Phi_;
   EquilibriumSolver solver_;
   SolveReport report_;
-  double sweeps_ = 0.0, calls_ = 0.0;
+  ProductCount count_{case_};
+  double sweeps_ = 0.0;
 };
 
 }  // namespace

@@ -40,6 +40,8 @@ class CpuBackend final : public Backend {
     return has_fast_integers() && why_not_mixed().empty() ? Precision::mixed : Precision::fp32;
   }
 
+  Operations operations() const override { return operations_; }
+
   Matrix allocate(Element element, Index rows, Index columns) override {
     if (rows < 0 || columns < 0)
       throw ShapeError("allocate: " + std::to_string(rows) + " x " + std::to_string(columns));
@@ -79,6 +81,7 @@ class CpuBackend final : public Backend {
   }
 
   void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
+    of(W.element) += product(W.rows, W.columns, X.columns);
     cpu::inject(W, X, injection, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
@@ -107,15 +110,23 @@ class CpuBackend final : public Backend {
                               : cpu::measure(state, sweep, starting);
   }
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
-    return sweep.A.panels > 1 ? cpu::iterate_panels(state, sweep, most, workspace_)
-                              : cpu::iterate(state, sweep, most, workspace_);
+    const SweepStatus status = sweep.A.panels > 1
+                                   ? cpu::iterate_panels(state, sweep, most, workspace_)
+                                   : cpu::iterate(state, sweep, most, workspace_);
+    of(sweep.A.precision) += status.operations;
+    return status;
   }
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
+    const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
+    const Index m = A.width, n = state.count;
+    if (A.has_digits) operations_.int8 += digits * (digits + 1) / 2 * product(m, m, n);
+    operations_.fp32 += 2.0 * product(m, A.source.left.columns, n);
     return cpu::settle(state, sweep, digits, workspace_);
   }
   double unsettled(const SweepState& state) override { return cpu::unsettled(state); }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
+    operations_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
     return cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
@@ -140,14 +151,19 @@ class CpuBackend final : public Backend {
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
+    of(C.element) += product(left.rows, left.columns, right.rows);
     return cpu::rank_update(C, alpha, left, r, right, workspace_);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
+    const Index n = left.columns;
+    of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
     return cpu::copy_factors(alpha, left, r, right, left_factor, right_factor, workspace_);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right) override {
+    const Index n = left.columns;
+    of(P.element) += product(n, right.rows, n) / 2.0 + product(P.rows, n, n);
     cpu::follow_rank_update(P, alpha, left, r, right, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
@@ -175,8 +191,20 @@ class CpuBackend final : public Backend {
   }
   void use_threads() const { omp_set_num_threads(threads_); }
 
+  /// Operations of a product, a x b times b x c.
+  static double product(Index a, Index b, Index c) {
+    return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+  }
+  double& of(Element element) {
+    return element == Element::float64 ? operations_.fp64 : operations_.fp32;
+  }
+  double& of(Precision precision) {
+    return precision == Precision::mixed ? operations_.int8 : of(real_of(precision));
+  }
+
   int threads_;
   Workspace workspace_;
+  Operations operations_;
 };
 
 }  // namespace

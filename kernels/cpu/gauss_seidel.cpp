@@ -69,6 +69,7 @@ class PanelIteration {
       status = state_.pending_in == PendingIn::all_rows ? apply_pending() : sweep();
       status.sweeps = sweeps;
     }
+    status.operations = operations_;
     return status;
   }
 
@@ -162,7 +163,21 @@ class PanelIteration {
   void run_panels(Reach reach) {
     const MatrixView<const Increment> q(pending_.data, pending_.rows, pending_.columns,
                                         pending_.stride);
-    products_.run(q, state_.open_count, reach, Column<measure_only>{*this});
+    const Column<measure_only> column{*this};
+    count(reach, column);
+    products_.run(q, state_.open_count, reach, column);
+  }
+
+  /// Counts the products of a pass.
+  template <class C>
+  void count(Reach reach, const C& column) {
+    double making = 0.0;
+    for (Index k = 0; k < state_.open_count; ++k)
+      making += column.makes(k) ? 1.0 : 0.0;
+    const auto m = static_cast<double>(state_.P.rows());
+    const double below = products_.entries_below();
+    if (reach.newer) operations_ += 2.0 * below * making;
+    if (reach.older) operations_ += 2.0 * (m * m - below) * static_cast<double>(state_.open_count);
   }
 
   /// Stops the columns that are done and decides which ones close next.
@@ -209,6 +224,7 @@ class PanelIteration {
   double* scale_;
   std::vector<LaneSums> sums_;     // per open column
   std::vector<double> new_scale_;  // the same
+  double operations_ = 0.0;        // in products so far
 };
 
 /// Calls with the iteration at the sweep's epilogue.

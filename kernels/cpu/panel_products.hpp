@@ -38,6 +38,16 @@ struct DensePanels {
   Workspace& workspace;
   double unit;  // of a product, in P
 
+  /// The entries of A left of the panels' own blocks: what newer increments are multiplied with.
+  double entries_below() const {
+    Index entries = 0;
+    for (int p = 0; p < A.panels; ++p) {
+      const Index first = panel_start(A.width, A.panels, p);
+      entries += first * (panel_start(A.width, A.panels, p + 1) - first);
+    }
+    return static_cast<double>(entries);
+  }
+
   template <class Column>
   void run(MatrixView<const Real> q, Index columns, Reach reach, const Column& column) const {
     for (int p = 0; p < A.panels; ++p) {
@@ -79,6 +89,13 @@ struct Strips {
   using Product = std::int32_t;
   const PackedStrips& A;
   double unit;
+
+  double entries_below() const {
+    Index entries = 0;
+    for (Index first = 0; first < A.width(); first += strip_rows)
+      entries += first * std::min(strip_rows, A.width() - first);
+    return static_cast<double>(entries);
+  }
 
   template <class Column>
   void run(MatrixView<const std::int8_t> q, Index columns, Reach reach,

@@ -188,8 +188,11 @@ SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A&
     Product* product = workspace.get<Product>(room);
     multiply(factor, sweep.transpose, pending, state.open_count, product);
     const int sweeps = status.sweeps + 1;
+    const double operations =
+        status.operations + 2.0 * static_cast<double>(m * m * state.open_count);
     status = pass_and_pack<Real, Product, Increment>(state, sweep, Pass::sweeping, product, unit);
     status.sweeps = sweeps;
+    status.operations = operations;
   }
   return status;
 }

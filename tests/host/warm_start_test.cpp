@@ -46,6 +46,27 @@ TEST_P(WarmStart, AnswersAreTheOraclesAtTheWeightsHeld) {
         }
 }
 
+TEST_P(WarmStart, AnswersAreTheOraclesAfterHundredsOfEpochs) {
+  for (const bool skip : {true, false}) {
+    Problem problem = draw({.m = 130, .n = 9, .d = 5, .gamma = 0.5}, 60, true, skip);
+    Trainer trainer = trainer_of(problem, {.tolerance = tight().tolerance});
+    int compared = 0;
+    bool due = false;
+    for (int epoch = 0; epoch <= 500 || (due && epoch < 520); ++epoch) {
+      const Evaluation is = trainer.evaluate();
+      ASSERT_TRUE(is.converged()) << "epoch " << epoch;
+      due = due || epoch == 100 || epoch == 500;
+      SCOPED_TRACE("epoch " + std::to_string(epoch));
+      if (due && expect_truth(trainer, is, problem)) {
+        due = false;
+        ++compared;
+      }
+      trainer.update(rate(problem, 0.02));
+    }
+    EXPECT_EQ(compared, 2);
+  }
+}
+
 TEST_P(WarmStart, LossesAreThoseOfColdStarts) {
   for (const Shape& shape : {Shape{40, 12, 3, 0.5}, Shape{130, 24, 6, 0.6}, Shape{260, 3, 8, 0.5}})
     for (const bool skip : {true, false}) {

@@ -1,0 +1,138 @@
+// Updates of A that are kept as factors: the matrix they make, products with it, the solves, and
+// when they are kept at all.
+#include <gtest/gtest.h>
+
+#include "host/update_cost.hpp"
+#include "host/weight_operator.hpp"
+#include "tests/support.hpp"
+
+namespace widedeq {
+namespace {
+
+using test::backend;
+
+constexpr Index m = 200, n = 4;
+
+/// Three rank-n updates of a model's A, and A in double with the same three added.
+struct Updated {
+  Model model;
+  HostMatrix A;
+
+  explicit Updated(WeightLaw law)
+      : model(backend(), Precision::mixed, {.gamma = 0.5, .panels = 0}, m, 5, law, 3),
+        A(model.A.download_columns(0, m)) {
+    test::Random random(8);
+    for (int update = 0; update < 3; ++update) {
+      const HostMatrix left = test::rounded(Element::float32, random.matrix(m, n));
+      const HostMatrix right = test::rounded(Element::float32, random.matrix(m, n));
+      const std::vector<double> r{0.5, -2.0, 1.0, 0.25};
+      const double alpha = 1e-3;
+      const HostMatrix G = oracle::weighted_outer(1.0, left, r, right);
+      double squares = 0.0;
+      for (std::size_t i = 0; i < G.values.size(); ++i) {
+        A.values[i] += alpha * G.values[i];
+        squares += G.values[i] * G.values[i];
+      }
+      const double said = model.A.add_rank_update(alpha, test::upload(Element::float32, left), r,
+                                                  test::upload(Element::float32, right));
+      // A sum of n^2 products of Gram entries in single precision.
+      EXPECT_NEAR(said / squares, 1.0, 1e-5);
+    }
+    model.A.refresh();
+  }
+};
+
+class Factors : public testing::TestWithParam<WeightLaw> {
+ protected:
+  void SetUp() override { SKIP_UNLESS_SUPPORTED(Precision::mixed); }
+};
+
+TEST_P(Factors, AreKeptAndMakeTheSameMatrix) {
+  ASSERT_GT(updates_to_keep(m, n), 3);
+  const Updated it(GetParam());
+  EXPECT_EQ(it.model.A.view().left.columns, 3 * n);
+  EXPECT_TRUE(it.model.A.operand().has_plane);
+  // The norm of a sum of matrices is at most the sum of their norms.
+  EXPECT_GT(it.model.A.operand().plane_size, 0.0);
+  const HostMatrix A = it.model.A.download_columns(0, m);
+  EXPECT_LT(test::relative_error(A, it.A), 1e-7);
+  EXPECT_EQ(it.model.A.download_columns(17, 3).values,
+            std::vector<double>(A.values.begin() + 17 * m, A.values.begin() + 20 * m));
+}
+
+TEST_P(Factors, TakePartInProductsWithVectors) {
+  const Updated it(GetParam());
+  test::Random random(9);
+  const HostMatrix x = random.matrix(m, 1);
+  for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
+    HostMatrix y(m, 1);
+    backend().apply(it.model.A.view(), transpose, x.values, y.values);
+    const HostMatrix op = transpose == Transpose::yes ? oracle::transpose(it.A) : it.A;
+    EXPECT_LT(test::relative_error(y, oracle::multiply(op, x)), 1e-7);
+  }
+}
+
+TEST_P(Factors, TakePartInSolves) {
+  const Updated it(GetParam());
+  test::Random random(10);
+  const HostMatrix X = random.sphere(5, 7);
+  const test::Answer is = test::solve(it.model, X, {.tolerance = 1e-7, .max_sweeps = 200});
+  ASSERT_EQ(is.forward.status, SolveStatus::converged);
+  ASSERT_EQ(is.adjoint.status, SolveStatus::converged);
+  oracle::Network net;
+  Weights weights = download_weights(backend(), it.model);
+  net.A = it.A;
+  net.W = std::move(weights.W);
+  net.u = std::move(weights.u);
+  net.v = std::move(weights.v);
+  net.X = X;
+  net.y = oracle::zeros(X.columns);
+  net.gamma = 0.5;
+  net.relu_injection = net.skip = true;
+  EXPECT_LT(test::relative_error(is.Z, oracle::equilibrium(net, is.Phi).Z), 2e-6);
+  EXPECT_LT(test::relative_error(is.L, oracle::adjoint(net, is.P)), 2e-6);
+}
+
+TEST_P(Factors, AreFoldedWhenThereAreEnough) {
+  Updated it(GetParam());
+  const Index keep = updates_to_keep(m, n);
+  const Matrix zeros = backend().allocate(Element::float32, m, n);
+  for (Index update = 3; update < keep; ++update)
+    it.model.A.add_rank_update(1.0, zeros, std::vector<double>(n, 1.0), zeros);
+  EXPECT_EQ(it.model.A.view().left.columns, keep * n);
+  it.model.A.add_rank_update(1.0, zeros, std::vector<double>(n, 1.0), zeros);
+  EXPECT_EQ(it.model.A.view().left.columns, n);
+  it.model.A.refresh();
+  EXPECT_LT(test::relative_error(it.model.A.download_columns(0, m), it.A), 1e-7);
+  test::Random random(11);
+  const HostMatrix x = random.matrix(m, 1);
+  HostMatrix y(m, 1);
+  backend().apply(it.model.A.view(), Transpose::no, x.values, y.values);
+  EXPECT_LT(test::relative_error(y, oracle::multiply(it.A, x)), 1e-7);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Factors, testing::Values(WeightLaw::lattice, WeightLaw::gaussian),
+                         [](const auto& it) {
+                           return it.param == WeightLaw::lattice ? "lattice" : "gaussian";
+                         });
+
+TEST(UpdateCost, FactorsAreForFewSamplesAndWideNetworks) {
+  EXPECT_EQ(updates_to_keep(4096, 1000), 0);
+  EXPECT_EQ(updates_to_keep(1024, 360), 0);
+  EXPECT_EQ(updates_to_keep(16384, 64), 12);  // sqrt(40 m) / n
+  for (const Index width : {64, 1000, 20000})
+    for (Index samples = 1; samples < 2000; samples *= 3)
+      EXPECT_GE(updates_to_keep(width, samples), updates_to_keep(width, samples + 1));
+}
+
+TEST(UpdateCost, OtherPrecisionsAddUpdatesAtOnce) {
+  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+    WeightOperator A(backend(), precision, m, WeightLaw::lattice, 1);
+    const Matrix factor = backend().allocate(real_of(precision), m, n);
+    A.add_rank_update(1.0, factor, std::vector<double>(n, 1.0), factor);
+    EXPECT_TRUE(A.view().left.empty());
+  }
+}
+
+}  // namespace
+}  // namespace widedeq
