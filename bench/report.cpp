@@ -77,6 +77,10 @@ Json row_json(const Row& row) {
   record["tolerance"] = row.tolerance;
   add_statistics(record, row.timing);
   record["flops"] = row.work.total_flops();
+  for (const Precision precision : all_precisions) {  // mixed: int8
+    const char* name = precision == Precision::mixed ? "int8" : name_of(precision);
+    record[std::string("products_") + name] = row.work.products[precision];
+  }
   record["bytes"] = row.work.bytes;
   record["products"] = row.work.total_products();
   record["flops_per_second"] = number(row.flops_per_second());

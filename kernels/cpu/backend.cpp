@@ -33,7 +33,8 @@ class CpuBackend final : public Backend {
 
   std::string description() const override {
     return "cpu: " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
-           integer_library() + ", " + openblas_get_config();
+           "int8 by " + strip_kernel().name + ", " + integer_library() + ", " +
+           openblas_get_config();
   }
   std::string why_not_mixed() const override { return why_integers_are_inexact(); }
   Precision fastest_precision() const override {
