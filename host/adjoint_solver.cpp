@@ -21,9 +21,9 @@ SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOp
     throw ShapeError("adjoint solve: P is " + shape(P) + ", buffers are " +
                      shape(state_.P.block()));
   state_.count = P.columns;
-  backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
-  return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::cold,
-                           carried_);
+  return solve_cold(backend_, state_, sweep(model, P, options), options, carried_, [&] {
+    backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
+  });
 }
 
 SolveReport AdjointSolver::solve_on(const Model& model, ConstBlock P, const SolveOptions& options) {

@@ -23,8 +23,9 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
     throw ShapeError("forward solve: Phi is " + shape(Phi) + ", buffers are " +
                      shape(state_.P.block()));
   state_.count = Phi.columns;
-  backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
-  return solve_fixed_point(backend_, state_, sweep(model, options), options, Start::cold, carried_);
+  return solve_cold(backend_, state_, sweep(model, options), options, carried_, [&] {
+    backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
+  });
 }
 
 SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& options) {

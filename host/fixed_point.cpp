@@ -102,8 +102,10 @@ double smallest_tolerance(Precision precision) {
   return precision == Precision::fp64 ? 1e-14 : 1e-7;
 }
 
-SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
+SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
                               const SolveOptions& options, Start start, Carried& carried) {
+  Sweep sweep = equation;
+  sweep.jacobi = carried.jacobi;
   PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
   // Near rounding a residual may not fall below the tolerance at all; then there is no margin, and
@@ -141,7 +143,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     if (expected <= negligible && target <= options.tolerance) break;
     const SettleStatus settled = backend.settle(state, sweep, digits_for(expected));
     if (settled.moved > 0.0) {
-      plane.gain = settled.gain / sweep.A.plane_size;
+      if (sweep.A.plane_size > 0.0) plane.gain = settled.gain / sweep.A.plane_size;
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
     }
     const SweepStatus look =
@@ -169,7 +171,8 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
                        ConstBlock c, const SolveOptions& options, SolveReport& report,
                        Carried& carried) {
   backend.rebuild(state, sweep, A, c);
-  Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}};  // rebuilding has settled it
+  // Rebuilding has settled the plane.
+  Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
   SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;

@@ -59,6 +59,8 @@ struct Carried {
   PlaneForecast plane;
   /// ||z|| of every sample at its largest since P was made anew: its rounding is in P still.
   std::vector<double> peaks;
+  /// Sweeps go by all rows at once, because by panels they have failed (Sweep::jacobi).
+  bool jacobi = false;
 };
 
 /// Iterates until every sample's residual is within the tolerance.
@@ -69,8 +71,27 @@ struct Carried {
 /// report's.
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
-SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep,
+SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
                               const SolveOptions& options, Start start, Carried& carried);
+
+/// A cold solve: `start` fills P. One that fails by row panels is tried again by all rows at once,
+/// which converges wherever ||s A|| < 1.
+template <class StartP>
+SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
+                       const SolveOptions& options, Carried& carried, StartP start) {
+  const auto solve = [&] {
+    start();
+    return solve_fixed_point(backend, state, sweep, options, Start::cold, carried);
+  };
+  SolveReport report = solve();
+  const bool has_failed =
+      report.status == SolveStatus::max_sweeps || report.status == SolveStatus::diverged;
+  if (!has_failed || sweep.A.panels == 1 || carried.jacobi) return report;
+  carried.jacobi = true;
+  report = solve();
+  carried.jacobi = report.status == SolveStatus::converged;
+  return report;
+}
 
 /// Audits a solved state: rebuilds P = c + s op(A) z in double, measures every residual
 /// anew, and where one misses the tolerance iterates on. Adds to the report of the solve.

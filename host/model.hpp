@@ -11,9 +11,11 @@ struct ModelOptions {
   Injection injection = Injection::relu;
   bool skip = true;  // the readout's second term, v'Phi
   /// Row panels of a sweep: 1 is Jacobi, more are Gauss-Seidel, 0 leaves the choice to the backend.
-  /// In mixed Gauss-Seidel by strips always pays: a third fewer sweeps, and no passes between them.
-  /// In fp32 and fp64, where panels are library products, it saves a quarter of a cold solve's
-  /// sweeps, but a warm one is too short for that: stopping exactly costs a column another sweep.
+  /// In mixed Gauss-Seidel by strips pays for wide networks, warm or cold: a third fewer products,
+  /// and the sweeps that start and close a solve are halves. (Narrow ones may need more sweeps
+  /// warm.) In fp32 and fp64, where panels are library products, it saves a quarter of a cold
+  /// solve's sweeps, but a warm one is too short for that: stopping exactly costs a column another
+  /// sweep.
   int panels = 1;
 };
 

@@ -3,10 +3,9 @@
 //
 //   at once   every epoch passes over A: update, look at the largest entry, make and pack the
 //             digits, both ways round. About `fold_bytes` m^2 bytes, whatever n is.
-//   factors   an update costs two m x n copies. But each of the `settlings` an epoch needs
-//   multiplies
-//             by the k updates kept: 4 m n (k n) operations.
-//   folding   k updates at once is a product of 2 m^2 (k n) operations, the same as one by one.
+//   factors   an update costs two m x n copies, but each of an epoch's `settlings` multiplies by
+//             the k updates kept: 4 m n (k n) operations.
+//   folding   k updates at once are a product of 2 m^2 (k n) operations, the same as one by one.
 //
 // Kept for K epochs, the mean epoch pays fold_bytes m^2 balance / K + settlings 4 m n^2 K / 2, the
 // least for K = sqrt(fold_bytes balance / (2 settlings)) sqrt(m) / n. Factors are exact: nothing is

@@ -65,8 +65,10 @@ double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<
 
   if (kept_ + left.columns > left_.columns()) fold_factors();
   if (left_.columns() < left.columns) {
-    left_ = backend_.allocate(real_of(precision_), width(), keep * left.columns);
-    right_ = backend_.allocate(real_of(precision_), width(), keep * left.columns);
+    Matrix lefts = backend_.allocate(real_of(precision_), width(), keep * left.columns);
+    Matrix rights = backend_.allocate(real_of(precision_), width(), keep * left.columns);
+    left_ = std::move(lefts);
+    right_ = std::move(rights);
   }
   const double squares =
       backend_.copy_factors(alpha, left, r, right, left_.columns(kept_, left.columns),

@@ -101,8 +101,9 @@ struct Sweep {
   Transpose transpose;
   double s;  // gamma / sqrt(m)
   Epilogue epilogue;
-  ConstBlock gate;   // m x n real, read by Epilogue::mask: D = 1[gate > 0]
-  double tolerance;  // a column stops at ||f(P) - applied|| <= tolerance ||applied||
+  ConstBlock gate;      // m x n real, read by Epilogue::mask: D = 1[gate > 0]
+  double tolerance;     // a column stops at ||f(P) - applied|| <= tolerance ||applied||
+  bool jacobi = false;  // all rows at once, however many panels the operand has
 };
 
 /// What an iteration says of itself. `worst_*` are maxima over the columns that were open.
@@ -117,8 +118,6 @@ struct SweepStatus {
 
 /// What bringing the plane's share of P up to date has changed.
 struct SettleStatus {
-  double added =
-      0.0;  // ||s op(plane) (applied - settled)|| / ||applied||, the largest over columns
   double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over columns
   double gain = 0.0;   // ||s op(plane) (applied - settled)|| / ||applied - settled||, the largest
 };

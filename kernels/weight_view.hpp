@@ -17,7 +17,7 @@ struct WeightView {
   double step = 0.0;
   ConstBlock change;
   ConstBlock left, right;
-  double factors_norm = 0.0;  // ||left right'||_F or more
+  double factors_norm = 0.0;  // ||left right'||_F or more, to rounding
 
   Index width() const { return base.rows; }
 };

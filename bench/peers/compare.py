@@ -148,7 +148,11 @@ def provenance(options, widedeq):
         "machine": machine.description(),
         "commit": commit or None,
         "widedeq": widedeq.info(),
-        "settings": {name: str(value) for name, value in vars(options).items()},
+        # Without folders of this machine, which say nothing elsewhere.
+        "settings": {
+            name: value.name if isinstance(value, Path) else str(value)
+            for name, value in vars(options).items()
+        },
         "gamma": problems.GAMMA,
         "tolerance": problems.TOLERANCE,
         "seed": problems.SEED,

@@ -57,6 +57,20 @@ std::vector<double> minus(std::vector<double> a, const std::vector<double>& b) {
   return a;
 }
 
+// What a warm epoch in mixed costs, one m x m times m x n product being the unit:
+//
+//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; the guess 1; settling 1
+//          adjoint   the same without a guess; settling 3, and 1 to end with
+//          Samples that stop early leave products out.
+//   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
+//          price and a thin product;  Phi and dW  d/m each
+//   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
+//          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
+//
+// Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
+// products_int8, products_fp32): 16.3 int8, for 6 + 13 sweeps 16.5 by the lines above; fp32 1.76,
+// by formula 1 + 3 n/m + 2 d/m = 1.76. Bytes are by formula alone: the machine at hand counts none.
+
 /// All epochs. `summary` follows along, so that it tells how far a failed run has come;
 /// `weights_are_good` says whether the weights are worth saving.
 void train(PreparedRun& run, GramJournal& journal, Sink& sink, Progress& progress,

@@ -12,6 +12,9 @@
 // A column's residual belongs to one Zhat only when nothing is pending. Such is the case in a
 // closing sweep, which takes in what is pending and makes no increments: a column closes when its
 // residual is expected to be within the tolerance, and stops if it is.
+//
+// A map that contracts may grow under Gauss-Seidel: two halves of z that are turned into one
+// another by 120 degrees, say. Random weights are not like that; for others there is Sweep::jacobi.
 #include "kernels/cpu/gauss_seidel.hpp"
 
 #include <algorithm>
@@ -66,6 +69,7 @@ class PanelIteration {
     status.open = state_.open_count;
     while (status.sweeps < most && status.open > 0 && status.finite) {
       const int sweeps = status.sweeps + 1;
+      if (sweep_.jacobi && state_.pending_in == PendingIn::no_rows) make_increments();
       status = state_.pending_in == PendingIn::all_rows ? apply_pending() : sweep();
       status.sweeps = sweeps;
     }
@@ -94,6 +98,20 @@ class PanelIteration {
     }
     state_.pending_in = PendingIn::no_rows;
     return look();
+  }
+
+  /// Increments for all rows from P as it stands: with apply_pending(), a sweep without panels.
+  void make_increments() {
+    begin();
+    for (Index k = 0; k < state_.open_count; ++k) {
+      const auto largest = static_cast<float>(pace_.column(open_[k])[largest_entry]);
+      new_scale_[static_cast<std::size_t>(k)] =
+          is_int8 ? static_cast<double>(int8_scale(largest)) : 1.0;
+    }
+    run_panels<false>({});
+    state_.pending_in = PendingIn::all_rows;
+    for (Index k = 0; k < state_.open_count; ++k)
+      scale_[open_[k]] = new_scale_[static_cast<std::size_t>(k)];
   }
 
   SweepStatus sweep() {

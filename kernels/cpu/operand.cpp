@@ -44,14 +44,14 @@ Extent extent_of(Index m, Entry entry) {
 #pragma omp parallel for schedule(static) reduction(max : largest)
   for (Index j = 0; j < m; ++j) {
     const auto column = entry(j);
-    float sum = 0.0F;
+    double sum = 0.0;  // the squares of small entries are no single-precision numbers
 #pragma omp simd reduction(max : largest) reduction(+ : sum)
     for (Index i = 0; i < m; ++i) {
       const float value = column(i);
       largest = std::max(largest, std::abs(value));
-      sum += value * value;
+      sum += static_cast<double>(value) * static_cast<double>(value);
     }
-    squares[static_cast<std::size_t>(j)] = static_cast<double>(sum);
+    squares[static_cast<std::size_t>(j)] = sum;
   }
   for (const double sum : squares)
     extent.norm += sum;

@@ -102,39 +102,44 @@ struct Strips {
            const Column& column) const {
     const StripKernel& kernel = strip_kernel();
     const Index m = A.width();
+    // The surplus (strip_kernel.hpp) of the increments above the strip, and of the others.
+    std::vector<std::uint32_t> above(static_cast<std::size_t>(columns)), below(above);
 #pragma omp parallel
     {
       const ColumnShare mine(columns);
-      // The surplus (strip_kernel.hpp) of the increments above the strip, and of the others.
-      std::vector<std::int32_t> above(static_cast<std::size_t>(mine.last - mine.first));
-      std::vector<std::int32_t> below(above.size());
-      for (std::size_t j = 0; reach.older && j < below.size(); ++j)
-        below[j] = -surplus_of(q.column(mine.first + static_cast<Index>(j)), m);
+      for (Index k = mine.first; reach.older && k < mine.last; ++k)
+        below[static_cast<std::size_t>(k)] = surplus_of(q.column(k), m);
       alignas(64) std::int32_t newer[most_strip_columns * strip_rows];
       alignas(64) std::int32_t older[most_strip_columns * strip_rows];
+      std::int32_t start[most_strip_columns];
+      // At the end of a column a kernel may read a few bytes of the next one, another thread's
+      // even. They are multiplied by zero.
+      const auto multiply = [&](Index s, Index from, Index to, Index k, Index group,
+                                const std::vector<std::uint32_t>& surplus, std::int32_t* sums) {
+        for (Index c = 0; c < group; ++c)
+          start[c] = without(surplus[static_cast<std::size_t>(k + c)]);
+        kernel.multiply(A.strip(s), from, to, q.column(k), q.stride, group, start, sums);
+      };
       for (Index s = 0; s < A.strips(); ++s) {
         const Index first = s * strip_rows;
         const Index count = std::min(strip_rows, m - first);
         for (Index k = mine.first; k < mine.last; k += kernel.columns) {
           const Index group = std::min(kernel.columns, mine.last - k);
-          const auto at = static_cast<std::size_t>(k - mine.first);
           bool has_newer = false;
           for (Index c = 0; c < group; ++c) {
             has_newer = has_newer || column.makes(k + c);
             column.prefetch(k + c, first);
           }
           has_newer = has_newer && reach.newer && first > 0;
-          if (has_newer)
-            kernel.multiply(A.strip(s), 0, first, q.column(k), q.stride, group, &above[at], newer);
-          if (reach.older)
-            kernel.multiply(A.strip(s), first, m, q.column(k), q.stride, group, &below[at], older);
+          if (has_newer) multiply(s, 0, first, k, group, above, newer);
+          if (reach.older) multiply(s, first, m, k, group, below, older);
           for (Index c = 0; c < group; ++c) {
             const std::int8_t* rows = q.column(k + c) + first;
-            const std::size_t j = at + static_cast<std::size_t>(c);
-            if (reach.older) below[j] += surplus_of(rows, count);
+            const auto at = static_cast<std::size_t>(k + c);
+            if (reach.older) below[at] -= surplus_of(rows, count);
             column.finish(k + c, first, count, has_newer ? newer + c * strip_rows : nullptr,
                           reach.older ? older + c * strip_rows : nullptr);
-            if (reach.newer) above[j] -= surplus_of(rows, count);
+            if (reach.newer) above[at] += surplus_of(rows, count);
           }
         }
       }

@@ -116,20 +116,30 @@ void scale_columns(double alpha, MatrixView<const Real> from, std::span<const do
   }
 }
 
-/// ||(left diag r) right'||_F^2 = sum over i, j of (r_i (left'left)_ij) (r_i (right'right)_ji), the
-/// second one with its rows scaled by r and hence read transposed.
+/// ||(left diag r) right'||_F^2 = sum over i, j of (r_i (left'left)_ij) (r_j (right'right)_ji),
+/// from Grams in double: where r is along their small eigenvalues, as training leaves it, the sum
+/// is much smaller than its terms.
 template <class Real>
 double product_norm(MatrixView<const Real> left, std::span<const double> r,
                     MatrixView<const Real> right, Workspace& workspace) {
   const Index n = left.columns;
-  Real* grams = workspace.get<Real>(static_cast<std::size_t>(2 * n * n));
-  const MatrixView<Real> L(grams, n, n), R(grams + n * n, n, n);
-  scaled_gram(left, r, L);
-  scaled_gram(right, r, R);
+  const Index rows = std::max(left.rows, right.rows);
+  double* buffer = workspace.get<double>(static_cast<std::size_t>((2 * n + rows) * n));
+  const auto gram_of = [&](MatrixView<const Real> M, double* gram) {
+    const MatrixView<double> copy(buffer + 2 * n * n, M.rows, n);
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < n; ++j)
+      for (Index i = 0; i < M.rows; ++i)
+        copy(i, j) = static_cast<double>(M(i, j));
+    scaled_gram<double>({copy.data, copy.rows, n}, r, {gram, n, n});
+    return MatrixView<double>(gram, n, n);
+  };
+  const MatrixView<double> L = gram_of(left, buffer);
+  const MatrixView<double> R = gram_of(right, buffer + n * n);
   double sum = 0.0;
   for (Index j = 0; j < n; ++j)
     for (Index i = 0; i < n; ++i)
-      sum += static_cast<double>(L(i, j)) * static_cast<double>(R(j, i));
+      sum += L(i, j) * R(j, i);
   return std::max(0.0, sum);
 }
 

@@ -50,9 +50,11 @@ __attribute__((target("amx-tile,amx-int8"))) void multiply(const std::uint8_t* s
                                                            const std::int32_t* start,
                                                            std::int32_t* sums) {
   const TileConfig config = configure(columns);
-  _tile_loadconfig(&config);
   for (Index c = 0; c < columns; ++c)
     std::fill_n(sums + c * strip_rows, strip_rows, start[c]);
+  // GCC's intrinsics do not say that they read all of the configuration, nor of the sums.
+  asm volatile("" ::: "memory");
+  _tile_loadconfig(&config);
   const bool two = columns > tile_columns;
   constexpr Index sums_stride = sizeof(std::int32_t) * strip_rows;
   const std::int8_t* q_second = q + tile_columns * stride;
@@ -78,6 +80,7 @@ __attribute__((target("amx-tile,amx-int8"))) void multiply(const std::uint8_t* s
         _tile_dpbsud(3, 5, 7);
       }
     }
+    asm volatile("" ::: "memory");
     _tile_stored(0, first, sums_stride);
     _tile_stored(1, first + tile_rows, sums_stride);
     if (two) {

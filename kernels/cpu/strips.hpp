@@ -43,13 +43,19 @@ constexpr Index spare_columns(Index height) {
   return (strip_depth + height - 1) / std::max<Index>(height, 1);
 }
 
-/// What the bytes of a strip have too much (strip_kernel.hpp): 128 times the sum of a column.
-inline std::int32_t surplus_of(const std::int8_t* q, Index count) {
+/// What the bytes of a strip have too much (strip_kernel.hpp): 128 times the sum of a column,
+/// modulo 2^32 like all sums with them.
+inline std::uint32_t surplus_of(const std::int8_t* q, Index count) {
   std::int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (Index i = 0; i < count; ++i)
     sum += q[i];
-  return 128 * sum;
+  return 128U * static_cast<std::uint32_t>(sum);
+}
+
+/// What a kernel's sums start from, given the surplus.
+inline std::int32_t without(std::uint32_t surplus) {
+  return static_cast<std::int32_t>(0U - surplus);
 }
 
 /// A thread's share of the columns. Every column goes through all strips on one thread, in order:
@@ -73,20 +79,19 @@ void multiply_strips(const PackedStrips& M, MatrixView<const std::int8_t> q, Ind
                      Finish finish) {
   const StripKernel& kernel = strip_kernel();
   const Index m = M.width();
+  std::vector<std::int32_t> start(static_cast<std::size_t>(columns));
 #pragma omp parallel
   {
     const ColumnShare mine(columns);
-    std::vector<std::int32_t> start(static_cast<std::size_t>(mine.last - mine.first));
     for (Index k = mine.first; k < mine.last; ++k)
-      start[static_cast<std::size_t>(k - mine.first)] = -surplus_of(q.column(k), m);
+      start[static_cast<std::size_t>(k)] = without(surplus_of(q.column(k), m));
     alignas(64) std::int32_t sums[most_strip_columns * strip_rows];
     for (Index s = 0; s < M.strips(); ++s) {
       const Index first = s * strip_rows;
       const Index count = std::min(strip_rows, m - first);
       for (Index k = mine.first; k < mine.last; k += kernel.columns) {
         const Index group = std::min(kernel.columns, mine.last - k);
-        kernel.multiply(M.strip(s), 0, m, q.column(k), q.stride, group,
-                        start.data() + (k - mine.first), sums);
+        kernel.multiply(M.strip(s), 0, m, q.column(k), q.stride, group, start.data() + k, sums);
         for (Index c = 0; c < group; ++c)
           finish(k + c, first, count, sums + c * strip_rows);
       }

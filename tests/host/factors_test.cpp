@@ -111,6 +111,46 @@ TEST_P(Factors, AreFoldedWhenThereAreEnough) {
   EXPECT_LT(test::relative_error(y, oracle::multiply(it.A, x)), 1e-7);
 }
 
+TEST_P(Factors, TheirNormSurvivesCancellation) {
+  // Two nearly equal samples with opposite r: G is 1e-5 of its two terms.
+  Updated it(GetParam());
+  test::Random random(13);
+  HostMatrix left = random.matrix(m, 2), right = random.matrix(m, 2);
+  for (Index i = 0; i < m; ++i) {
+    left(i, 1) = left(i, 0) * (1.0 + 1e-5 * random.uniform(-1.0, 1.0));
+    right(i, 1) = right(i, 0) * (1.0 + 1e-5 * random.uniform(-1.0, 1.0));
+  }
+  left = test::rounded(Element::float32, left);
+  right = test::rounded(Element::float32, right);
+  const std::vector<double> r{3.0, -3.0};
+  double squares = 0.0;
+  for (const double entry : oracle::weighted_outer(1.0, left, r, right).values)
+    squares += entry * entry;
+  const double said = it.model.A.add_rank_update(1.0, test::upload(Element::float32, left), r,
+                                                 test::upload(Element::float32, right));
+  EXPECT_NEAR(said / squares, 1.0, 1e-4);
+}
+
+TEST_P(Factors, PlanesOfNextToNothingDoNoHarm) {
+  // Factors of zero norm, and a base whose zeros are not quite zero.
+  test::Random random(14);
+  Model model(backend(), Precision::mixed, {.gamma = 0.5, .panels = 0}, m, 5, GetParam(), 3);
+  Weights weights = download_weights(backend(), model);
+  const HostMatrix X = random.sphere(5, 7);
+  for (const double size : {0.0, 1e-15, 1e-23, 1e-30}) {
+    Weights tiny = weights;
+    for (double& entry : tiny.A.values)
+      entry = entry == 0.0 ? size : entry;
+    Model held(backend(), Precision::mixed, {.gamma = 0.5, .panels = 0}, tiny);
+    const Matrix zeros = backend().allocate(Element::float32, m, n);
+    held.A.add_rank_update(1.0, zeros, std::vector<double>(n, 0.0), zeros);
+    held.A.refresh();
+    const test::Answer is = test::solve(held, X, {.tolerance = 1e-6, .max_sweeps = 200});
+    EXPECT_EQ(is.forward.status, SolveStatus::converged) << size;
+    EXPECT_EQ(is.adjoint.status, SolveStatus::converged) << size;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, Factors, testing::Values(WeightLaw::lattice, WeightLaw::gaussian),
                          [](const auto& it) {
                            return it.param == WeightLaw::lattice ? "lattice" : "gaussian";

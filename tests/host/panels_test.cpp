@@ -97,6 +97,40 @@ TEST_P(PanelSolves, TakeFewerSweepsThanAllRowsAtOnce) {
   EXPECT_LT(gauss_seidel, jacobi);
 }
 
+TEST_P(PanelSolves, SolveContractionsThatGrowByPanels) {
+  // s A turns two halves of z into one another by 120 degrees and shrinks them by 0.8: it
+  // contracts, but by panels the spectral radius of a sweep is above one. W >= 0 and X >= 0 keep P
+  // > 0 on one half at least.
+  const Index m = 128, half = m / 2;
+  test::Random random(12);
+  Weights weights;
+  weights.A = HostMatrix(m, m);
+  const double size = 0.8 * std::sqrt(static_cast<double>(m)) / 0.5, angle = 2.0 * std::acos(-0.5);
+  for (Index i = 0; i < half; ++i) {
+    weights.A(i, i) = weights.A(half + i, half + i) = size * std::cos(angle / 2.0);
+    weights.A(i, half + i) = -size * std::sin(angle / 2.0);
+    weights.A(half + i, i) = size * std::sin(angle / 2.0);
+  }
+  weights.W = random.matrix(m, 3);
+  for (double& entry : weights.W.values)
+    entry = std::abs(entry) + 2.0;
+  HostMatrix X = random.matrix(3, 5);
+  for (double& entry : X.values)
+    entry = std::abs(entry);
+  weights.u.assign(static_cast<std::size_t>(m), 1.0);
+  weights.v = weights.u;
+  const Model model(backend(), precision(), {.gamma = 0.5, .panels = panels()}, weights);
+  const test::Answer is = test::solve(model, X, {.tolerance = 1e-6, .max_sweeps = 300});
+  EXPECT_EQ(is.forward.status, SolveStatus::converged);
+  EXPECT_EQ(is.adjoint.status, SolveStatus::converged);
+  oracle::Network net;
+  const Weights held = download_weights(backend(), model);
+  net.A = held.A;
+  net.X = X;
+  net.gamma = 0.5;
+  EXPECT_LT(test::relative_error(is.Z, oracle::equilibrium(net, is.Phi).Z), 1e-5);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, PanelSolves,
                          testing::Combine(testing::Values(Precision::fp64, Precision::fp32,
                                                           Precision::mixed),

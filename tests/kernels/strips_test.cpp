@@ -47,8 +47,8 @@ TEST(Strips, EveryKernelMultipliesEveryRangeOfRows) {
             for (Index columns = 1; columns <= kernel.columns; ++columns) {
               std::vector<std::int32_t> start;
               for (Index c = 0; c < columns; ++c)
-                start.push_back(static_cast<std::int32_t>(5 * c) -
-                                surplus_of(q.data() + c * m + from, to - from));
+                start.push_back(static_cast<std::int32_t>(5 * c) +
+                                without(surplus_of(q.data() + c * m + from, to - from)));
               std::vector<std::int32_t> sums(static_cast<std::size_t>(columns * strip_rows));
               kernel.multiply(packed.strip(s), from, to, q.data(), m, columns, start.data(),
                               sums.data());
