@@ -134,7 +134,7 @@ def provenance(options):
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": shlex.join(["bench/scaling/run", *sys.argv[1:]]),
         "settings": {
-            name: str(value) if isinstance(value, Path) else value
+            name: value.name if isinstance(value, Path) else value
             for name, value in vars(options).items()
         },
         "machine": machine.description(),
