@@ -103,32 +103,36 @@ class PanelIteration {
   /// Increments for all rows from P as it stands: with apply_pending(), a sweep without panels.
   void make_increments() {
     begin();
-    for (Index k = 0; k < state_.open_count; ++k) {
-      const auto largest = static_cast<float>(pace_.column(open_[k])[largest_entry]);
-      new_scale_[static_cast<std::size_t>(k)] =
-          is_int8 ? static_cast<double>(int8_scale(largest)) : 1.0;
-    }
+    choose_scales(1.0);
     run_panels<false>({});
     state_.pending_in = PendingIn::all_rows;
-    for (Index k = 0; k < state_.open_count; ++k)
-      scale_[open_[k]] = new_scale_[static_cast<std::size_t>(k)];
+    keep_scales();
   }
 
   SweepStatus sweep() {
     begin();
-    for (Index k = 0; k < state_.open_count; ++k) {
-      const double* column = pace_.column(open_[k]);
-      const auto largest = static_cast<float>(shrinkage * column[largest_entry]);
-      const double scale = is_int8 ? static_cast<double>(int8_scale(largest)) : 1.0;
-      new_scale_[static_cast<std::size_t>(k)] = column[closing] != 0.0 ? 0.0 : scale;
-    }
+    choose_scales(shrinkage);
     const Reach reach{.newer = std::ranges::any_of(new_scale_, [](double x) { return x > 0.0; }),
                       .older = state_.pending_in == PendingIn::upper_rows};
     run_panels<false>(reach);
     state_.pending_in = PendingIn::upper_rows;
+    keep_scales();
+    return look();
+  }
+
+  /// For increments whose largest entry is `factor` times the largest one missing; 0 for closing
+  /// columns.
+  void choose_scales(double factor) {
+    for (Index k = 0; k < state_.open_count; ++k) {
+      const double* column = pace_.column(open_[k]);
+      const auto largest = static_cast<float>(factor * column[largest_entry]);
+      const double scale = is_int8 ? static_cast<double>(int8_scale(largest)) : 1.0;
+      new_scale_[static_cast<std::size_t>(k)] = column[closing] != 0.0 ? 0.0 : scale;
+    }
+  }
+  void keep_scales() {
     for (Index k = 0; k < state_.open_count; ++k)
       scale_[open_[k]] = new_scale_[static_cast<std::size_t>(k)];
-    return look();
   }
 
   void begin() {

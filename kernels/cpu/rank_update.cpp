@@ -75,6 +75,7 @@ double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> l
 template <class Real>
 void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
   const Index n = right.columns;
+  if (n == 0) return;  // BLAS complains of a matrix without columns
   const auto call = [&](auto function) {
     function(CblasColMajor, CblasLower, CblasTrans, blas_size(n), blas_size(right.rows), Real(1),
              right.data, blas_size(right.stride), Real(0), gram.data, blas_size(n));
