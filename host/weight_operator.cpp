@@ -8,6 +8,15 @@
 #include "host/update_cost.hpp"
 
 namespace widedeq {
+namespace {
+
+/// columns += columns `first` ... of A's left right'
+void add_factors(Backend& backend, const WeightView& A, Index first, Block columns) {
+  const std::vector<double> ones(static_cast<std::size_t>(A.left.columns), 1.0);
+  backend.rank_update(columns, 1.0, A.left, ones, A.right.middle_rows(first, columns.columns));
+}
+
+}  // namespace
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
                                std::uint64_t seed, int panels)
@@ -80,8 +89,7 @@ double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<
 
 void WeightOperator::fold_factors() {
   if (kept_ == 0) return;
-  const std::vector<double> ones(static_cast<std::size_t>(kept_), 1.0);
-  backend_.rank_update(change(), 1.0, left_.columns(0, kept_), ones, right_.columns(0, kept_));
+  add_factors(backend_, view(), 0, change());
   kept_ = 0;
   factors_norm_ = 0.0;
 }
@@ -92,14 +100,9 @@ HostMatrix WeightOperator::download_columns(Index first, Index count) const {
   for (double& entry : columns.values)
     entry *= step_;
   if (change_.empty() && kept_ == 0) return columns;
-  // Factors are added up as fold_factors() would add them.
   Matrix change = backend_.allocate(real_of(precision()), width(), count);
   if (!change_.empty()) backend_.copy(change_.columns(first, count), change);
-  if (kept_ > 0) {
-    const std::vector<double> ones(static_cast<std::size_t>(kept_), 1.0);
-    backend_.rank_update(change, 1.0, left_.columns(0, kept_), ones,
-                         right_.columns(0, kept_).middle_rows(first, count));
-  }
+  if (kept_ > 0) add_factors(backend_, view(), first, change);
   HostMatrix changes(width(), count);
   backend_.download(change, changes.view());
   std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());

@@ -183,11 +183,9 @@ class PanelIteration {
   /// The pass over all rows, panel by panel.
   template <bool measure_only>
   void run_panels(Reach reach) {
-    const MatrixView<const Increment> q(pending_.data, pending_.rows, pending_.columns,
-                                        pending_.stride);
     const Column<measure_only> column{*this};
     count(reach, column);
-    products_.run(q, state_.open_count, reach, column);
+    products_.run(pending_, state_.open_count, reach, column);
   }
 
   /// Counts the products of a pass.

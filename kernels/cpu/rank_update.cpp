@@ -132,7 +132,7 @@ double product_norm(MatrixView<const Real> left, std::span<const double> r,
     for (Index j = 0; j < n; ++j)
       for (Index i = 0; i < M.rows; ++i)
         copy(i, j) = static_cast<double>(M(i, j));
-    scaled_gram<double>({copy.data, copy.rows, n}, r, {gram, n, n});
+    scaled_gram<double>(copy, r, {gram, n, n});
     return MatrixView<double>(gram, n, n);
   };
   const MatrixView<double> L = gram_of(left, buffer);

@@ -174,12 +174,8 @@ class FactorShare {
     for (Index j = 0; j < state.count; ++j)
       for (Index i = 0; i < settled.rows; ++i)
         taken_(i, j) = settled(i, j) - taken_(i, j);
-    const auto constant = [](MatrixView<float> M) {
-      return MatrixView<const float>(M.data, M.rows, M.columns);
-    };
-    gemm<float>(Transpose::yes, Transpose::no, 1.0F, right_, constant(taken_), 0.0F, inner_);
-    gemm<float>(Transpose::no, Transpose::no, static_cast<float>(s), left_, constant(inner_), 0.0F,
-                sums_);
+    gemm<float>(Transpose::yes, Transpose::no, 1.0F, right_, taken_, 0.0F, inner_);
+    gemm<float>(Transpose::no, Transpose::no, static_cast<float>(s), left_, inner_, 0.0F, sums_);
 #pragma omp parallel for schedule(static)
     for (Index j = 0; j < state.count; ++j) {
       double squares = 0.0;
