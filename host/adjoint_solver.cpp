@@ -50,4 +50,8 @@ void AdjointSolver::follow_readout(double c, ConstBlock du) {
   backend_.add_column(state_.P.columns(0, state_.count), c, du);
 }
 
+void AdjointSolver::transfer(Archive& archive, bool warm) {
+  transfer_solved(archive, state_, carried_, warm);
+}
+
 }  // namespace widedeq

@@ -36,6 +36,9 @@ class AdjointSolver {
   /// L of the last solve, m x n.
   ConstBlock L() const { return state_.applied.columns(0, state_.count); }
 
+  /// Saves or restores what the next solve starts from.
+  void transfer(Archive& archive, bool warm);
+
  private:
   Sweep sweep(const Model& model, ConstBlock P, const SolveOptions& options) const;
 

@@ -65,4 +65,11 @@ void EquilibriumSolver::add_injection(double c, ConstBlock Phi) {
   backend_.add_scaled(state_.P.columns(0, state_.count), c, Phi);
 }
 
+void EquilibriumSolver::transfer(Archive& archive, bool warm) {
+  transfer_solved(archive, state_, carried_, warm);
+  if (!warm) return;
+  archive.matrix("response", response_);
+  archive.integer("has_followed", has_followed_);
+}
+
 }  // namespace widedeq

@@ -37,6 +37,9 @@ class EquilibriumSolver {
   ConstBlock Z() const { return state_.applied.columns(0, state_.count); }
   ConstBlock P() const { return state_.P.columns(0, state_.count); }
 
+  /// Saves or restores what the next solve starts from.
+  void transfer(Archive& archive, bool warm);
+
  private:
   Sweep sweep(const Model& model, const SolveOptions& options) const;
 

@@ -162,6 +162,30 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   return report;
 }
 
+void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool warm) {
+  bool has_gain = carried.plane.gain.has_value();
+  double gain = carried.plane.gain.value_or(0.0);
+  archive.integer("has_gain", has_gain);
+  archive.number("gain", gain);
+  carried.plane.gain = has_gain ? std::optional(gain) : std::nullopt;
+  archive.number("expected", carried.plane.expected);
+  archive.numbers("peaks", carried.peaks);
+  archive.integer("jacobi", carried.jacobi);
+  archive.integer("count", state.count);
+  if (!warm) return;
+  archive.matrix("P", state.P);
+  archive.matrix("applied", state.applied);
+  archive.matrix("settled", state.settled);
+  archive.matrix("scale", state.scale);
+  archive.matrix("residual", state.residual);
+  archive.matrix("size", state.size);
+  archive.matrix("first_step", state.first_step);
+  archive.matrix("moved", state.moved);
+  archive.matrix("pace", state.pace);
+  archive.integer("pending_in", state.pending_in);
+  state.open_count = 0;
+}
+
 void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
   if (A.precision != Precision::mixed) return;
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));

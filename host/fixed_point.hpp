@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/archive.hpp"
 #include "kernels/backend.hpp"
 
 namespace widedeq {
@@ -62,6 +63,10 @@ struct Carried {
   /// Sweeps go by all rows at once, because by panels they have failed (Sweep::jacobi).
   bool jacobi = false;
 };
+
+/// Saves or restores what one solve leaves to the next; P, Zhat and the columns' histories only
+/// where the next one starts `warm` from them. No column may be open.
+void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool warm);
 
 /// Iterates until every sample's residual is within the tolerance.
 ///

@@ -17,6 +17,18 @@ constexpr int later_norm_steps = 8;
 
 }  // namespace
 
+void GramStatistics::transfer(Archive& archive) {
+  archive.integer("epoch", epoch);
+  archive.number("lambda_min", lambda_min);
+  archive.number("lambda_max", lambda_max);
+  archive.number("trace", trace);
+  archive.number("drift", drift);
+  archive.number("feature_lambda_min", feature_lambda_min);
+  archive.number("operator_norm", operator_norm);
+  archive.numbers("eigenvalues", eigenvalues);
+  archive.host_matrix("ntk", ntk);
+}
+
 GramMonitor::GramMonitor(Backend& backend, const Model& model, Index samples)
     : backend_(backend), injection_(model.options.injection), skip_(model.options.skip) {
   const Element real = real_of(model.precision());
@@ -63,7 +75,8 @@ void GramMonitor::submit(const Model& model, ConstBlock X) {
   s_ = model.s();
   const int steps = first_ ? later_norm_steps : first_norm_steps;
   const double norm = estimate_operator_norm(backend_, model.A.view(), norm_start_, steps);
-  pending_.operator_norm = norm / std::sqrt(static_cast<double>(model.width()));
+  operator_norm_ = norm / std::sqrt(static_cast<double>(model.width()));
+  pending_.operator_norm = operator_norm_;
   backend_.synchronize();
   {
     const std::lock_guard lock(mutex_);
@@ -71,6 +84,17 @@ void GramMonitor::submit(const Model& model, ConstBlock X) {
     submitted_ = true;
   }
   changed_.notify_all();
+}
+
+void GramMonitor::transfer(Archive& archive) {
+  if (busy()) throw std::logic_error("a Gram is in flight: wait() first");
+  archive.number("operator_norm", operator_norm_);
+  archive.numbers("norm_start", norm_start_);
+  bool has_first = first_.has_value();
+  archive.integer("has_first", has_first);
+  if (!has_first) return;
+  if (!first_) first_.emplace();
+  archive.host_matrix("first", *first_);
 }
 
 std::optional<GramStatistics> GramMonitor::poll() {

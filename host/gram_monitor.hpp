@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/archive.hpp"
 #include "host/model.hpp"
 
 namespace widedeq {
@@ -25,6 +26,8 @@ struct GramStatistics {
   double operator_norm = 0.0;       // ||A||_2 / sqrt(m), estimated from below
   std::vector<double> eigenvalues;  // of H, ascending
   HostMatrix ntk;                   // H
+
+  void transfer(Archive& archive);
 };
 
 class GramMonitor {
@@ -45,6 +48,10 @@ class GramMonitor {
   /// Hands the copies to the monitor's thread. X is d x n and must outlive the computation;
   /// estimates ||A||_2 on the calling thread, because A changes when the caller goes on.
   void submit(const Model& model, ConstBlock X);
+  /// ||A||_2 / sqrt(m) from below, as the last submit() found it; 0 before that.
+  double operator_norm() const { return operator_norm_; }
+  /// Saves or restores what later Grams depend on. No Gram may be in flight.
+  void transfer(Archive& archive);
 
   /// A finished Gram, once; never waits. Rethrows what went wrong on the thread.
   std::optional<GramStatistics> poll();
@@ -62,7 +69,8 @@ class GramMonitor {
   double s_ = 0.0;
   Injection injection_ = Injection::relu;
   bool skip_ = true;
-  GramStatistics pending_;           // epoch and operator norm, filled by the caller
+  GramStatistics pending_;  // epoch and operator norm, filled by the caller
+  double operator_norm_ = 0.0;
   std::vector<double> norm_start_;   // warm start of the norm estimate
   std::optional<HostMatrix> first_;  // H of the first Gram; read by submit() only between Grams
 

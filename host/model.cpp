@@ -50,6 +50,13 @@ Model::Model(Backend& backend, Precision precision, const ModelOptions& model_op
                 : upload_vector(backend, real, "v", weights.v, width());
 }
 
+void Model::transfer(Archive& archive) {
+  archive.within("A", [&] { A.transfer(archive); });
+  archive.matrix("W", W);
+  archive.matrix("u", u);
+  archive.matrix("v", v);
+}
+
 double Model::s() const {
   return options.gamma / std::sqrt(static_cast<double>(width()));
 }

@@ -37,6 +37,9 @@ struct Model {
   Index width() const { return A.width(); }
   Index inputs() const { return W.columns(); }
   Precision precision() const { return A.precision(); }
+  /// Saves or restores the weights.
+  void transfer(Archive& archive);
+
   /// s = gamma / sqrt(m)
   double s() const;
   /// v, or an empty block without the skip: how the stages are told.

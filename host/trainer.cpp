@@ -204,6 +204,18 @@ double Trainer::update(double eta) {
   return std::sqrt(squares);
 }
 
+void Trainer::transfer(Archive& archive) {
+  archive.integer("warm_epochs", warm_epochs_);
+  archive.integer("since_audit", since_audit_);
+  bool base_is_known = base_version_ == model_.A.operand().base_version;
+  archive.integer("base_is_known", base_is_known);
+  if (archive.is_loading())
+    base_version_ = model_.A.operand().base_version - (base_is_known ? 0 : 1);
+  archive.within("forward", [&] { forward_.transfer(archive, is_warm()); });
+  archive.within("adjoint", [&] { adjoint_.transfer(archive, is_warm()); });
+  if (is_warm()) archive.matrix("Phi", Phi_);
+}
+
 Weights Trainer::gradient() {
   const Index m = model_.width();
   Weights gradient;

@@ -71,6 +71,10 @@ class Trainer {
   /// parameters.
   double update(double eta);
 
+  /// Saves or restores what the next epoch depends on beside the weights. To be called between an
+  /// update() and the next evaluate(), the model having been transferred before.
+  void transfer(Archive& archive);
+
   /// The gradient of the last evaluate() in double: A m x m, W m x d, u and v m.
   Weights gradient();
 

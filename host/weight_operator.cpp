@@ -1,9 +1,13 @@
 // Masters, operand and norm of the recurrent weights; see weight_operator.hpp.
 #include "host/weight_operator.hpp"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "host/failure.hpp"
 #include "host/spectrum.hpp"
 #include "host/update_cost.hpp"
 
@@ -16,11 +20,25 @@ void add_factors(Backend& backend, const WeightView& A, Index first, Block colum
   backend.rank_update(columns, 1.0, A.left, ones, A.right.middle_rows(first, columns.columns));
 }
 
+/// XXH3 of the elements.
+std::int64_t fingerprint(Backend& backend, ConstBlock matrix) {
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              &XXH3_freeState);
+  if (!state) throw std::bad_alloc();
+  XXH3_64bits_reset(state.get());
+  std::vector<std::byte> column(static_cast<std::size_t>(matrix.rows) * size_of(matrix.element));
+  for (Index j = 0; j < matrix.columns; ++j) {
+    backend.save(matrix.middle_columns(j, 1), column);
+    XXH3_64bits_update(state.get(), column.data(), column.size());
+  }
+  return static_cast<std::int64_t>(XXH3_64bits_digest(state.get()));
+}
+
 }  // namespace
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, Index width, WeightLaw law,
                                std::uint64_t seed, int panels)
-    : backend_(backend), precision_(precision) {
+    : backend_(backend), precision_(precision), drawn_(true) {
   allocate(width, panels);
   if (law == WeightLaw::lattice) {
     backend_.generate_lattice(base_, seed, Tensor::A);
@@ -33,7 +51,7 @@ WeightOperator::WeightOperator(Backend& backend, Precision precision, Index widt
 
 WeightOperator::WeightOperator(Backend& backend, Precision precision, MatrixView<const double> A,
                                int panels)
-    : backend_(backend), precision_(precision) {
+    : backend_(backend), precision_(precision), drawn_(false) {
   if (A.rows != A.columns) throw ShapeError("A is " + shape(A) + ", not square");
   allocate(A.rows, panels);
   backend_.upload(A, change());
@@ -92,6 +110,32 @@ void WeightOperator::fold_factors() {
   add_factors(backend_, view(), 0, change());
   kept_ = 0;
   factors_norm_ = 0.0;
+}
+
+void WeightOperator::transfer(Archive& archive) {
+  archive.number("step", step_);
+  archive.integer("drawn", drawn_);
+  if (drawn_) {
+    const std::int64_t drawn = fingerprint(backend_, base_);
+    std::int64_t saved = drawn;
+    archive.integer("base_fingerprint", saved);
+    if (saved != drawn)
+      throw Failure(ExitCode::bad_data, "the weights drawn from the seed are not those of the run",
+                    "A", "resume with the seed, the law and the machine it was started with");
+  } else {
+    archive.matrix("base", base_);
+  }
+  archive.matrix("change", change_);
+  archive.matrix("left", left_);
+  archive.matrix("right", right_);
+  archive.integer("kept", kept_);
+  archive.number("factors_norm", factors_norm_);
+  archive.matrix("own_base", operand_->own_base);
+  archive.number("own_step", operand_->own_step);
+  if (archive.is_loading()) {
+    changed_ = Changed::base;
+    refresh();
+  }
 }
 
 HostMatrix WeightOperator::download_columns(Index first, Index count) const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "host/archive.hpp"
 #include "kernels/backend.hpp"
 
 namespace widedeq {
@@ -43,6 +44,10 @@ class WeightOperator {
   /// eight bytes an entry. Afterwards operand() and refresh() must not be called.
   void release_operand() { operand_.reset(); }
 
+  /// Saves or restores what training has made of A. A base that was drawn is drawn again, not
+  /// saved; loading throws Failure (bad_data) when the one drawn is not the one it was.
+  void transfer(Archive& archive);
+
   /// The entries of A in double, for saving and for tests: `count` columns from `first`.
   HostMatrix download_columns(Index first, Index count) const;
 
@@ -54,6 +59,7 @@ class WeightOperator {
 
   Backend& backend_;
   Precision precision_;
+  bool drawn_;     // base_ follows from the seed
   Matrix base_;    // m x m int8
   Matrix change_;  // m x m real, empty until there is a change
   double step_ = LatticeLaw::step;

@@ -62,6 +62,10 @@ class Operand {
   double plane_size = 0.0;  // its Frobenius norm or more
   /// Counts the bases there have been. A state from before the last one must be rebuilt.
   int base_version = 0;
+  /// A base of the operand's own, m x m int8, once A's has been outgrown (mixed); else empty. It
+  /// depends on the weights of its day, so it is part of what a checkpoint saves.
+  Matrix own_base;
+  double own_step = 0.0;
 };
 
 /// The rows of P that the pending increments have not reached.
@@ -171,6 +175,11 @@ class Backend {
   virtual void download(ConstBlock from, MatrixView<double> host) = 0;
   /// to = from, same element type and shape.
   virtual void copy(ConstBlock from, Block to) = 0;
+  /// The block's elements as they are, column after column without gaps, to host memory of rows x
+  /// columns x size_of(element) bytes; and back. Both synchronise. Throw ShapeError when the sizes
+  /// differ.
+  virtual void save(ConstBlock from, std::span<std::byte> to) = 0;
+  virtual void restore(std::span<const std::byte> from, Block to) = 0;
   /// Every entry = value.
   virtual void fill(Block to, double value) = 0;
   /// Every column of `to` = the m x 1 `column`, same element type.
@@ -193,7 +202,8 @@ class Backend {
   /// An operand for width x width weights; holds nothing until refreshed. `panels` 0: chosen.
   virtual std::unique_ptr<Operand> make_operand(Precision precision, Index width,
                                                 int panels = 0) = 0;
-  /// operand = A; `changed` promises that the rest of it is what it was the last time.
+  /// operand = A; `changed` promises that the rest of it is what it was the last time. An own base
+  /// stays, or is taken up if it has been put in place before a refresh with Changed::base.
   virtual void refresh(Operand& operand, const WeightView& A, Changed changed) = 0;
   /// y = op(A) x, accumulated in double; x and y host vectors of length m. Synchronises.
   virtual void apply(const WeightView& A, Transpose transpose, std::span<const double> x,

@@ -53,6 +53,8 @@ class CpuBackend final : public Backend {
   void upload(MatrixView<const double> host, Block to) override { cpu::upload(host, to); }
   void download(ConstBlock from, MatrixView<double> host) override { cpu::download(from, host); }
   void copy(ConstBlock from, Block to) override { cpu::copy(from, to); }
+  void save(ConstBlock from, std::span<std::byte> to) override { cpu::save(from, to); }
+  void restore(std::span<const std::byte> from, Block to) override { cpu::restore(from, to); }
   void fill(Block to, double value) override { cpu::fill(to, value); }
   void broadcast(ConstBlock column, Block to) override { cpu::broadcast(column, to); }
   void add_column(Block to, double alpha, ConstBlock column) override {

@@ -95,13 +95,14 @@ template <class Call>
 auto with_plane(const DigitOperand& operand, Call call) {
   const WeightView& A = operand.source;
   const auto change = A.change.as<const float>();
-  if (operand.folded.empty())
+  if (operand.own_base.empty())
     return call(
         [change](Index j) { return [column = change.column(j)](Index i) { return column[i]; }; });
   // The bases' difference is exact; only the sum with `change` is rounded.
   return call([change, base = A.base.as<const std::int8_t>(), step = static_cast<float>(A.step),
-               folded = operand.folded.data(), unit = static_cast<float>(operand.step)](Index j) {
-    return [step, unit, integers = base.column(j), digits = folded + j * base.rows,
+               own = operand.own_base.block().as<const std::int8_t>(),
+               unit = static_cast<float>(operand.own_step)](Index j) {
+    return [step, unit, integers = base.column(j), digits = own.column(j),
             changes = change.column(j)](Index i) {
       return (step * static_cast<float>(integers[i]) - unit * static_cast<float>(digits[i])) +
              changes[i];
@@ -123,9 +124,13 @@ void pack_base(DigitOperand& operand, const std::int8_t* digits, double step) {
 void fold(DigitOperand& operand) {
   const Index m = operand.width;
   const float unit = int8_scale(extent_of(m, entries_of(operand.source)).largest);
-  operand.folded.resize(static_cast<std::size_t>(m * m));
-  make_digit<0>(m, entries_of(operand.source), unit, operand.folded.data());
-  pack_base(operand, operand.folded.data(), static_cast<double>(unit));
+  if (operand.own_base.empty())
+    operand.own_base =
+        Matrix(allocate_zeroed(static_cast<std::size_t>(m * m)), Element::int8, m, m, m);
+  auto* digits = operand.own_base.block().as<std::int8_t>().data;
+  make_digit<0>(m, entries_of(operand.source), unit, digits);
+  operand.own_step = static_cast<double>(unit);
+  pack_base(operand, digits, operand.own_step);
 }
 
 void refresh_plane(DigitOperand& operand, const WeightView& A, Changed changed) {
@@ -133,8 +138,9 @@ void refresh_plane(DigitOperand& operand, const WeightView& A, Changed changed) 
   for (auto& digit : operand.plane)
     digit.forget();
   if (changed == Changed::base || operand.base_version == 0) {
-    operand.folded.clear();
-    pack_base(operand, A.base.as<const std::int8_t>().data, A.step);
+    const ConstBlock base = operand.own_base.empty() ? A.base : operand.own_base.block();
+    const double step = operand.own_base.empty() ? A.step : operand.own_step;
+    pack_base(operand, base.as<const std::int8_t>().data, step);
   }
   const auto extent_of_plane = [&] {
     return with_plane(operand, [m](auto entry) { return extent_of(m, entry); });

@@ -58,8 +58,8 @@ inline constexpr int plane_digits = 3;
 ///
 /// While `change` stays below a step, base is A's own and the plane's digits are those of `change`,
 /// absent while it is zero. A larger change is folded into a base of the operand's own, for a plane
-/// as large as the base would have to be settled at every sweep; that base stays until the plane
-/// outgrows a step again.
+/// as large as the base would have to be settled at every sweep; that base (own_base) stays until
+/// the plane outgrows a step again.
 ///
 /// A warm epoch needs the first digits of the plane alone, so each is made and packed when a
 /// settling first asks for it (prepare_plane), from the masters in `source`.
@@ -70,9 +70,8 @@ struct DigitOperand : Operand {
   BothWays<PackedIntegers> base;  // one panel
   BothWays<PackedStrips> strips;  // several
   double step = 0.0, plane_step = 0.0;
-  bool has_digits = false;          // the plane is not zero
-  double digits_norm = 0.0;         // its Frobenius norm
-  std::vector<std::int8_t> folded;  // m x m: the base packed, when it is not A's own
+  bool has_digits = false;   // the plane is not zero
+  double digits_norm = 0.0;  // its Frobenius norm
   WeightView source;
   mutable std::array<BothWays<PackedStrips>, plane_digits> plane;
 };

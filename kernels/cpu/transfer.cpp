@@ -39,6 +39,16 @@ std::byte* column_of(const Block& block, Index j) {
   return static_cast<std::byte*>(block.middle_columns(j, 1).data);
 }
 
+std::size_t column_bytes(const ConstBlock& block) {
+  return static_cast<std::size_t>(block.rows) * size_of(block.element);
+}
+
+void expect_bytes(const char* stage, const ConstBlock& block, std::size_t bytes) {
+  if (bytes != column_bytes(block) * static_cast<std::size_t>(block.columns))
+    throw ShapeError(std::string(stage) + ": " + std::to_string(bytes) +
+                     " bytes for a block that is " + shape(block));
+}
+
 }  // namespace
 
 void upload(MatrixView<const double> host, Block to) {
@@ -56,11 +66,26 @@ void download(ConstBlock from, MatrixView<double> host) {
 void copy(ConstBlock from, Block to) {
   expect_shape("copy", "the source", from, to.rows, to.columns);
   if (from.element != to.element) throw_wrong_element(from.element, to.element);
-  const std::size_t bytes = static_cast<std::size_t>(to.rows) * size_of(to.element);
+  const std::size_t bytes = column_bytes(to);
   if (to.empty()) return;
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < to.columns; ++j)
     std::memcpy(column_of(to, j), from.middle_columns(j, 1).data, bytes);
+}
+
+void save(ConstBlock from, std::span<std::byte> to) {
+  expect_bytes("save", from, to.size());
+  const std::size_t bytes = column_bytes(from);
+  for (Index j = 0; j < from.columns && bytes > 0; ++j)
+    std::memcpy(to.data() + static_cast<std::size_t>(j) * bytes, from.middle_columns(j, 1).data,
+                bytes);
+}
+
+void restore(std::span<const std::byte> from, Block to) {
+  expect_bytes("restore", to, from.size());
+  const std::size_t bytes = column_bytes(to);
+  for (Index j = 0; j < to.columns && bytes > 0; ++j)
+    std::memcpy(column_of(to, j), from.data() + static_cast<std::size_t>(j) * bytes, bytes);
 }
 
 void fill(Block to, double value) {
@@ -75,7 +100,7 @@ void fill(Block to, double value) {
 void broadcast(ConstBlock column, Block to) {
   expect_shape("broadcast", "the column", column, to.rows, 1);
   if (column.element != to.element) throw_wrong_element(column.element, to.element);
-  const std::size_t bytes = static_cast<std::size_t>(to.rows) * size_of(to.element);
+  const std::size_t bytes = column_bytes(to);
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < to.columns; ++j)
     std::memcpy(column_of(to, j), column.data, bytes);
