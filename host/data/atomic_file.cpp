@@ -28,13 +28,18 @@ std::string temporary_name(const std::string& path) {
 
 /// fsync by name, because another library may have replaced the file that was opened first.
 bool flush_to_disk(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (descriptor < 0) return false;
-  const bool flushed = ::fsync(descriptor) == 0;
+  const bool flushed = uninterrupted([&] { return ::fsync(descriptor); }) == 0;
   const int error = errno;
   ::close(descriptor);
   errno = error;
   return flushed;
+}
+
+/// Directories need not be readable, and some file systems cannot flush one.
+bool is_no_place_to_flush(int error) {
+  return error == EACCES || error == EINVAL || error == ENOTSUP || error == ENOSYS;
 }
 
 }  // namespace
@@ -47,7 +52,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   do {
     temporary_ = temporary_name(path_);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (descriptor_ < 0 && errno == EEXIST);
+  } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) fail("cannot create the file", errno);
 }
 
@@ -58,8 +63,8 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count =
+        uninterrupted([&] { return ::write(descriptor_, bytes.data(), bytes.size()); });
     if (count < 0) fail("cannot write the file", errno);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
@@ -68,17 +73,20 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 void AtomicFile::commit() {
   close();
   if (!flush_to_disk(temporary_)) fail("cannot flush the file to the disk", errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the file", errno);
+  if (uninterrupted([&] { return std::rename(temporary_.c_str(), path_.c_str()); }) != 0)
+    fail("cannot rename the file", errno);
   temporary_.clear();
-  // The new name is durable once the directory is. Some file systems cannot flush one: the file
-  // itself is whole by then, so that is not an error.
+  // The new name is durable once the directory is.
   const std::filesystem::path directory = std::filesystem::path(path_).parent_path();
-  flush_to_disk(directory.empty() ? "." : directory.string());
+  if (!flush_to_disk(directory.empty() ? "." : directory.string()) && !is_no_place_to_flush(errno))
+    fail("cannot flush the directory to the disk", errno);
 }
 
-/// Network file systems and quotas report a failed write as late as here.
+/// Network file systems and quotas report a failed write as late as here. Where a signal interrupts
+/// it, the descriptor is gone all the same (Linux), and the flush that follows tells the rest.
 void AtomicFile::close() {
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot write the file", errno);
+  if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
+    fail("cannot write the file", errno);
 }
 
 void AtomicFile::fail(const std::string& what, int error) const {

@@ -5,11 +5,21 @@
 // reader sees the old file or the new one, never a part; a crash leaves the old one.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <span>
 #include <string>
 
 namespace widedeq {
+
+/// The call's result, the call being made again while a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call call) {
+  while (true) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
 
 /// A file in the making. Destroyed before commit(), it leaves nothing behind.
 class AtomicFile {

@@ -61,6 +61,12 @@ class InputFile {
   /// Bytes in the file when it was opened.
   std::uint64_t size() const { return size_; }
 
+  /// Goes to that byte. Throws Failure (io).
+  void seek(std::uint64_t position) {
+    if (::fseeko(file_.get(), static_cast<off_t>(position), SEEK_SET) != 0)
+      fail("cannot read the file: " + std::generic_category().message(errno));
+  }
+
   /// A source that reads on from where this file stands; the file must outlive it.
   ByteSource source() {
     return [this](std::span<std::byte> buffer) {

@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
+#include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
+#include "host/run/checkpoint_file.hpp"
 
 namespace widedeq {
 namespace {
@@ -17,11 +21,30 @@ namespace {
                 "check the path, its permissions and the space left");
 }
 
+int open_for_records(const std::string& path, int flags) {
+  const int descriptor = uninterrupted(
+      [&] { return ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | flags, 0666); });
+  if (descriptor < 0)
+    fail((flags & O_CREAT) != 0 ? "cannot create the file" : "cannot open the file", path);
+  return descriptor;
+}
+
 }  // namespace
 
-Sink::Sink(const std::string& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail("cannot create the file", path_);
+Sink::Sink(const std::string& path)
+    : path_(path), descriptor_(open_for_records(path, O_CREAT | O_EXCL)) {}
+
+Sink::Sink(const std::string& path, const SinkMark& mark)
+    : path_(path), descriptor_(open_for_records(path, 0)) {
+  try {
+    if (checksum(mark.bytes) != mark.checksum)
+      throw Failure(ExitCode::bad_data, "the records up to the checkpoint are not what they were",
+                    path_, "put the file back as it was, or start a new run");
+    cut(mark.bytes);
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
 }
 
 Sink::~Sink() {
@@ -29,20 +52,55 @@ Sink::~Sink() {
 }
 
 void Sink::write(const Json& record) {
+  if (paused_) return;
   const std::string line = to_line(record) + "\n";
-  const off_t end = ::lseek(descriptor_, 0, SEEK_END);
   std::string_view rest = line;
   while (!rest.empty()) {
-    const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count =
+        uninterrupted([&] { return ::write(descriptor_, rest.data(), rest.size()); });
     if (count < 0) {
       const int error = errno;
+      const auto end = static_cast<off_t>(bytes_);
       static_cast<void>(!::ftruncate(descriptor_, end));  // no part of a line stays
       errno = error;
       fail("cannot write a record", path_);
     }
     rest.remove_prefix(static_cast<std::size_t>(count));
   }
+  bytes_ += line.size();
+}
+
+SinkMark Sink::mark(std::uint64_t bytes) const {
+  if (uninterrupted([&] { return ::fsync(descriptor_); }) != 0)
+    fail("cannot flush the records to the disk", path_);
+  return {bytes, checksum(bytes)};
+}
+
+void Sink::restart(std::uint64_t bytes) {
+  cut(bytes);
+  paused_ = false;
+}
+
+/// 0 when the file is shorter.
+std::uint64_t Sink::checksum(std::uint64_t bytes) const {
+  Checksum sum;
+  std::vector<std::byte> buffer(std::size_t{1} << 16);
+  for (std::uint64_t done = 0; done < bytes;) {
+    const std::size_t most = std::min<std::uint64_t>(buffer.size(), bytes - done);
+    const ssize_t count = uninterrupted(
+        [&] { return ::pread(descriptor_, buffer.data(), most, static_cast<off_t>(done)); });
+    if (count < 0) fail("cannot read the records", path_);
+    if (count == 0) return 0;
+    sum.add(std::span(buffer).first(static_cast<std::size_t>(count)));
+    done += static_cast<std::uint64_t>(count);
+  }
+  return sum.value();
+}
+
+void Sink::cut(std::uint64_t bytes) {
+  if (uninterrupted([&] { return ::ftruncate(descriptor_, static_cast<off_t>(bytes)); }) != 0)
+    fail("cannot cut the records back", path_);
+  bytes_ = bytes;
 }
 
 }  // namespace widedeq

@@ -1,16 +1,26 @@
 // Where records go: a file of JSON lines. Knows nothing of what they mean.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "host/run/record.hpp"
 
 namespace widedeq {
 
+/// How far a file of records has come: the bytes it holds and their XXH3.
+struct SinkMark {
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;
+};
+
 class Sink {
  public:
   /// Creates the file. Throws Failure (io) when that fails or the file is there already.
   explicit Sink(const std::string& path);
+  /// Goes on with a file from the mark, cutting off what stands after it. Throws Failure: io when
+  /// that fails, bad_data when the file does not begin with what it held at the mark.
+  Sink(const std::string& path, const SinkMark& mark);
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -19,10 +29,24 @@ class Sink {
   /// sees whole lines. Throws Failure (io), for instance when the disk is full; the file then ends
   /// with the record before.
   void write(const Json& record);
+  /// Where the next record will begin.
+  std::uint64_t bytes() const { return bytes_; }
+  /// The mark at `bytes`, which are on the disk when this returns. Throws Failure (io).
+  SinkMark mark(std::uint64_t bytes) const;
+
+  /// From now on nothing is written, until restart() cuts the file back to `bytes` and goes on.
+  void pause() { paused_ = true; }
+  /// Throws Failure (io).
+  void restart(std::uint64_t bytes);
 
  private:
+  std::uint64_t checksum(std::uint64_t bytes) const;
+  void cut(std::uint64_t bytes);
+
   std::string path_;
   int descriptor_ = -1;
+  std::uint64_t bytes_ = 0;
+  bool paused_ = false;
 };
 
 }  // namespace widedeq

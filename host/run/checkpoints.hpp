@@ -1,0 +1,46 @@
+// The checkpoints of a run: checkpoints/epoch-000040.ckpt holds the state before epoch 40.
+//
+// A new one is written beside the old ones, flushed and put in its place in one step
+// (checkpoint_file.hpp), and only then do the oldest go: at any moment there is one to resume from.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/run/checkpoint_file.hpp"
+
+namespace widedeq {
+
+class Checkpoints {
+ public:
+  /// Keeps the `keep` newest. `directory` is the run's.
+  Checkpoints(std::filesystem::path directory, int keep);
+
+  /// The epochs there are files of, ascending. Throws Failure (io).
+  std::vector<int> epochs() const;
+  std::string file(int epoch) const;
+
+  /// Writes one: `save` fills it. Drops the oldest. Returns its size in bytes. Throws Failure (io);
+  /// then all that were there still are.
+  std::uint64_t write(int epoch, const std::function<void(CheckpointFileWriter&)>& save) const;
+
+  /// The newest whole one that is not of a later epoch than `latest`; null when there is none.
+  /// `passed_over` gets a sentence for every newer one, damaged or not to be read. Throws Failure
+  /// (io) when the directory cannot be read.
+  std::unique_ptr<CheckpointFileReader> newest(
+      std::optional<int> latest, const std::function<void(const std::string&)>& passed_over) const;
+
+  /// Forgets all of later epochs: history goes on from `epoch`. Damaged ones among them are kept
+  /// under another name, for somebody to look at.
+  void drop_after(int epoch) const;
+
+ private:
+  std::filesystem::path directory_;
+  int keep_;
+};
+
+}  // namespace widedeq
