@@ -26,6 +26,12 @@ class Failure : public std::runtime_error {
       : std::runtime_error(what + " (" + where + "): " + remedy), code_(code) {}
 
   ExitCode code() const { return code_; }
+  /// The same failure under another code.
+  Failure with_code(ExitCode code) const {
+    Failure other = *this;
+    other.code_ = code;
+    return other;
+  }
 
  private:
   ExitCode code_;

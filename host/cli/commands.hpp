@@ -30,7 +30,7 @@ class TrainCommand {
  private:
   CLI::App* app_;
   std::string config_file_, out_;
-  bool resume_ = false;
+  std::string resume_;  // "", "exact" or "inexact"
   GivenSettings given_;
 };
 

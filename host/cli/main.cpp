@@ -11,6 +11,7 @@
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
 #include "host/run/outcome.hpp"
+#include "host/run/provenance.hpp"
 #include "host/run/spelling.hpp"
 
 namespace widedeq {
@@ -74,19 +75,8 @@ CLI::App* chosen_command(const CLI::App& app) {
 
 std::string quoted_command_line(int count, char** arguments) {
   std::string line;
-  for (int i = 0; i < count; ++i) {
-    const std::string word = arguments[i];
-    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$`*?&;|<>()#~") == word.npos;
-    if (i > 0) line += ' ';
-    if (plain) {
-      line += word;
-      continue;
-    }
-    line += '\'';
-    for (const char c : word)
-      line += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    line += '\'';
-  }
+  for (int i = 0; i < count; ++i)
+    line += (i > 0 ? " " : "") + shell_quoted(arguments[i]);
   return line;
 }
 

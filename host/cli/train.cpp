@@ -10,6 +10,17 @@
 #include "host/run/stop.hpp"
 
 namespace widedeq {
+namespace {
+
+Resume resume_mode(const std::string& text) {
+  if (text.empty()) return Resume::no;
+  if (text == "exact") return Resume::exact;
+  if (text == "inexact") return Resume::inexact;
+  throw Failure(ExitCode::usage, "--resume=" + text + " is not allowed", "command line",
+                "say --resume or --resume=inexact");
+}
+
+}  // namespace
 
 TrainCommand::TrainCommand(CLI::App& parent)
     : app_(parent.add_subcommand("train", "Train a network and watch its tangent kernel")) {
@@ -19,7 +30,10 @@ TrainCommand::TrainCommand(CLI::App& parent)
                   [this](const std::string& text) { config_file_ = text; });
   add_text_option(*app_, "--out", "DIR", "directory for the run; holds nothing yet",
                   [this](const std::string& text) { out_ = text; });
-  app_->add_flag("--resume", resume_, "go on with a stopped run (not in this version)");
+  app_->add_flag("--resume{exact}", resume_,
+                 "go on with the run in DIR, or begin it; =inexact: although program, machine or "
+                 "numerics have changed")
+      ->type_name("[=inexact]");
   app_->footer(
       R"(Trains all weights by full-batch gradient descent. Settings come from these options, else from the
 --config file, else they are the defaults [in brackets]. The file is TOML, KEY = VALUE, the keys
@@ -36,13 +50,14 @@ Examples:
 }
 
 int TrainCommand::run(const std::string& command_line) const {
+  const Resume resume = resume_mode(resume_);
   TrainConfig config;
+  if (resume != Resume::no) config = stored_config(out_).value_or(TrainConfig());
   if (!config_file_.empty()) apply_config_file(config, config_file_);
   apply_given(config, given_);
   config.out = out_;
-  config.resume = resume_;
   stop_on_signals();
-  const RunSummary summary = widedeq::run(std::move(config), command_line);
+  const RunSummary summary = widedeq::run(std::move(config), resume, command_line);
   fmt::print("{}", summary_table(summary));
   return static_cast<int>(summary.stopped ? ExitCode::stopped : ExitCode::done);
 }

@@ -205,6 +205,52 @@ constexpr auto table = std::to_array<Setting>({
        return put(c.audit_every, parse_integer(text, 1, most_int));
      },
      [](const TrainConfig& c) { return Text(std::to_string(c.audit_every)); }},
+    {"on-divergence", SettingKind::text, "stop|halve", "stop or halve",
+     "when the loss, an equilibrium or ||A|| runs away: stop with the last good state saved, or "
+     "halve the step from there, ten times at most",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.on_divergence,
+                  parse_word<OnDivergence>(
+                      text, {{"stop", OnDivergence::stop}, {"halve", OnDivergence::halve}}));
+     },
+     [](const TrainConfig& c) {
+       return Text(c.on_divergence == OnDivergence::stop ? "stop" : "halve");
+     }},
+    {"checkpoint-every", SettingKind::span, "EPOCHS|SECONDSs",
+     "a number of epochs, a time such as 600s, 10m or 1h, or 0 for never",
+     "write a checkpoint after so many epochs or so long, and at the end; 0: only when stopped",
+     [](TrainConfig& c, std::string_view text) {
+       if (const auto epochs = parse_integer(text, 0, most_int)) {
+         c.checkpoint_every = {static_cast<int>(*epochs), 0.0};
+         return true;
+       }
+       const auto seconds = parse_duration(text);
+       if (!seconds || *seconds <= 0.0) return false;
+       c.checkpoint_every = {0, *seconds};
+       return true;
+     },
+     [](const TrainConfig& c) {
+       return Text(c.checkpoint_every.seconds > 0.0
+                       ? format_number(c.checkpoint_every.seconds) + "s"
+                       : std::to_string(c.checkpoint_every.epochs));
+     },
+     false},
+    {"keep", SettingKind::integer, "N", "an integer from 1 to 2147483647",
+     "checkpoints to keep, the newest ones",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.keep, parse_integer(text, 1, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.keep)); }, false},
+    {"max-walltime", SettingKind::span, "H:MM:SS", "a time such as 1:30:00, 90m or 5400s",
+     "stop with a checkpoint so early that it is written before so much time has passed",
+     [](TrainConfig& c, std::string_view text) {
+       const auto seconds = parse_duration(text);
+       return seconds && *seconds > 0.0 && (c.max_walltime = seconds, true);
+     },
+     [](const TrainConfig& c) {
+       return c.max_walltime ? Text(format_number(*c.max_walltime) + "s") : Text();
+     },
+     false},
 });
 
 }  // namespace
@@ -310,6 +356,36 @@ std::optional<double> parse_number(std::string_view text) {
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
   return value;
+}
+
+std::optional<double> parse_duration(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  if (text.find(':') == text.npos) {
+    const double unit = text.ends_with('s') ? 1.0 : text.ends_with('m') ? 60.0 : 3600.0;
+    if (unit == 3600.0 && !text.ends_with('h')) return std::nullopt;
+    const auto number = parse_number(text.substr(0, text.size() - 1));
+    return number && *number >= 0.0 ? std::optional(*number * unit) : std::nullopt;
+  }
+  double days = 0.0;
+  if (const std::size_t dash = text.find('-'); dash != text.npos) {
+    const auto value = parse_integer(text.substr(0, dash), 0, 1 << 20);
+    if (!value) return std::nullopt;
+    days = static_cast<double>(*value);
+    text.remove_prefix(dash + 1);
+  }
+  // H:MM:SS or MM:SS: only the first may pass 59.
+  double total = 0.0;
+  int parts = 0;
+  for (bool more = true; more; ++parts) {
+    const std::size_t colon = text.find(':');
+    more = colon != text.npos;
+    const auto value = parse_integer(text.substr(0, colon), 0, parts == 0 ? 1 << 20 : 59);
+    if (!value || parts == 3) return std::nullopt;
+    total = 60.0 * total + static_cast<double>(*value);
+    text.remove_prefix(more ? colon + 1 : text.size());
+  }
+  if (days > 0.0 && parts != 3) return std::nullopt;
+  return 86400.0 * days + total;
 }
 
 std::optional<Precision> parse_precision(std::string_view text) {

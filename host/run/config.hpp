@@ -20,6 +20,18 @@ namespace widedeq {
 
 enum class BackendChoice : std::uint8_t { automatic, cpu, cuda };
 
+/// What to do when training runs away: stop, or go on from the last good state with half the step.
+enum class OnDivergence : std::uint8_t { stop, halve };
+
+/// When to write checkpoints beside those at the end of a run: after so many epochs, or so many
+/// seconds; both 0: none.
+struct CheckpointEvery {
+  int epochs = 0;
+  double seconds = 600.0;
+
+  bool is_never() const { return epochs == 0 && seconds == 0.0; }
+};
+
 struct TrainConfig {
   std::string data = "digits";
   std::optional<std::vector<int>> classes;  // none: 0,1 for digits and mnist, no filter elsewhere
@@ -41,9 +53,13 @@ struct TrainConfig {
   Index chunk = 0;  // samples at a time; 0: chosen by width
   bool warm_start = true;
   int audit_every = TrainerOptions().audit_every;
-  // Where the run goes and whether it goes on are not part of what it computes: not in the file.
+  OnDivergence on_divergence = OnDivergence::stop;
+  // How a run is kept safe is no part of what it computes.
+  CheckpointEvery checkpoint_every;
+  int keep = 2;                        // checkpoints
+  std::optional<double> max_walltime;  // seconds from the start of the program
+  // Where it goes is not in the file either.
   std::string out;
-  bool resume = false;
 
   static constexpr Index default_width = 1024;
 
@@ -59,7 +75,7 @@ struct TrainConfig {
 };
 
 /// What a value looks like in a TOML or JSON file.
-enum class SettingKind : std::uint8_t { integer, number, text, boolean, integers };
+enum class SettingKind : std::uint8_t { integer, number, text, boolean, integers, span };
 
 /// One option of `train` that is also a key of its configuration file.
 struct Setting {
@@ -72,6 +88,9 @@ struct Setting {
   bool (*set)(TrainConfig&, std::string_view text);
   /// The value as set() takes it; nothing when it was not given and has no default.
   std::optional<std::string> (*get)(const TrainConfig&);
+  /// Whether results depend on it. Those of settings that only say how a run is kept safe do not:
+  /// they are in no record, and may be others when a run is resumed.
+  bool computes = true;
 };
 
 /// All settings, in the order in which help and files show them.
@@ -107,6 +126,9 @@ std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t le
                                           std::int64_t most);
 std::optional<double> parse_number(std::string_view text);
 std::optional<Precision> parse_precision(std::string_view text);  // auto is not one
+
+/// Seconds from "H:MM:SS", "D-HH:MM:SS", "MM:SS", or a number with a unit: "90s", "30m", "2h".
+std::optional<double> parse_duration(std::string_view text);
 
 /// Shortest text that reads back as the same double.
 std::string format_number(double value);

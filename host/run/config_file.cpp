@@ -31,6 +31,10 @@ std::optional<std::string> text_of(const toml::node& node, SettingKind kind) {
     case SettingKind::text:
       if (const auto* value = node.as_string()) return value->get();
       break;
+    case SettingKind::span:
+      if (const auto* value = node.as_integer()) return std::to_string(value->get());
+      if (const auto* value = node.as_string()) return value->get();
+      break;
     case SettingKind::boolean:
       if (const auto* value = node.as_boolean()) return value->get() ? "true" : "false";
       break;
@@ -125,7 +129,10 @@ std::string to_toml(const TrainConfig& config) {
     const auto value = entry.get(config);
     if (!value) continue;
     std::string shown = *value;
-    if (entry.kind == SettingKind::text || shown == "auto") shown = quoted(shown);
+    const bool is_word = shown.find_first_not_of("0123456789") != shown.npos;
+    if (entry.kind == SettingKind::text || (entry.kind == SettingKind::span && is_word) ||
+        shown == "auto")
+      shown = quoted(shown);
     if (entry.kind == SettingKind::integers) shown = "[" + shown + "]";
     text += fmt::format("{} = {}\n", entry.name, shown);
   }

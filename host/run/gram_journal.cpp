@@ -44,6 +44,23 @@ void GramJournal::settle() {
   unwritten_ = false;
 }
 
+void GramJournal::transfer(Archive& archive) {
+  if (monitor_ == nullptr) return;
+  monitor_->transfer(archive);
+  const auto transfer_gram = [&](const char* name, std::optional<GramStatistics>& gram) {
+    archive.within(name, [&] {
+      bool is_there = gram.has_value();
+      archive.integer("is_there", is_there);
+      if (!is_there) return;
+      if (!gram) gram.emplace();
+      gram->transfer(archive);
+    });
+  };
+  transfer_gram("first_gram", first_);
+  transfer_gram("last_gram", last_);
+  archive.integer("unwritten", unwritten_);
+}
+
 void GramJournal::save_last() const {
   if (last_) save_ntk(directory_, "gram/ntk-last.npy", *last_);
 }

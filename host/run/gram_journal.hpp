@@ -26,6 +26,9 @@ class GramJournal {
   void wait();
   /// wait(), then writes the record of the last Gram if it is not written yet. Throws as look().
   void settle();
+  /// Saves or restores the Grams announced so far, and those of the monitor. To be called after
+  /// wait().
+  void transfer(Archive& archive);
   /// Saves the last Gram as gram/ntk-last.npy. Throws Failure (io).
   void save_last() const;
 

@@ -6,23 +6,13 @@
 
 #include "host/data/dataset.hpp"
 #include "host/failure.hpp"
+#include "host/run/checkpoint_file.hpp"
 #include "host/run/machine.hpp"
-#include "host/run/run_directory.hpp"
 #include "host/run/sample_checks.hpp"
 #include "host/run/weights_file.hpp"
 
 namespace widedeq {
 namespace {
-
-void check_place(const TrainConfig& config) {
-  if (config.resume)
-    throw Failure(ExitCode::usage, "this version cannot resume a run", "--resume",
-                  "start a new one with --weights RUN/weights.npz and another --out");
-  if (config.out.empty())
-    throw Failure(ExitCode::usage, "a run needs a directory to write to", "widedeq train",
-                  "add --out DIRECTORY");
-  RunDirectory::check(config.out);
-}
 
 Dataset load(const TrainConfig& config) {
   DatasetRequest request;
@@ -37,13 +27,21 @@ Dataset load(const TrainConfig& config) {
   return data;
 }
 
+std::string checksum_of(const Dataset& data) {
+  Checksum sum;
+  sum.add(std::as_bytes(std::span(data.inputs.values)));
+  sum.add(std::as_bytes(std::span(data.targets)));
+  return fmt::format("{:016x}", sum.value());
+}
+
 /// Draws or reads the weights; config.width becomes what they have.
 std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
-                                  Index inputs, Index samples) {
+                                  Index inputs, Index samples, const Weights* given) {
   ModelOptions options = config.model_options();
   const bool warm = Trainer::starts_warm(samples, config.trainer_options(), precision,
                                          config.solve_options().tolerance);
   if (precision == Precision::mixed || !warm) options.panels = 0;
+  if (given != nullptr) return std::make_unique<Model>(backend, precision, options, *given);
   const auto seed = static_cast<std::uint64_t>(config.seed);
   if (!config.weights_from_file()) {
     config.width = config.width.value_or(TrainConfig::default_width);
@@ -77,8 +75,7 @@ bool is_gram_due(const TrainConfig& config, int epoch) {
   return config.gram_every > 0 && epoch % config.gram_every == 0;
 }
 
-PreparedRun prepare(TrainConfig config) {
-  check_place(config);
+PreparedRun prepare(TrainConfig config, const Weights* weights) {
   resolve(config);
   PreparedRun run;
   if (config.threads == 0) config.threads = default_threads();
@@ -88,17 +85,23 @@ PreparedRun prepare(TrainConfig config) {
   check_tolerance(config.tolerance, precision);
 
   const Dataset data = load(config);
-  run.model = make_model(*run.backend, precision, config, data.inputs.rows, data.inputs.columns);
+  run.model =
+      make_model(*run.backend, precision, config, data.inputs.rows, data.inputs.columns, weights);
   run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
                                           config.solve_options(), config.trainer_options());
   if (config.epochs > 0 && is_gram_due(config, 0))
     run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
   config.chunk = run.trainer->chunk();
   run.targets = data.targets;
-  run.facts = {data.description,           run.trainer->samples(),
-               data.inputs.rows,           *config.width,
-               run.trainer->chunk(),       precision,
-               run.backend->description(), config.learning_rate};
+  run.facts = {.data = data.description,
+               .data_checksum = checksum_of(data),
+               .samples = run.trainer->samples(),
+               .inputs = data.inputs.rows,
+               .width = *config.width,
+               .chunk = run.trainer->chunk(),
+               .precision = precision,
+               .backend = run.backend->description(),
+               .learning_rate = config.learning_rate};
   run.config = std::move(config);
   return run;
 }

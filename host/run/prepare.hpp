@@ -25,8 +25,9 @@ struct PreparedRun {
 /// `auto` whatever gram_every says.
 bool is_gram_due(const TrainConfig& config, int epoch);
 
-/// Checks the configuration and the place for the run directory, loads and checks the data, draws
-/// or reads the weights, and allocates. Throws Failure, Unsupported and std::bad_alloc.
-PreparedRun prepare(TrainConfig config);
+/// Checks the configuration, loads and checks the data, draws or reads the weights, and allocates.
+/// Called again with the configuration that came of it, it prepares the same. Throws Failure,
+/// Unsupported and std::bad_alloc. `weights` are taken instead of those the configuration names.
+PreparedRun prepare(TrainConfig config, const Weights* weights = nullptr);
 
 }  // namespace widedeq

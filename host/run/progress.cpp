@@ -59,8 +59,8 @@ Progress::~Progress() {
 }
 
 void Progress::epoch(int epoch, const Evaluation& evaluation, double seconds) {
-  if (epoch > 0) seconds_ += seconds;
-  const double mean = epoch > 0 ? seconds_ / epoch : seconds;
+  if (++counted_ > 0) seconds_ += seconds;
+  const double mean = counted_ > 0 ? seconds_ / counted_ : seconds;
   const auto now = Clock::now();
   const bool last = epoch + 1 == epochs_;
   if (live_ && (last || now - last_drawn_ >= least_redraw)) {

@@ -50,7 +50,8 @@ class Progress {
   int epochs_;
   bool live_, colour_;
   bool drawn_ = false;
-  double seconds_ = 0.0;  // of all epochs so far but the first
+  int counted_ = -1;  // epochs in `seconds_`; the first one seen is not
+  double seconds_ = 0.0;
   std::optional<double> lambda_min_;
   Clock::time_point last_drawn_, last_line_;
   std::shared_ptr<spdlog::logger> file_, terminal_;

@@ -1,11 +1,53 @@
 #include "host/run/provenance.hpp"
 
+#include <unistd.h>
+
+#include <fstream>
+
 #include "build_info.hpp"
+#include "host/run/identity.hpp"
 #include "host/run/machine.hpp"
 
 namespace widedeq {
+namespace {
 
-Json provenance(const TrainConfig& config, const RunFacts& facts, const std::string& command_line) {
+Json session_record(const RunFacts& facts, const Session& session) {
+  Json record;
+  record["started"] = timestamp();
+  record["host"] = host_name();
+  record["process"] = ::getpid();
+  record["command_line"] = session.command_line;
+  record["from_epoch"] = session.from_epoch;
+  record["identity"] = identity(facts);
+  Json& changed = record["changed"] = Json::object();
+  for (const Change& change : session.changes)
+    changed[change.name] = {change.before, change.now};
+  return record;
+}
+
+/// Every setting spelt out, so that it needs no file and no default.
+std::string repeating_command(const TrainConfig& config) {
+  std::string command = "widedeq train";
+  for (const Setting& entry : settings()) {
+    const auto value = entry.get(config);
+    if (!value || !entry.computes) continue;
+    const std::string name(entry.name);
+    if (entry.kind == SettingKind::boolean) {
+      command += (*value == "true" ? " --" : " --no-") + name;
+    } else {
+      command += " --" + name + " " + shell_quoted(*value);
+    }
+  }
+  return command + " --out ANOTHER_DIRECTORY";
+}
+
+std::string pretty(const Json& record) {
+  return record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+Json provenance(const TrainConfig& config, const RunFacts& facts, const Session& session) {
   Json record;
   record["version"] = build_info::version;
   record["commit"] = build_info::git_commit;
@@ -20,10 +62,35 @@ Json provenance(const TrainConfig& config, const RunFacts& facts, const std::str
   record["processor_features"] = processor_features();
   record["backend"] = facts.backend;
   record["threads"] = config.threads;
+  record["seed"] = config.seed;
   record["data"] = facts.data;
+  record["data_checksum"] = facts.data_checksum;
   record["started"] = timestamp();
-  record["command_line"] = command_line;
+  record["command_line"] = session.command_line;
+  record["repeat"] = repeating_command(config);
+  record["sessions"] = Json::array({session_record(facts, session)});
   return record;
+}
+
+void write_provenance(const RunDirectory& directory, const TrainConfig& config,
+                      const RunFacts& facts, const Session& session) {
+  std::ifstream file(directory.file("provenance.json"));
+  Json record = Json::parse(file, nullptr, false);
+  if (record.is_object() && record.contains("sessions") && record["sessions"].is_array()) {
+    record["sessions"].push_back(session_record(facts, session));
+  } else {
+    record = provenance(config, facts, session);
+  }
+  directory.write_text("provenance.json", pretty(record));
+}
+
+std::string shell_quoted(const std::string& word) {
+  const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$`*?&;|<>()#~") == word.npos;
+  if (plain) return word;
+  std::string quoted = "'";
+  for (const char c : word)
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
 }
 
 }  // namespace widedeq

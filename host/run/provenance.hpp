@@ -4,10 +4,26 @@
 #include <string>
 
 #include "host/run/record.hpp"
+#include "host/run/run_directory.hpp"
 
 namespace widedeq {
 
-/// Version, commit, build, libraries, machine, backend, start time (now, UTC) and command line.
-Json provenance(const TrainConfig& config, const RunFacts& facts, const std::string& command_line);
+/// One start of the program on a run.
+struct Session {
+  std::string command_line;
+  int from_epoch = 0;
+  std::vector<Change> changes;  // empty: it goes on bit by bit
+};
+
+/// Version, commit, build, libraries, machine, backend, seed and data of the first session, a
+/// command that repeats the run, and the sessions with when, where and how they were started.
+Json provenance(const TrainConfig& config, const RunFacts& facts, const Session& session);
+
+/// Writes the file, or adds a session to the one that is there. Throws Failure (io).
+void write_provenance(const RunDirectory& directory, const TrainConfig& config,
+                      const RunFacts& facts, const Session& session);
+
+/// The word as a POSIX shell takes it.
+std::string shell_quoted(const std::string& word);
 
 }  // namespace widedeq

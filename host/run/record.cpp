@@ -2,6 +2,7 @@
 #include "host/run/record.hpp"
 
 #include "build_info.hpp"
+#include "host/failure.hpp"
 
 namespace widedeq {
 
@@ -53,11 +54,30 @@ Json gram_record(const GramStatistics& gram) {
   return record;
 }
 
+Json halved_record(int epoch, double learning_rate, const std::string& reason) {
+  Json record;
+  record["kind"] = "halved";
+  record["epoch"] = epoch;
+  record["learning_rate"] = learning_rate;
+  record["reason"] = reason;
+  return record;
+}
+
+Json resumed_record(int epoch, const std::vector<Change>& changes) {
+  Json record;
+  record["kind"] = "resumed";
+  record["epoch"] = epoch;
+  Json& changed = record["changed"] = Json::object();
+  for (const Change& change : changes)
+    changed[change.name] = {change.before, change.now};
+  return record;
+}
+
 Json config_json(const TrainConfig& config) {
   Json object = Json::object();
   for (const Setting& entry : settings()) {
     const auto text = entry.get(config);
-    if (!text) continue;
+    if (!text || !entry.computes) continue;
     Json& value = object[std::string(entry.name)];
     // JSON and the settings write numbers, booleans and comma-separated integers alike.
     const bool literal = entry.kind != SettingKind::text && *text != "auto";
@@ -70,6 +90,21 @@ Json config_json(const TrainConfig& config) {
     }
   }
   return object;
+}
+
+TrainConfig config_from(const Json& object) {
+  TrainConfig config;
+  for (const Setting& entry : settings()) {
+    const std::string name(entry.name);
+    if (!object.contains(name)) continue;
+    const Json& value = object[name];
+    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (value.is_array()) text = text.substr(1, text.size() - 2);
+    if (!entry.set(config, text))
+      throw Failure(ExitCode::bad_data, name + " = " + text + " is not allowed", "saved settings",
+                    "resume with the program that saved them");
+  }
+  return config;
 }
 
 std::string to_line(const Json& record) {

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "host/gram_monitor.hpp"
 #include "host/run/config.hpp"
@@ -19,9 +21,16 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr int metrics_schema = 1;
 
+/// Something that is not as it was when the run began.
+struct Change {
+  std::string name;
+  Json before, now;
+};
+
 /// What a run turned out to be, once the defaults are filled in.
 struct RunFacts {
-  std::string data;  // the data set's description
+  std::string data;           // the data set's description
+  std::string data_checksum;  // XXH3 of inputs and targets
   Index samples = 0, inputs = 0, width = 0, chunk = 0;
   Precision precision = Precision::fp64;
   std::string backend;                  // the backend's description
@@ -35,11 +44,22 @@ Json run_record(const TrainConfig& config, const RunFacts& facts);
 /// over samples; gradient_norm is over all parameters.
 Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds);
 
+/// {"kind":"halved","epoch":...,"learning_rate":...,"reason":...}: from this epoch's update on, the
+/// step is half of what it was.
+Json halved_record(int epoch, double learning_rate, const std::string& reason);
+
+/// {"kind":"resumed","epoch":...,"changed":{"threads":[2,4],...}}: from here on the run is not bit
+/// by bit what it would have been.
+Json resumed_record(int epoch, const std::vector<Change>& changes);
+
 /// {"kind":"gram",...}
 Json gram_record(const GramStatistics& gram);
 
 /// Every setting that has a value, by its name.
 Json config_json(const TrainConfig& config);
+
+/// And back. Throws Failure (bad_data) when that is no configuration.
+TrainConfig config_from(const Json& settings);
 
 /// One line without the newline. Text that is not UTF-8 (a path) is written with replacement
 /// characters.

@@ -1,195 +1,283 @@
-// The epoch loop, and what surrounds it.
+// What surrounds the epochs: a directory, its files, a beginning or a checkpoint, and every end.
 #include "host/run/run.hpp"
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cmath>
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "host/failure.hpp"
 #include "host/run/config_file.hpp"
-#include "host/run/gram_journal.hpp"
+#include "host/run/guards.hpp"
+#include "host/run/identity.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/outcome.hpp"
-#include "host/run/prepare.hpp"
-#include "host/run/progress.hpp"
 #include "host/run/provenance.hpp"
-#include "host/run/run_directory.hpp"
-#include "host/run/sink.hpp"
-#include "host/run/solve_failure.hpp"
-#include "host/run/stop.hpp"
+#include "host/run/training.hpp"
 #include "host/run/weights_file.hpp"
 
 namespace widedeq {
 namespace {
 
-constexpr double hopeless_loss = 1e3;  // times the first loss: it will not come back
-
-void require_solved(const Evaluation& now, const TrainConfig& config, int epoch) {
-  if (now.converged()) return;
-  const bool forward = now.forward.status != SolveStatus::converged;
-  throw solve_failure(forward ? "forward" : "adjoint", forward ? now.forward : now.adjoint,
-                      config.model_options(), config.solve_options(),
-                      fmt::format("epoch {}, ", epoch), epoch > 0);
-}
-
-void require_hope(double first_loss, double loss, double eta, int epoch) {
-  if (std::isfinite(loss) && loss <= hopeless_loss * first_loss) return;
-  throw Failure(
-      ExitCode::diverged, fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
-      fmt::format("epoch {}", epoch), fmt::format("lower --learning-rate, {:.4g} here", eta));
-}
-
-double automatic_rate(const GramStatistics& gram) {
-  const double eta = 1.0 / gram.lambda_max;
-  if (std::isfinite(eta) && eta > 0.0) return eta;
-  throw Failure(ExitCode::usage,
-                fmt::format("the NTK's largest eigenvalue is {:.4g}, from which no learning rate "
-                            "follows",
-                            gram.lambda_max),
-                "--learning-rate auto", "give a number, or a larger --width");
-}
-
-std::vector<double> minus(std::vector<double> a, const std::vector<double>& b) {
-  for (std::size_t j = 0; j < a.size(); ++j)
-    a[j] -= b[j];
-  return a;
-}
-
-// What a warm epoch in mixed costs, one m x m times m x n product being the unit:
-//
-//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; the guess 1; settling 1
-//          adjoint   the same without a guess; settling 3, and 1 to end with
-//          Samples that stop early leave products out.
-//   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
-//          price and a thin product;  Phi and dW  d/m each
-//   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
-//          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
-//
-// Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
-// products_int8, products_fp32): 16.3 int8, for 6 + 13 sweeps 16.5 by the lines above; fp32 1.76,
-// by formula 1 + 3 n/m + 2 d/m = 1.76. Bytes are by formula alone: the machine at hand counts none.
-
-/// All epochs. `summary` follows along, so that it tells how far a failed run has come;
-/// `weights_are_good` says whether the weights are worth saving.
-void train(PreparedRun& run, GramJournal& journal, Sink& sink, Progress& progress,
-           RunSummary& summary, bool& weights_are_good) {
-  using Clock = std::chrono::steady_clock;
-  const TrainConfig& config = run.config;
-  std::optional<double>& eta = run.facts.learning_rate;
-  // With `auto`, the run's record waits for the first Gram, which says the learning rate.
-  if (eta || config.epochs == 0) sink.write(run_record(config, run.facts));
-
-  for (int epoch = 0; epoch < config.epochs && !stop_requested(); ++epoch) {
-    const auto start = Clock::now();
-    GramMonitor* const monitor = is_gram_due(config, epoch) ? run.monitor.get() : nullptr;
-    if (monitor) {
-      journal.settle();  // at most one Gram in flight
-      monitor->begin(epoch);
-    }
-
-    // Z = relu(s A Z + Phi)    L = D o (u 1' + s A' L)    r = u'Z + v'Phi - y    loss = 1/2 |r|^2
-    const bool is_last = epoch + 1 == config.epochs;
-    const Evaluation now = run.trainer->evaluate(monitor, is_last);
-    require_solved(now, config, epoch);
-
-    // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
-    if (monitor) monitor->submit(*run.model, run.trainer->X());
-
-    // eta = 1 / lambda_max(H(0))
-    if (!eta) {
-      journal.wait();
-      eta = automatic_rate(*journal.first());
-      sink.write(run_record(config, run.facts));
-    }
-    if (epoch == 0) summary.first_residual = minus(now.predictions, run.targets);
-    summary.losses.push_back(now.loss);
-    weights_are_good = false;
-    require_hope(summary.losses.front(), now.loss, *eta, epoch);
-
-    // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v
-    const double gradient_norm = run.trainer->update(*eta);
-    // No entry moves by more than eta times the norm; in single precision that must fit a float.
-    if (!std::isfinite(static_cast<float>(*eta * gradient_norm)))
-      throw Failure(ExitCode::diverged, "the step is not finite", fmt::format("epoch {}", epoch),
-                    "lower --learning-rate or --gamma");
-    weights_are_good = true;
-
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    sink.write(epoch_record(epoch, now, gradient_norm, seconds));
-    progress.epoch(epoch, now, seconds);
-    journal.look();
-  }
-  if (!eta && config.epochs > 0) sink.write(run_record(config, run.facts));  // stopped at once
-  journal.settle();
-}
+constexpr int most_halvings = 10;
 
 /// Ends training: its buffers make room for the m x m weights in double that saving needs.
-void save_final_weights(PreparedRun& run, const RunDirectory& directory) {
-  run.monitor.reset();
-  run.trainer.reset();
-  run.model->A.release_operand();
+void save_final_weights(Training& training) {
+  training.journal.reset();
+  training.run.monitor.reset();
+  training.run.trainer.reset();
+  training.run.model->A.release_operand();
   release_free_memory();
-  save_weights(directory.file("weights.npz"), *run.backend, *run.model);
+  save_weights(training.directory.file("weights.npz"), *training.run.backend, *training.run.model);
 }
 
 /// Keeps what a failed run has to show. Best effort: the failure itself is what gets reported.
-void salvage(PreparedRun& run, GramJournal& journal, Sink& sink, const RunDirectory& directory,
-             bool weights_are_good) {
+void salvage(Training& training) {
   try {
-    if (!run.facts.learning_rate) sink.write(run_record(run.config, run.facts));
-    journal.settle();
-    journal.save_last();
-    if (weights_are_good) save_final_weights(run, directory);
+    if (training.journal == nullptr) return;
+    training.directory.require_held();
+    if (!training.run.facts.learning_rate)
+      training.sink.write(run_record(training.run.config, training.run.facts));
+    training.journal->settle();
+    training.journal->save_last();
+    if (training.state.weights_are_good) save_final_weights(training);
   } catch (const std::exception&) {
   }
 }
 
-RunSummary train_in(const RunDirectory& directory, PreparedRun& run,
-                    const std::string& command_line) {
-  directory.write_text("config.toml", to_toml(run.config));
-  directory.write_text("provenance.json",
-                       provenance(run.config, run.facts, command_line)
-                               .dump(2, ' ', false, Json::error_handler_t::replace) +
-                           "\n");
-  Sink sink(directory.file("metrics.jsonl"));
-  Progress progress(directory.file("log.txt"), run.config.epochs);
-  GramJournal journal(run.monitor.get(), directory, sink, progress);
-  progress.note(fmt::format("{}; width {}, {}, {}", run.facts.data, run.facts.width,
-                            name_of(run.facts.precision), run.facts.backend));
+/// Training has run away: goes back to the last good state, to go on from there with half the step,
+/// or to save it and give up.
+void recover(Training& training, const Divergence& divergence) {
+  const int good = divergence.last_good();
+  TrainingState& state = training.state;
+  state.weights_are_good = false;
+  if (good < state.exact_since) throw divergence;
+  const bool halve = training.run.config.on_divergence == OnDivergence::halve &&
+                     state.times_halved < most_halvings;
+  training.progress.warn(divergence.what());
+  if (!halve) training.journal->settle();
+  go_back(training, good);
+  if (state.epoch < good)
+    return training.sink.restart(static_cast<std::uint64_t>(
+        state.starts[static_cast<std::size_t>(state.epoch)]));  // a stop was asked for
+  if (halve) {
+    state.halvings.push_back({good, divergence.what()});
+    ++state.times_halved;
+    training.sink.restart(static_cast<std::uint64_t>(state.starts[static_cast<std::size_t>(good)]));
+    training.progress.note(fmt::format("going on from epoch {} with half the step", good));
+    return;
+  }
+  save_checkpoint(training);
+  training.progress.note(
+      fmt::format("the last good state, before epoch {}, is in checkpoints and weights.npz", good));
+  save_final_weights(training);
+  throw divergence;
+}
 
+/// Settings that make another experiment of it, whatever --resume says.
+constexpr std::array experiment{"data",      "classes", "samples", "width", "gamma",
+                                "injection", "skip",    "weights", "seed"};
+/// Settings under which saved states are of no use; the weights are.
+constexpr std::array numerics{"precision", "backend", "chunk", "warm-start"};
+
+template <std::size_t count>
+bool any_of(const std::vector<Change>& changes, const std::array<const char*, count>& names) {
+  return std::ranges::any_of(changes, [&](const Change& change) {
+    return std::ranges::find(names, change.name) != names.end();
+  });
+}
+
+/// Where a session begins.
+struct ResumePoint {
+  std::unique_ptr<CheckpointFileReader> file;  // none: at the beginning
+  std::optional<CheckpointOrigin> origin;      // of the file
+  std::unique_ptr<Sink> sink;                  // none: to be created
+  std::vector<Change> changes;                 // since the run was begun, or the file written
+  std::vector<std::string> warnings;
+};
+
+/// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
+/// Nothing in the directory has changed when it throws Failure: usage where `resume` does not allow
+/// a change, bad_data where no checkpoint is whole or the records are not what they were.
+ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume) {
+  ResumePoint point;
+  const std::string place = directory.path().string();
+  const Checkpoints checkpoints(directory.path(), run.config.keep);
+  point.file = checkpoints.newest(
+      {}, [&](const std::string& sentence) { point.warnings.push_back(sentence); });
+  if (!point.file && !checkpoints.epochs().empty())
+    throw Failure(ExitCode::bad_data, "no checkpoint is whole", directory.file("checkpoints"),
+                  "put a good copy there, or remove the directory to start the run again");
+
+  const auto before = stored_config(place);
+  if (point.file) point.origin = origin_of(*point.file, *run.backend);
+  if (point.origin || before) {
+    const Json settings = point.origin ? point.origin->settings : config_json(*before);
+    point.changes = changes_between(settings, config_json(run.config));
+  }
+  if (any_of(point.changes, experiment))
+    throw Failure(ExitCode::usage,
+                  "this is not the experiment that was begun: " + describe(point.changes), place,
+                  "resume with the same settings, or start another run elsewhere");
+  if (point.origin)
+    for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
+      point.changes.push_back(std::move(change));
+  if (!point.changes.empty() && resume == Resume::exact)
+    throw Failure(
+        ExitCode::usage,
+        "the run cannot go on bit by bit, for these have changed: " + describe(point.changes),
+        place, "resume as it was started, or say --resume=inexact");
+  if (point.origin)
+    point.sink = std::make_unique<Sink>(directory.file("metrics.jsonl"), point.origin->mark);
+  return point;
+}
+
+/// Takes up the run where the checkpoint left it.
+void take_up(Training& training, const ResumePoint& point) {
+  if (any_of(point.changes, numerics)) {
+    restore_weights(training, *point.file, config_from(point.origin->settings));
+  } else {
+    restore(training, *point.file);
+  }
+  TrainingState& state = training.state;
+  training.checkpoints.drop_after(state.epoch);
+  training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
+  if (point.changes.empty()) return;
+  state.exact_since = state.epoch;
+  if (const auto& eta = training.run.config.learning_rate) state.eta = eta;
+  training.progress.warn("not bit by bit what it would have been, for these have changed: " +
+                         describe(point.changes));
+  training.sink.write(resumed_record(state.epoch, point.changes));
+  save_checkpoint(training);
+}
+
+/// Starts from epoch 0; without a new record of the run where `auto` waits for the first Gram,
+/// which says the learning rate.
+void begin(Training& training) {
+  training.state.first_eta = training.state.eta = training.run.config.learning_rate;
+  if (training.state.eta || training.run.config.epochs == 0)
+    training.sink.write(run_record(training.run.config, training.run.facts));
+}
+
+/// Epochs to the last one, however often training runs away.
+void train_to_the_end(Training& training) {
+  while (true) {
+    try {
+      return train(training, training.run.config.epochs);
+    } catch (const Divergence& divergence) {
+      recover(training, divergence);
+    }
+  }
+}
+
+RunSummary summary_of(const Training& training) {
+  const TrainingState& state = training.state;
   RunSummary summary;
-  summary.directory = run.config.out;
-  bool weights_are_good = false;
+  summary.directory = training.run.config.out;
+  summary.stopped = state.epoch < training.run.config.epochs;
+  summary.losses = state.losses;
+  summary.halvings = static_cast<int>(state.halvings.size());
+  summary.learning_rate = state.first_eta;
+  summary.first_residual = state.first_residual;
+  return summary;
+}
+
+RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint point,
+                    const std::string& command_line) {
+  directory.set_status("running");
+  Progress progress(directory.file("log.txt"), run.config.epochs);
+  for (const std::string& warning : point.warnings)
+    progress.warn(warning);
+  const std::string records = directory.file("metrics.jsonl");
+  if (!point.sink) {
+    std::error_code ignored;
+    std::filesystem::remove(records, ignored);  // of a session killed before its first checkpoint
+    point.sink = std::make_unique<Sink>(records);
+  }
+  Training training{run, directory, *point.sink, progress, {directory.path(), run.config.keep}};
+  open_journal(training);
   try {
-    train(run, journal, sink, progress, summary, weights_are_good);
+    directory.write_text("config.toml", to_toml(run.config));
+    progress.note(fmt::format("{}; width {}, {}, {}", run.facts.data, run.facts.width,
+                              name_of(run.facts.precision), run.facts.backend));
+    point.file ? take_up(training, point) : begin(training);
+    write_provenance(directory, run.config, run.facts,
+                     {command_line, training.state.epoch, point.changes});
+    point.file.reset();
+
+    train_to_the_end(training);
+
+    RunSummary summary = summary_of(training);
+    if (summary.stopped || !run.config.checkpoint_every.is_never()) save_checkpoint(training);
+    if (!training.state.eta && run.config.epochs > 0)  // stopped at once
+      point.sink->write(run_record(run.config, run.facts));
+    training.journal->settle();
+    training.journal->save_last();
+    summary.first_gram = training.journal->first();
+    summary.last_gram = training.journal->last();
+    progress.record(summary_table(summary));
+    save_final_weights(training);
+    return summary;
   } catch (const std::exception& error) {
     progress.record("failed: " + outcome_of(error).sentence);
-    salvage(run, journal, sink, directory, weights_are_good);
+    salvage(training);
     throw;
   }
-  summary.stopped = static_cast<int>(summary.losses.size()) < run.config.epochs;
-  summary.learning_rate = run.facts.learning_rate;
-  summary.first_gram = journal.first();
-  summary.last_gram = journal.last();
-  journal.save_last();
-  progress.record(summary_table(summary));
-  save_final_weights(run, directory);
-  return summary;
+}
+
+void check_place(const TrainConfig& config, bool goes_on) {
+  if (config.out.empty())
+    throw Failure(ExitCode::usage, "a run needs a directory to write to", "widedeq train",
+                  "add --out DIRECTORY");
+  if (!goes_on) RunDirectory::check(config.out);
+}
+
+/// Whether the run has nothing left to do.
+bool is_done(const RunDirectory& directory, const TrainConfig& config) {
+  const auto before = stored_config(config.out);
+  return before && directory.status() == "done" && before->epochs == config.epochs;
 }
 
 }  // namespace
 
-RunSummary run(TrainConfig config, const std::string& command_line) {
+std::optional<TrainConfig> stored_config(const std::string& directory) {
+  const std::filesystem::path file = std::filesystem::path(directory) / "config.toml";
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) return std::nullopt;
+  TrainConfig config;
+  apply_config_file(config, file.string());
+  return config;
+}
+
+RunSummary run(TrainConfig config, Resume resume, const std::string& command_line) {
+  const bool goes_on = resume != Resume::no && RunDirectory::holds_run(config.out);
+  check_place(config, goes_on);
+  std::optional<RunDirectory> directory;
+  if (goes_on) {
+    directory.emplace(config.out, RunDirectory::Mode::go_on);
+    if (is_done(*directory, config)) {
+      RunSummary summary;
+      summary.directory = config.out;
+      summary.was_done = true;
+      return summary;
+    }
+  }
   PreparedRun prepared = prepare(std::move(config));
-  const RunDirectory directory(prepared.config.out);
+  ResumePoint point;
+  if (directory) {
+    point = resume_point(*directory, prepared, resume);
+  } else {
+    directory.emplace(prepared.config.out, RunDirectory::Mode::make);
+  }
   try {
-    RunSummary summary = train_in(directory, prepared, command_line);
-    directory.set_status(summary.stopped ? "stopped" : "done");
+    RunSummary summary = train_in(*directory, prepared, std::move(point), command_line);
+    directory->set_status(summary.stopped ? "stopped" : "done");
     return summary;
   } catch (const std::exception& error) {
-    directory.mark_failed(outcome_of(error).sentence);
+    directory->mark_failed(outcome_of(error).sentence);
     throw;
   }
 }

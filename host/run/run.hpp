@@ -1,4 +1,4 @@
-// One training run, from a configuration to a run directory.
+// One training run, from a configuration to a run directory, in one session or in many.
 #pragma once
 
 #include <string>
@@ -8,12 +8,22 @@
 
 namespace widedeq {
 
-/// Trains. `command_line` goes to provenance.json. A stop asked for (host/run/stop.hpp) ends the
-/// run after the epoch under way.
+/// Whether to go on with a run that is in the directory. exact: to the bytes that one session would
+/// have written; inexact: also where program, machine or numerics have changed, which is recorded.
+enum class Resume : std::uint8_t { no, exact, inexact };
+
+/// The configuration a run was started with, from its directory; nothing when there is none yet.
+/// Throws Failure as apply_config_file.
+std::optional<TrainConfig> stored_config(const std::string& directory);
+
+/// Trains. `command_line` goes to provenance.json. A stop asked for (host/run/stop.hpp), or a time
+/// that runs out, ends the run after the epoch under way, with a checkpoint. To resume, `config` is
+/// the stored one with what the user has changed; where there is nothing to resume, a run is begun.
 ///
 /// Throws Failure, Unsupported and std::bad_alloc. What is thrown before training starts (bad
-/// configuration, bad data, no memory) leaves no directory; what is thrown later stands in STATUS
-/// as "failed: REASON", and weights.npz holds the weights after the last update if they are good.
-RunSummary run(TrainConfig config, const std::string& command_line);
+/// configuration, bad data, no memory) leaves no directory, or the one there as it was; what is
+/// thrown later stands in STATUS as "failed: REASON". Training that runs away goes on from the last
+/// good state with half the step, or ends with that state in a checkpoint and weights.npz.
+RunSummary run(TrainConfig config, Resume resume, const std::string& command_line);
 
 }  // namespace widedeq

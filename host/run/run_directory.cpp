@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <system_error>
 
 #include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
+#include "host/run/stop.hpp"
 
 namespace widedeq {
 namespace {
@@ -20,22 +22,50 @@ namespace fs = std::filesystem;
                 "choose another --out");
 }
 
-/// A directory without entries is as good as none.
+std::string status_in(const fs::path& path) {
+  std::string status = "unknown";
+  std::ifstream file(path / "STATUS");
+  std::getline(file, status);
+  return status;
+}
+
+constexpr const char* lock_name = "LOCK";
+
+/// A directory without entries is as good as none, and so is one that only its lock is in.
 void refuse_taken(const fs::path& path) {
   std::error_code error;
-  const bool holds_run =
-      fs::exists(path / "STATUS", error) || fs::exists(path / "metrics.jsonl", error);
-  if (holds_run) {
-    std::string status = "unknown";
-    std::ifstream file(path / "STATUS");
-    std::getline(file, status);
-    throw Failure(ExitCode::usage, "the directory holds another run, its status: " + status,
-                  path.string(), "choose another --out, or move that run away");
-  }
-  const bool empty = fs::is_empty(path, error);
+  if (fs::exists(path / "STATUS", error) || fs::exists(path / "metrics.jsonl", error))
+    throw Failure(ExitCode::usage,
+                  "the directory holds another run, its status: " + status_in(path), path.string(),
+                  "choose another --out, or go on with that run: --resume");
+  fs::directory_iterator entry(path, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error))
+    if (entry->path().filename() != lock_name)
+      fail("the directory is not empty, and a run wants one of its own", path, {}, ExitCode::usage);
   if (error) fail("cannot look into the directory", path, error);
-  if (!empty)
-    fail("the directory is not empty, and a run wants one of its own", path, {}, ExitCode::usage);
+}
+
+/// Takes the lock, telling on stderr where that takes a while.
+std::unique_ptr<RunLock> lock(const fs::path& path) {
+  LockOptions options;
+  options.notice = [](const std::string& sentence) {
+    std::fputs(("widedeq: " + sentence + "\n").c_str(), stderr);
+  };
+  options.cancelled = stop_requested;
+  return std::make_unique<RunLock>(path.string(), std::move(options));
+}
+
+/// Files that were being written (atomic_file.hpp) when their process was killed.
+void remove_half_written(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  fs::directory_iterator entry(directory, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with('.') && name.ends_with(".tmp")) found.push_back(entry->path());
+  }
+  for (const fs::path& file : found)  // whatever cannot be removed does no harm
+    fs::remove(file, error);
 }
 
 }  // namespace
@@ -60,12 +90,36 @@ void RunDirectory::check(const std::string& path) {
   if (place == wanted) refuse_taken(place);
 }
 
-RunDirectory::RunDirectory(const std::string& path) : path_(path) {
-  check(path);
+bool RunDirectory::holds_run(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path_ / "gram", error);
+  for (const char* name : {"STATUS", "config.toml", lock_name})
+    if (fs::exists(fs::path(path) / name, error)) return true;
+  return false;
+}
+
+RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
+  if (mode == Mode::make) check(path);
+  std::error_code error;
+  fs::create_directories(path_, error);
   if (error) fail("cannot make the directory", path_, error);
-  set_status("running");
+  lock_ = lock(path_);
+  if (mode == Mode::make) refuse_taken(path_);  // another one may have been here meanwhile
+  fs::create_directories(path_ / "gram", error);
+  if (error) fail("cannot make the directory", path_ / "gram", error);
+  for (const fs::path& place : {path_, path_ / "gram", path_ / "checkpoints"})
+    if (mode == Mode::go_on) remove_half_written(place);
+  if (mode == Mode::make) set_status("running");
+}
+
+std::string RunDirectory::status() const {
+  return status_in(path_);
+}
+
+void RunDirectory::require_held() const {
+  if (lock_->lost())
+    throw Failure(ExitCode::io,
+                  "another process has taken the run over while this one was suspended",
+                  path_.string(), "leave it to that one");
 }
 
 void RunDirectory::write_text(std::string_view name, std::string_view text) const {
@@ -77,6 +131,7 @@ void RunDirectory::set_status(std::string_view status) const {
 }
 
 void RunDirectory::mark_failed(std::string_view reason) const noexcept try {
+  require_held();
   const std::string status = "failed: " + std::string(reason);
   try {
     set_status(status);

@@ -1,48 +1,66 @@
-// A run's directory: made for one run, and only where nothing else is.
+// A run's directory: made for one run, and only where nothing else is; one process at a time.
 //
 //   config.toml       the resolved configuration; `train --config` repeats the run with it
-//   provenance.json   what computed it: version, build, machine, time, command line
+//   provenance.json   what computed it: version, build, machine, time, command line, sessions
 //   metrics.jsonl     one record a line (host/run/record.hpp)
 //   gram/             eigenvalues-000010.npy (n), ascending, of the Gram of epoch 10, and so on;
 //                     ntk-first.npy and ntk-last.npy (n, n)
+//   checkpoints/      epoch-000040.ckpt, the state before epoch 40 (host/run/checkpoints.hpp)
 //   weights.npz       A, W, u, v after the last update
 //   log.txt           what was said on the terminal, with times
 //   STATUS            running, done, stopped, or failed: REASON
+//   LOCK              who is at it (host/run/run_lock.hpp); gone when nobody is
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "host/run/run_lock.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq {
 
 class RunDirectory {
  public:
+  enum class Mode : std::uint8_t { make, go_on };
+
   /// Looks whether a run directory could be made there, and changes nothing: to be asked before the
   /// work of loading data. Throws Failure: usage when the place is taken (by a run, by other files,
   /// by something that is no directory), io when it cannot be written to.
   static void check(const std::string& path);
 
-  /// Makes the directory and its parents, with STATUS "running". Throws as check().
-  explicit RunDirectory(const std::string& path);
+  /// Whether a run was begun there, however far it came.
+  static bool holds_run(const std::string& path);
+
+  /// make: makes the directory and its parents, takes its lock, STATUS becomes "running". Throws as
+  /// check().
+  /// go_on: takes the lock of a run that is there and removes what a killed process left half
+  /// written. Throws Failure: usage when another process holds the lock, io.
+  RunDirectory(const std::string& path, Mode mode);
 
   const std::filesystem::path& path() const { return path_; }
   std::string file(std::string_view name) const { return (path_ / name).string(); }
 
   /// Writes a file, whole or not at all. Throws Failure (io).
   void write_text(std::string_view name, std::string_view text) const;
-  /// The line of STATUS, newline excluded. Throws Failure (io).
+  /// The line of STATUS, newline excluded; "unknown" when there is none. Throws Failure (io).
+  std::string status() const;
   void set_status(std::string_view status) const;
   /// STATUS becomes "failed: REASON" if that is possible at all. Where there is no space for
   /// another file, which may be the reason, the one there is gets overwritten.
   void mark_failed(std::string_view reason) const noexcept;
 
+  /// Throws Failure (io) when another process has taken the directory over: this one was suspended
+  /// for too long, and must not write any more.
+  void require_held() const;
+
  private:
   std::filesystem::path path_;
+  std::unique_ptr<RunLock> lock_;
 };
 
 }  // namespace widedeq

@@ -5,19 +5,31 @@
 namespace widedeq {
 namespace {
 
+constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+
 volatile std::sig_atomic_t requested = 0;
 
-extern "C" void request_stop(int signal) {
+extern "C" void request_stop(int) {
   requested = 1;
-  std::signal(signal, SIG_DFL);
+  for (const int signal : signals)
+    std::signal(signal, SIG_DFL);
 }
 
 }  // namespace
 
 void stop_on_signals() {
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
-  std::signal(SIGHUP, request_stop);  // the terminal is gone; the run is worth keeping
+  struct sigaction action {};
+  action.sa_handler = request_stop;
+  action.sa_flags = SA_RESTART;  // a write under way is not to fail
+  sigemptyset(&action.sa_mask);
+  for (const int signal : signals)  // one handler at a time
+    sigaddset(&action.sa_mask, signal);
+  for (const int signal : signals) {
+    struct sigaction before {};
+    ::sigaction(signal, nullptr, &before);
+    const bool nohup = signal == SIGHUP && before.sa_handler == SIG_IGN;
+    if (!nohup) ::sigaction(signal, &action, nullptr);
+  }
   std::signal(SIGPIPE,
               SIG_IGN);  // a reader of the progress lines is gone: that is no reason to stop
 }

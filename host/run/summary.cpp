@@ -27,7 +27,7 @@ std::vector<double> predicted_losses(const RunSummary& summary) {
   const auto n = static_cast<double>(summary.first_residual.size());
   const auto epochs = static_cast<double>(summary.losses.size());
   const bool cheap = n * n * epochs <= most_operations;
-  if (!cheap || !summary.first_gram || !summary.learning_rate) return {};
+  if (!cheap || summary.halvings > 0 || !summary.first_gram || !summary.learning_rate) return {};
   return linearised_losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
                            static_cast<int>(summary.losses.size()));
 }
@@ -35,6 +35,7 @@ std::vector<double> predicted_losses(const RunSummary& summary) {
 }  // namespace
 
 std::string summary_table(const RunSummary& summary) {
+  if (summary.was_done) return fmt::format("done before: {}\n", summary.directory);
   std::string table = fmt::format("{} {} epochs: {}\n", summary.stopped ? "stopped after" : "done,",
                                   summary.losses.size(), summary.directory);
   if (summary.losses.empty()) return table;
@@ -58,6 +59,9 @@ std::string summary_table(const RunSummary& summary) {
   table += row("loss per epoch", "x " + number(loss_factor(summary.losses)),
                compared ? "x " + number(loss_factor(predicted)) : "",
                "fit of log loss over the second half");
+  if (summary.halvings > 0)
+    table += row("step halved", fmt::format("{} x", summary.halvings), "",
+                 fmt::format("from {}", number(*summary.learning_rate)));
   if (summary.first_gram)
     table += row(
         "slowest mode", "",

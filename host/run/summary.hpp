@@ -11,7 +11,9 @@ namespace widedeq {
 
 struct RunSummary {
   std::string directory;
-  bool stopped = false;                 // by a signal, before its last epoch
+  bool stopped = false;                 // by a signal or for lack of time, before its last epoch
+  bool was_done = false;                // there was nothing left to do
+  int halvings = 0;                     // of the step
   std::vector<double> losses;           // of every epoch, before its update
   std::optional<double> learning_rate;  // none without an epoch
   std::vector<double> first_residual;   // r = yhat - y at epoch 0

@@ -121,7 +121,7 @@ TEST_F(RunTest, SinkWritesALineAtATime) {
 }
 
 TEST_F(RunTest, DirectoryIsMadeWithItsParents) {
-  const RunDirectory run(path("a/b/run"));
+  const RunDirectory run(path("a/b/run"), RunDirectory::Mode::make);
   EXPECT_TRUE(fs::is_directory(path("a/b/run/gram")));
   EXPECT_EQ(contents(path("a/b/run/STATUS")), "running\n");
   run.set_status("done");
@@ -137,9 +137,10 @@ TEST_F(RunTest, DirectoryTakesAnEmptyPlaceOnly) {
   EXPECT_NO_THROW(RunDirectory::check(path("new")));
   EXPECT_FALSE(fs::exists(path("new")));
 
-  { const RunDirectory run(path("run")); }
+  { const RunDirectory run(path("run"), RunDirectory::Mode::make); }
   EXPECT_EQ(code_of([&] { RunDirectory::check(path("run")); }), ExitCode::usage);
-  EXPECT_EQ(code_of([&] { const RunDirectory run(path("run")); }), ExitCode::usage);
+  EXPECT_EQ(code_of([&] { const RunDirectory run(path("run"), RunDirectory::Mode::make); }),
+            ExitCode::usage);
 
   fs::create_directory(path("photos"));
   std::ofstream(path("photos/cat.jpg")) << "meow";

@@ -1,0 +1,139 @@
+// The epoch loop; see training.hpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "host/failure.hpp"
+#include "host/run/guards.hpp"
+#include "host/run/stop.hpp"
+#include "host/run/time_limit.hpp"
+#include "host/run/training.hpp"
+
+namespace widedeq {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<double> minus(std::vector<double> a, const std::vector<double>& b) {
+  for (std::size_t j = 0; j < a.size(); ++j)
+    a[j] -= b[j];
+  return a;
+}
+
+/// Seconds that stopping takes: a checkpoint, and the weights, of about the same size. The first
+/// time it is a guess: 100 MB/s for the change of A in double.
+double time_to_stop(const Training& training) {
+  const auto m = static_cast<double>(training.run.facts.width);
+  const double guess = 1.0 + 8.0 * m * m / 1e8;
+  return 2.0 * (training.longest_save > 0.0 ? training.longest_save : guess);
+}
+
+/// Writes a checkpoint if one is due after `epochs` epochs and `seconds` since the last one. One
+/// that cannot be written costs a warning: the ones before are still there, and the next may
+/// succeed.
+bool keep_safe(Training& training, double seconds) {
+  const CheckpointEvery& every = training.run.config.checkpoint_every;
+  const bool by_epoch = every.epochs > 0 && training.state.epoch % every.epochs == 0;
+  const bool by_time = every.seconds > 0.0 && seconds >= every.seconds;
+  if (!by_epoch && !by_time) return false;
+  try {
+    save_checkpoint(training);
+  } catch (const Failure& failure) {
+    if (failure.code() != ExitCode::io) throw;
+    training.directory.require_held();
+    training.progress.warn(failure.what());
+  }
+  return true;
+}
+
+}  // namespace
+
+// What a warm epoch in mixed costs, one m x m times m x n product being the unit:
+//
+//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; the guess 1; settling 1
+//          adjoint   the same without a guess; settling 3, and 1 to end with
+//          Samples that stop early leave products out.
+//   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
+//          price and a thin product;  Phi and dW  d/m each
+//   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
+//          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
+//
+// Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
+// products_int8, products_fp32): 16.3 int8, for 6 + 13 sweeps 16.5 by the lines above; fp32 1.76,
+// by formula 1 + 3 n/m + 2 d/m = 1.76. Bytes are by formula alone: the machine at hand counts none.
+
+void train(Training& training, int end) {
+  const TrainConfig& config = training.run.config;
+  TrainingState& state = training.state;
+  Sink& sink = training.sink;
+  GramJournal& journal = *training.journal;
+  const int first = state.epoch;  // which has its checkpoint, if there are any
+  double longest_epoch = 0.0;
+  auto last_save = Clock::now();
+
+  for (; state.epoch < end; ++state.epoch) {
+    const int epoch = state.epoch;
+    const auto start = Clock::now();
+    if (epoch > first && keep_safe(training, seconds_since(last_save))) last_save = Clock::now();
+    if (stop_requested()) break;
+    if (!has_time(config.max_walltime, 1.5 * longest_epoch + time_to_stop(training))) break;
+    training.directory.require_held();
+    if (static_cast<int>(state.starts.size()) == epoch)
+      state.starts.push_back(static_cast<std::int64_t>(sink.bytes()));
+
+    GramMonitor* const monitor = is_gram_due(config, epoch) ? training.run.monitor.get() : nullptr;
+    if (monitor) {
+      journal.settle();  // at most one Gram in flight
+      monitor->begin(epoch);
+    }
+
+    // Z = relu(s A Z + Phi)    L = D o (u 1' + s A' L)    r = u'Z + v'Phi - y    loss = 1/2 |r|^2
+    const bool is_last = epoch + 1 == config.epochs;
+    const Evaluation now = training.run.trainer->evaluate(monitor, is_last);
+    require_solved(now, config, epoch);
+
+    // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
+    if (monitor) {
+      monitor->submit(*training.run.model, training.run.trainer->X());
+      if (!state.first_norm) state.first_norm = monitor->operator_norm();
+      require_well_posed(*state.first_norm, monitor->operator_norm(), config, epoch,
+                         state.last_norm_epoch);
+      state.last_norm_epoch = epoch;
+    }
+
+    // eta = 1 / lambda_max(H(0))
+    if (!state.eta) {
+      journal.wait();
+      training.run.facts.learning_rate = automatic_rate(*journal.first());
+      state.first_eta = state.eta = training.run.facts.learning_rate;
+      sink.write(run_record(config, training.run.facts));
+    }
+    for (const Halving& halving : state.halvings)
+      if (halving.epoch == epoch) {
+        *state.eta /= 2.0;
+        sink.write(halved_record(epoch, *state.eta, halving.reason));
+      }
+    if (epoch == 0) state.first_residual = minus(now.predictions, training.run.targets);
+    state.losses.push_back(now.loss);
+    state.weights_are_good = false;
+    require_hope(state.losses.front(), now.loss, *state.eta, epoch);
+
+    // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v
+    const double gradient_norm = training.run.trainer->update(*state.eta);
+    require_finite_step(*state.eta, gradient_norm, epoch);
+    state.weights_are_good = true;
+
+    const double seconds = seconds_since(start);
+    longest_epoch = std::max(longest_epoch, seconds);
+    sink.write(epoch_record(epoch, now, gradient_norm, seconds));
+    training.progress.epoch(epoch, now, seconds);
+    journal.look();
+  }
+}
+
+}  // namespace widedeq

@@ -1,0 +1,168 @@
+// Checkpoints of a run: what goes into them, and the ways back; see training.hpp.
+#include "host/run/training.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "host/failure.hpp"
+#include "host/run/checkpoint_archive.hpp"
+#include "host/run/identity.hpp"
+
+namespace widedeq {
+namespace {
+
+void transfer_optional(Archive& archive, const char* name, std::optional<double>& value) {
+  std::vector<double> values;
+  if (value) values.push_back(*value);
+  archive.numbers(name, values);
+  value = values.empty() ? std::nullopt : std::optional(values.front());
+}
+
+void transfer_json(Archive& archive, const char* name, Json& value) {
+  std::string text = to_line(value);
+  archive.text(name, text);
+  value = Json::parse(text, nullptr, false);
+}
+
+void transfer_origin(Archive& archive, CheckpointOrigin& origin) {
+  archive.within("run", [&] {
+    transfer_json(archive, "identity", origin.identity);
+    transfer_json(archive, "settings", origin.settings);
+    archive.integer("metrics_bytes", origin.mark.bytes);
+    archive.integer("metrics_checksum", origin.mark.checksum);
+  });
+}
+
+/// Everything the epochs to come depend on.
+void transfer_training(Archive& archive, Training& training) {
+  archive.within("state", [&] { training.state.transfer(archive); });
+  archive.within("model", [&] { training.run.model->transfer(archive); });
+  archive.within("trainer", [&] { training.run.trainer->transfer(archive); });
+  archive.within("grams", [&] { training.journal->transfer(archive); });
+}
+
+}  // namespace
+
+void TrainingState::transfer(Archive& archive) {
+  archive.integer("epoch", epoch);
+  transfer_optional(archive, "first_eta", first_eta);
+  transfer_optional(archive, "eta", eta);
+  archive.numbers("losses", losses);
+  archive.numbers("first_residual", first_residual);
+  transfer_optional(archive, "first_norm", first_norm);
+  archive.integers("starts", starts);
+  archive.integer("last_norm_epoch", last_norm_epoch);
+  archive.integer("exact_since", exact_since);
+  archive.integer("times_halved", times_halved);
+  std::vector<std::int64_t> epochs;
+  for (const Halving& halving : halvings)
+    epochs.push_back(halving.epoch);
+  archive.integers("halved_at", epochs);
+  halvings.resize(epochs.size());
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    halvings[i].epoch = static_cast<int>(epochs[i]);
+    archive.text(fmt::format("halved_because_{}", i), halvings[i].reason);
+  }
+}
+
+void save_checkpoint(Training& training) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  training.directory.require_held();
+  training.journal->wait();
+  TrainingState& state = training.state;
+  // An epoch that has begun already, and is to be computed again, has its records there.
+  const auto epoch = static_cast<std::size_t>(state.epoch);
+  const std::uint64_t bytes = state.starts.size() > epoch
+                                  ? static_cast<std::uint64_t>(state.starts[epoch])
+                                  : training.sink.bytes();
+  state.starts.resize(std::min(state.starts.size(), epoch));
+  CheckpointOrigin origin{identity(training.run.facts), config_json(training.run.config),
+                          training.sink.mark(bytes)};
+  const std::uint64_t size =
+      training.checkpoints.write(state.epoch, [&](CheckpointFileWriter& file) {
+        SavingArchive archive(*training.run.backend, file);
+        transfer_origin(archive, origin);
+        transfer_training(archive, training);
+      });
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  training.longest_save = std::max(training.longest_save, seconds);
+  training.progress.note(fmt::format("checkpoint before epoch {}: {:.1f} MB in {:.2f} s",
+                                     state.epoch, static_cast<double>(size) / 1e6, seconds));
+}
+
+CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend) {
+  CheckpointOrigin origin;
+  LoadingArchive archive(backend, file);
+  transfer_origin(archive, origin);
+  return origin;
+}
+
+void restore(Training& training, CheckpointFileReader& file) {
+  LoadingArchive archive(*training.run.backend, file);
+  transfer_training(archive, training);
+  if (!training.run.facts.learning_rate)
+    training.run.facts.learning_rate = training.state.first_eta;
+}
+
+void restore_weights(Training& training, CheckpointFileReader& file, const TrainConfig& before) {
+  const TrainConfig config = training.run.config;
+  LoadingArchive archive(*training.run.backend, file);
+  archive.within("state", [&] { training.state.transfer(archive); });
+  release(training);
+  Weights weights;
+  {
+    PreparedRun old = prepare(before);
+    LoadingArchive old_archive(*old.backend, file);
+    old_archive.within("model", [&] { old.model->transfer(old_archive); });
+    weights = download_weights(*old.backend, *old.model);
+  }
+  training.run = prepare(config, &weights);
+  open_journal(training);
+  training.state.first_norm.reset();  // the next Gram is a first one
+}
+
+void open_journal(Training& training) {
+  training.journal = std::make_unique<GramJournal>(training.run.monitor.get(), training.directory,
+                                                   training.sink, training.progress);
+}
+
+void release(Training& training) {
+  training.journal.reset();
+  training.run.monitor.reset();
+  training.run.trainer.reset();
+  training.run.model.reset();
+}
+
+void go_back(Training& training, int epoch) {
+  const std::vector<std::int64_t> starts = training.state.starts;
+  std::vector<Halving> halvings = training.state.halvings;
+  std::erase_if(halvings, [&](const Halving& halving) { return halving.epoch > epoch; });
+  const int times_halved = training.state.times_halved;
+  const TrainConfig config = training.run.config;
+  release(training);
+  training.run = prepare(config);
+  open_journal(training);
+
+  training.state = TrainingState();
+  training.state.first_eta = training.state.eta = config.learning_rate;
+  const auto file = training.checkpoints.newest(
+      epoch, [&](const std::string& sentence) { training.progress.warn(sentence); });
+  if (file) restore(training, *file);
+  training.checkpoints.drop_after(epoch);
+  training.state.starts = starts;
+  training.state.halvings = halvings;
+  training.state.times_halved = times_halved;
+  if (training.state.epoch < epoch)
+    training.progress.note(
+        fmt::format("computing epochs {} to {} again, to get back to what they "
+                    "came to",
+                    training.state.epoch, epoch - 1));
+  training.sink.pause();
+  train(training, epoch);
+}
+
+}  // namespace widedeq

@@ -1,0 +1,88 @@
+// One run's training: what it works with, what it carries from epoch to epoch, and its checkpoints.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/run/checkpoints.hpp"
+#include "host/run/gram_journal.hpp"
+#include "host/run/prepare.hpp"
+#include "host/run/progress.hpp"
+#include "host/run/run_directory.hpp"
+#include "host/run/sink.hpp"
+
+namespace widedeq {
+
+/// The step was halved before the update of an epoch.
+struct Halving {
+  int epoch = 0;
+  std::string reason;
+};
+
+/// What the loop itself carries from epoch to epoch; the rest is in model, trainer and journal.
+struct TrainingState {
+  int epoch = 0;                       // the next one
+  std::optional<double> first_eta;     // none until the first Gram, where it says the learning rate
+  std::optional<double> eta;           // after halvings
+  std::vector<double> losses;          // of every epoch before
+  std::vector<double> first_residual;  // r at epoch 0
+  std::optional<double> first_norm;    // ||A||_2 / sqrt(m) at the first Gram
+  int last_norm_epoch = 0;             // the epoch of the last Gram
+  std::vector<std::int64_t> starts;    // where in metrics.jsonl an epoch's records begin
+  std::vector<Halving> halvings;       // ascending; those of this history
+  int times_halved = 0;                // in all, also in histories that were given up
+  int exact_since = 0;                 // there is no way back to an epoch before
+  bool weights_are_good = true;        // the last update went well; not saved
+
+  void transfer(Archive& archive);
+};
+
+struct Training {
+  PreparedRun& run;
+  const RunDirectory& directory;
+  Sink& sink;
+  Progress& progress;
+  Checkpoints checkpoints;
+  std::unique_ptr<GramJournal> journal = nullptr;
+  TrainingState state = {};
+  double longest_save = 0.0;  // seconds a checkpoint has taken at most
+};
+
+/// A journal of the run's monitor.
+void open_journal(Training& training);
+
+/// Frees model, trainer, monitor and journal.
+void release(Training& training);
+
+/// Epochs from state.epoch to `end`; fewer when a stop is asked for or the time runs out. Writes
+/// checkpoints when they are due. Throws Divergence, Failure and std::bad_alloc.
+void train(Training& training, int end);
+
+/// Writes the checkpoint of state.epoch; waits for the Gram in flight. Throws Failure (io).
+void save_checkpoint(Training& training);
+
+/// What a checkpoint says of the run it is of.
+struct CheckpointOrigin {
+  Json identity;  // host/run/identity.hpp
+  Json settings;  // config_json()
+  SinkMark mark;  // metrics.jsonl at that time
+};
+
+/// Throws Failure: io, bad_data.
+CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend);
+
+/// Takes weights, states and Grams from a checkpoint. What throws may leave the run half restored.
+void restore(Training& training, CheckpointFileReader& file);
+
+/// Takes only what does not depend on the configuration's numerics: the weights, by way of doubles,
+/// and the history. `before` is the configuration the checkpoint was written with.
+void restore_weights(Training& training, CheckpointFileReader& file, const TrainConfig& before);
+
+/// Goes back to the state before an epoch that was there before: prepares the run anew, takes the
+/// newest checkpoint that is not later, and computes the epochs from there again. Records stay as
+/// they are, the sink paused.
+void go_back(Training& training, int epoch);
+
+}  // namespace widedeq
