@@ -138,7 +138,8 @@ void release(Training& training) {
 }
 
 void go_back(Training& training, int epoch) {
-  const std::vector<std::int64_t> starts = training.state.starts;
+  std::vector<std::int64_t> starts = training.state.starts;
+  starts.resize(static_cast<std::size_t>(epoch) + 1);  // later ones belong to the history given up
   std::vector<Halving> halvings = training.state.halvings;
   std::erase_if(halvings, [&](const Halving& halving) { return halving.epoch > epoch; });
   const int times_halved = training.state.times_halved;

@@ -1,5 +1,4 @@
 // `widedeq train`: the run directory, its records, repeatability, and runs that fail half-way.
-#include <regex>
 
 #include "tests/cli/cli_support.hpp"
 
@@ -7,11 +6,6 @@ namespace widedeq::test {
 namespace {
 
 const char* const small = "train --width 64 --samples 40 --epochs 12 --gram-every 5 ";
-
-/// metrics.jsonl without the wall times.
-std::string without_times(const std::string& text) {
-  return std::regex_replace(text, std::regex(R"("seconds":[^,}]*)"), "\"seconds\":0");
-}
 
 TEST_F(CliTest, AGoodRunWritesItsDirectory) {
   const Result result = run(std::string(small) + "--out a/run");

@@ -1,0 +1,388 @@
+// Runs that are stopped, killed and resumed: what they leave is what one session would have left.
+#include <chrono>
+#include <csignal>
+#include <map>
+#include <random>
+#include <set>
+
+#include "tests/cli/cli_support.hpp"
+
+namespace widedeq::test {
+namespace {
+
+class ResumeTest : public CliTest {
+ protected:
+  /// Everything of a finished run that does not tell the time, by file.
+  std::map<std::string, std::string> results(const std::string& run) const {
+    std::map<std::string, std::string> files;
+    for (const char* name : {"config.toml", "weights.npz", "STATUS"})
+      files[name] = read_text(directory / run / name);
+    files["metrics.jsonl"] = without_times(read_text(directory / run / "metrics.jsonl"));
+    for (const auto& entry : fs::directory_iterator(directory / run / "gram"))
+      files[entry.path().filename().string()] = read_text(entry.path());
+    return files;
+  }
+
+  void expect_same(const std::string& run, const std::map<std::string, std::string>& wanted,
+                   const std::string& when) const {
+    const auto is = results(run);
+    ASSERT_EQ(is.size(), wanted.size()) << when;
+    for (const auto& [name, content] : wanted)
+      ASSERT_TRUE(is.at(name) == content) << name << " differs, " << when << "\n"
+                                          << (name == "metrics.jsonl" ? is.at(name) : "") << "\n"
+                                          << read_text(directory / run / "log.txt");
+    // Nothing half-written stays behind, and nobody holds the lock.
+    for (const auto& entry : fs::recursive_directory_iterator(directory / run)) {
+      const std::string name = entry.path().filename().string();
+      EXPECT_FALSE(name.ends_with(".tmp") || name == "LOCK") << name << ", " << when;
+    }
+  }
+
+  std::string checkpoint(const std::string& run, int epoch) const {
+    std::string number = std::to_string(epoch);
+    number.insert(0, 6 - number.size(), '0');
+    return (directory / run / "checkpoints" / ("epoch-" + number + ".ckpt")).string();
+  }
+
+  /// Runs `widedeq ARGUMENTS` and sends the signals once the first epochs are in.
+  Result run_with_signals(const std::string& arguments, const std::string& out,
+                          const std::vector<std::string>& signals) const {
+    std::string script = "'" WIDEDEQ_BINARY "' " + arguments + " --out " + out +
+                         " >.o 2>.e & p=$!; for i in $(seq 600); do [ $(cat " + out +
+                         "/metrics.jsonl 2>/dev/null | wc -l) -gt 3 ] && break; sleep 0.05; done; ";
+    for (const std::string& signal : signals)
+      script += "kill -" + signal + " $p; ";
+    script += "wait $p";
+    const int status = std::system(("cd '" + directory.string() + "'; " + script).c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(path(".o")),
+            read_text(path(".e"))};
+  }
+
+  /// The state a run had before an epoch, as a kill would have left it.
+  void rewind(const std::string& from, const std::string& to, int epoch) const {
+    fs::remove_all(directory / to);
+    fs::copy(directory / from, directory / to, fs::copy_options::recursive);
+    for (int later = epoch + 1; later < 100; ++later)
+      fs::remove(checkpoint(to, later));
+    fs::remove(directory / to / "weights.npz");
+    write_text(to + "/STATUS", "running\n");
+  }
+};
+
+constexpr const char* small = "train --width 64 --samples 40 --epochs 12 --gram-every 5 ";
+
+TEST_F(ResumeTest, FromEveryEpochInEveryPrecision) {
+  for (const std::string precision : {"mixed", "fp32", "fp64"}) {
+    const std::string command = small + ("--precision " + precision);
+    const Result first = run(command + " --out whole");
+    if (precision == "mixed" && first.code == 2) continue;  // this machine has none
+    ASSERT_EQ(first.code, 0) << first.error;
+    const auto wanted = results("whole");
+    ASSERT_EQ(run(command + " --checkpoint-every 1 --keep 99 --out all").code, 0);
+    fs::remove_all(directory / "whole");
+    for (int epoch = 0; epoch <= 12; ++epoch) {
+      rewind("all", "part", epoch);
+      const Result rest = run("train --resume --checkpoint-every 600s --keep 2 --out part");
+      ASSERT_EQ(rest.code, 0) << rest.error;
+      expect_same("part", wanted, precision + ", epoch " + std::to_string(epoch));
+    }
+    fs::remove_all(directory / "all");
+  }
+}
+
+/// Kills a run at random moments and lets another session finish it; the same command every time,
+/// as a batch script would have it.
+class KillTest : public ResumeTest {
+ protected:
+  void kill_at_random_moments(int times) const {
+    const std::string command =
+        "train --width 48 --samples 30 --epochs 300 --gram-every 40 --checkpoint-every 7 --resume "
+        "--out ";
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_EQ(run(command + "whole").code, 0);
+    const double whole =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto wanted = results("whole");
+    std::mt19937_64 random(7);
+    std::uniform_real_distribution<double> moment(0.0, whole);
+    std::set<std::string> resumed_from;
+    for (int i = 0; i < times; ++i) {
+      fs::remove_all(directory / "killed");
+      std::string when = "killed";
+      for (int kills = 1 + i % 3; kills > 0; --kills) {  // some more than once
+        const std::string seconds = std::to_string(moment(random));
+        when += " at " + seconds;
+        const int status =
+            std::system(("cd '" + directory.string() + "' && timeout -s KILL " + seconds +
+                         " '" WIDEDEQ_BINARY "' " + command + "killed >.o 2>.e")
+                            .c_str());
+        ASSERT_TRUE(WIFEXITED(status));
+      }
+      const Result rest = run(command + "killed");
+      ASSERT_EQ(rest.code, 0) << when << "\n" << rest.error;
+      expect_same("killed", wanted, when);
+      const std::size_t place = rest.error.find("resumed before epoch");
+      if (place != rest.error.npos)
+        resumed_from.insert(rest.error.substr(place, rest.error.find('\n', place) - place));
+    }
+    EXPECT_GE(static_cast<int>(resumed_from.size()), std::min(10, times / 4));
+  }
+};
+
+TEST_F(KillTest, KilledAtRandomMoments) {
+  kill_at_random_moments(8);
+}
+
+TEST_F(KillTest, SlowKilledAtAHundredRandomMoments) {
+  kill_at_random_moments(100);
+}
+
+TEST_F(ResumeTest, SignalsStopWithACheckpoint) {
+  const std::string command =
+      "train --width 64 --samples 40 --epochs 1500 --gram-every 100 --learning-rate 1e-3 ";
+  ASSERT_EQ(run(command + "--out whole").code, 0);
+  const auto wanted = results("whole");
+  for (const std::string signal : {"TERM", "INT", "USR1", "HUP"}) {
+    const Result stopped = run_with_signals(command, signal, {signal});
+    ASSERT_EQ(stopped.code, 75) << signal << "\n" << stopped.error;
+    EXPECT_EQ(read_text(path(signal + "/STATUS")), "stopped\n");
+    EXPECT_TRUE(fs::exists(path(signal + "/weights.npz")));
+    ASSERT_EQ(run("train --resume --out " + signal).code, 0);
+    expect_same(signal, wanted, signal);
+  }
+}
+
+TEST_F(ResumeTest, ASecondSignalEndsItAtOnce) {
+  // An epoch of this takes seconds; nobody waits for it after the second signal.
+  const auto start = std::chrono::steady_clock::now();
+  const std::string script =
+      "cd '" + directory.string() +
+      "' && '" WIDEDEQ_BINARY
+      "' train --width 3000 --samples 300 --data sphere --epochs 100000 --gram-every 0 "
+      "--learning-rate 1e-6 --precision fp64 --out run >o 2>e & p=$!; "
+      "for i in $(seq 600); do [ -f '" +
+      path("run/log.txt") +
+      "' ] && break; sleep 0.05; done; kill -TERM $p; sleep 0.2; kill -USR1 $p; wait $p";
+  const int status = std::system(script.c_str());
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGUSR1) << seconds << read_text(path("e"));
+  EXPECT_EQ(read_text(path("run/STATUS")), "running\n");
+}
+
+TEST_F(ResumeTest, TheTimeThatRunsOutStopsIt) {
+  const auto start = std::chrono::steady_clock::now();
+  const Result stopped =
+      run("train --width 64 --samples 40 --epochs 10000000 --gram-every 0 --learning-rate 1e-4 "
+          "--max-walltime 0:00:05 --out run");
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_EQ(stopped.code, 75) << stopped.error;
+  EXPECT_LT(seconds, 5.5);
+  EXPECT_EQ(read_text(path("run/STATUS")), "stopped\n");
+  const auto epochs = of_kind(read_records(path("run/metrics.jsonl")), "epoch").size();
+  EXPECT_GT(epochs, 10U);
+  EXPECT_TRUE(fs::exists(checkpoint("run", static_cast<int>(epochs))));
+}
+
+TEST_F(ResumeTest, ADamagedCheckpointIsPassedOver) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  const auto wanted = results("all");
+  rewind("all", "part", 8);
+  std::fstream(checkpoint("part", 8), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(1000)
+      .put('x');
+  const Result rest = run("train --resume --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  EXPECT_NE(rest.error.find("epoch-000008.ckpt"), std::string::npos) << rest.error;
+  EXPECT_NE(rest.error.find("resumed before epoch 4"), std::string::npos) << rest.error;
+  expect_same("part", wanted, "from the one before");
+  EXPECT_TRUE(fs::exists(checkpoint("part", 8) + ".damaged"));
+
+  // With none left that is whole, starting over is for the user to decide.
+  rewind("all", "part", 8);
+  for (const int epoch : {4, 8})
+    fs::resize_file(checkpoint("part", epoch), 777);
+  expect_refused("train --resume --out part", 3, {"no checkpoint is whole", "checkpoints"});
+}
+
+TEST_F(ResumeTest, WhatHasChangedIsRefusedUnlessInexact) {
+  ASSERT_EQ(run(std::string(small) + "--threads 2 --checkpoint-every 4 --keep 9 --out all").code,
+            0);
+  rewind("all", "part", 8);
+  expect_refused("train --resume --threads 1 --out part", 2, {"threads (2, now 1)", "inexact"});
+  expect_refused("train --resume --precision fp64 --out part", 2, {"precision", "inexact"});
+  expect_refused("train --resume --epochs 13 --out part", 2, {"epochs (12, now 13)"});
+  for (const char* other : {"--gamma 0.4", "--seed 2", "--samples 39", "--width 65"}) {
+    expect_refused(std::string("train --resume ") + other + " --out part", 2,
+                   {"not the experiment"});
+    expect_refused(std::string("train --resume=inexact ") + other + " --out part", 2,
+                   {"not the experiment"});
+  }
+  expect_refused("train --resume=perhaps --out part", 2, {"--resume=inexact"});
+
+  // How the run is kept safe may change.
+  ASSERT_EQ(run("train --resume --keep 1 --checkpoint-every 1h --max-walltime 1h --out part").code,
+            0);
+
+  for (const std::string change : {"--threads 1", "--precision fp64", "--epochs 15",
+                                   "--learning-rate 0.001", "--chunk 7", "--no-warm-start"}) {
+    rewind("all", "part", 8);
+    const Result rest = run("train --resume=inexact " + change + " --out part");
+    ASSERT_EQ(rest.code, 0) << change << "\n" << rest.error;
+    const auto records = read_records(path("part/metrics.jsonl"));
+    const auto resumed = of_kind(records, "resumed");
+    ASSERT_EQ(resumed.size(), 1U) << change;
+    EXPECT_EQ(resumed[0].at("epoch"), 8);
+    const std::string name =
+        change.substr(change.starts_with("--no-") ? 5 : 2, change.find(' ') - 2);
+    EXPECT_TRUE(resumed[0].at("changed").contains(name)) << resumed[0];
+    const auto epochs = of_kind(records, "epoch");
+    ASSERT_EQ(epochs.size(), change == "--epochs 15" ? 15U : 12U) << change;
+    for (std::size_t k = 0; k < epochs.size(); ++k)
+      EXPECT_EQ(epochs[k].at("epoch"), k);
+    // It goes on where it was: other arithmetic, or half a step, changes little.
+    const auto wanted = of_kind(read_records(path("all/metrics.jsonl")), "epoch");
+    EXPECT_NEAR(epochs[8].at("loss").get<double>() / wanted[8].at("loss").get<double>(), 1.0, 1e-4)
+        << change;
+    const auto sessions =
+        nlohmann::json::parse(read_text(path("part/provenance.json"))).at("sessions");
+    EXPECT_EQ(sessions.size(), 2U);
+    EXPECT_EQ(sessions[1].at("from_epoch"), 8);
+    EXPECT_FALSE(sessions[1].at("changed").empty());
+    // And from here on it can be resumed exactly.
+    ASSERT_EQ(run("train --resume --out part").code, 0);
+  }
+}
+
+TEST_F(ResumeTest, OtherDataAreAnotherExperiment) {
+  write_problem(48, 20, 6);
+  const std::string command =
+      "train --data npy:X.npy,y.npy --width 48 --epochs 6 --checkpoint-every 2 --keep 9 ";
+  ASSERT_EQ(run(command + "--out all").code, 0);
+  rewind("all", "part", 4);
+  write_npy(path("y.npy"), {20}, wave(20, 0.9));
+  expect_refused("train --resume --out part", 2, {"data"});
+}
+
+TEST_F(ResumeTest, ChangedRecordsAreNotGoneOnWith) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  rewind("all", "part", 8);
+  std::string records = read_text(path("part/metrics.jsonl"));
+  records[100] = records[100] == 'x' ? 'y' : 'x';
+  write_text("part/metrics.jsonl", records);
+  expect_refused("train --resume --out part", 3, {"records", "metrics.jsonl"});
+  write_text("part/metrics.jsonl", records.substr(0, 200));
+  expect_refused("train --resume --out part", 3, {"records", "metrics.jsonl"});
+}
+
+TEST_F(ResumeTest, WhereThereIsNothingItBegins) {
+  const Result begun = run(std::string(small) + "--resume --out new");
+  ASSERT_EQ(begun.code, 0) << begun.error;
+  const auto wanted = results("new");
+  // Done is done.
+  const Result again = run(std::string(small) + "--resume --out new");
+  EXPECT_EQ(again.code, 0);
+  EXPECT_NE(again.output.find("done before"), std::string::npos) << again.output;
+  expect_same("new", wanted, "resumed when done");
+  // Killed before there was a configuration.
+  fs::create_directories(directory / "early/gram");
+  write_text("early/STATUS", "running\n");
+  ASSERT_EQ(run(std::string(small) + "--resume --out early").code, 0);
+  expect_same("early", wanted, "killed at its very beginning");
+  // Somebody else's files.
+  fs::create_directories(directory / "photos");
+  write_text("photos/cat.jpg", "meow");
+  expect_refused(std::string(small) + "--resume --out photos", 2, {"not empty"});
+}
+
+TEST_F(ResumeTest, OnlyOneProcessAtATime) {
+  const std::string command =
+      "train --width 64 --samples 40 --epochs 1000000 --gram-every 0 --learning-rate 1e-4 ";
+  const std::string script =
+      "cd '" + directory.string() + "' && '" WIDEDEQ_BINARY "' " + command +
+      "--out run >o 2>e & p=$!; " + "for i in $(seq 600); do [ $(cat '" +
+      path("run/metrics.jsonl") +
+      "' 2>/dev/null | wc -l) -gt 3 ] && break; sleep 0.05; done; '" WIDEDEQ_BINARY "' " + command +
+      "--resume --out '" + path("run") + "' >'" + path("o2") + "' 2>'" + path("e2") + "'; r=$?; " +
+      "kill -TERM $p; wait $p; [ $? = 75 ] || exit 99; exit $r";
+  const int status = std::system(script.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2) << read_text(path("e2")) << read_text(path("e"));
+  EXPECT_NE(read_text(path("e2")).find("process"), std::string::npos) << read_text(path("e2"));
+}
+
+TEST_F(ResumeTest, DivergenceEndsWithTheLastGoodState) {
+  const std::string command = "train --width 64 --samples 40 --epochs 50 --learning-rate 0.5 ";
+  const Result failed = run(command + "--out run");
+  EXPECT_EQ(failed.code, 4) << failed.error;
+  EXPECT_TRUE(read_text(path("run/STATUS")).starts_with("failed: "));
+  // The records tell the whole story; the checkpoint is from before the step that spoilt it.
+  const auto epochs = of_kind(read_records(path("run/metrics.jsonl")), "epoch");
+  ASSERT_GE(epochs.size(), 2U);
+  const int last = epochs.back().at("epoch");
+  EXPECT_TRUE(fs::exists(checkpoint("run", last)));
+  EXPECT_FALSE(fs::exists(checkpoint("run", last + 1)));
+  // weights.npz is that very state: training on from there starts at its loss.
+  const Result on =
+      run("train --width 64 --samples 40 --epochs 1 --weights run/weights.npz "
+          "--learning-rate 1e-3 --out on");
+  ASSERT_EQ(on.code, 0) << on.error;
+  EXPECT_NEAR(of_kind(read_records(path("on/metrics.jsonl")), "epoch")[0].at("loss").get<double>() /
+                  epochs.back().at("loss").get<double>(),
+              1.0, 1e-5);
+  // And with a smaller step it goes on.
+  const Result resumed = run("train --resume=inexact --learning-rate 0.001 --epochs 10 --out run");
+  EXPECT_EQ(resumed.code, 0) << resumed.error;
+}
+
+TEST_F(ResumeTest, TheStepIsHalvedTheSameWayWhereverCheckpointsFall) {
+  const std::string command =
+      "train --width 64 --samples 40 --epochs 20 --gram-every 4 --learning-rate 0.3 "
+      "--on-divergence "
+      "halve ";
+  const Result first = run(command + "--checkpoint-every 0 --out whole");
+  ASSERT_EQ(first.code, 0) << first.error;
+  const auto records = read_records(path("whole/metrics.jsonl"));
+  const auto halved = of_kind(records, "halved");
+  ASSERT_GE(halved.size(), 1U);
+  EXPECT_LE(halved.size(), 10U);
+  double eta = 0.3;
+  for (const auto& record : halved) {
+    EXPECT_LE(record.at("learning_rate").get<double>(), eta / 2.0);
+    eta = record.at("learning_rate");
+    EXPECT_FALSE(record.at("reason").get<std::string>().empty());
+  }
+  const auto epochs = of_kind(records, "epoch");
+  ASSERT_EQ(epochs.size(), 20U);
+  for (std::size_t k = 0; k < epochs.size(); ++k)
+    EXPECT_EQ(epochs[k].at("epoch"), k);
+
+  ASSERT_EQ(run(command + "--checkpoint-every 1 --keep 99 --out all").code, 0);
+  auto wanted = results("whole");
+  wanted.erase("config.toml");
+  const auto same = [&](const std::string& run, const std::string& when) {
+    auto expected = wanted;
+    expected["config.toml"] = read_text(directory / run / "config.toml");
+    expect_same(run, expected, when);
+  };
+  same("all", "with a checkpoint an epoch");
+  for (int epoch = 0; epoch < 20; epoch += 3) {
+    rewind("all", "part", epoch);
+    ASSERT_EQ(run("train --resume --out part").code, 0);
+    same("part", "from " + std::to_string(epoch));
+  }
+}
+
+TEST_F(ResumeTest, AfterTenHalvingsItGivesUp) {
+  // Targets so far away that no tenth part of a step of this size is small enough.
+  const Result failed =
+      run("train --width 32 --samples 20 --epochs 30 --learning-rate 1e6 "
+          "--on-divergence halve --gram-every 0 --out run");
+  EXPECT_EQ(failed.code, 4) << failed.error;
+  EXPECT_EQ(failed.complaints().size(), 1U) << failed.error;
+}
+
+}  // namespace
+}  // namespace widedeq::test
