@@ -56,6 +56,9 @@ class Trainer {
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }
   ConstBlock X() const { return X_; }
+  /// Z and L of the chunk that evaluate() solved last, m x chunk: of all samples when there is one.
+  ConstBlock Z() const { return forward_.Z(); }
+  ConstBlock L() const { return adjoint_.L(); }
 
   /// Solves forward and adjoint for every sample and gathers the gradient at the current weights.
   /// Copies Z, L and Phi to `monitor` when given (between its begin() and submit()). Stops at the
