@@ -44,9 +44,9 @@ struct Draw {
 };
 
 struct NormBoundOptions {
-  std::optional<Draw> draw;           // none, as for weights from a file: no Gaussian bound
-  double failure_probability = 1e-6;  // p, of the Gaussian bound
-  Index cholesky_limit = 4096;        // the largest width that is worth m^3
+  std::optional<Draw> draw = std::nullopt;  // none, as for weights from a file: no Gaussian bound
+  double failure_probability = 1e-6;        // p, of the Gaussian bound
+  Index cholesky_limit = 4096;              // the largest width that is worth m^3
 };
 
 enum class NormBoundKind : std::uint8_t { frobenius, gaussian, cholesky };

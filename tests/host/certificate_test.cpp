@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "host/state_bounds.hpp"
 #include "tests/host/extended.hpp"
 #include "tests/support.hpp"
 
@@ -128,6 +129,195 @@ TEST(Certificate, IsTrueAndUsefulOnAThousandNetworksSlow) {
   for (std::uint64_t seed = 1; seed <= 1000; ++seed)
     tally.add(seed);
   tally.expect_true_and_useful();
+}
+
+// ---- verdicts
+// ----------------------------------------------------------------------------------
+
+/// A solved network of given weights.
+struct Solved {
+  oracle::Network net;
+  Model model;
+  Trainer trainer;
+
+  explicit Solved(oracle::Network network, const TrainerOptions& how = {})
+      : net(std::move(network)),
+        model(test::model_of(net, Precision::fp64)),
+        trainer(backend(), model, net.X, net.y, {.tolerance = 1e-10, .max_sweeps = 1000}, how) {
+    trainer.evaluate();
+  }
+};
+
+TEST(Certificate, ThatTheNormIsTooLargeIsSaid) {
+  oracle::Network net = test::random_network({20, 3, 4, 0.5}, true, true, 3);
+  for (double& entry : net.A.values)
+    entry *= 2.0;
+  Model model = test::model_of(net, Precision::fp64);
+  const Matrix X = test::upload(Element::float64, net.X);
+  const Matrix Z = backend().allocate(Element::float64, 20, 3);
+  const Certificates is = certify(backend(), model, X, Z, Z);
+  for (const Certificate& one : {is.contraction, is.distance, is.lambda_min}) {
+    EXPECT_EQ(one.verdict, Verdict::refused);
+    EXPECT_NE(one.reason.find("not below 1"), std::string::npos) << one.reason;
+  }
+  EXPECT_NEAR(is.contraction.value, net.s() * oracle::operator_norm(net.A), 1e-6);
+}
+
+TEST(Certificate, WithoutAProofThereAreEstimates) {
+  const Solved it(test::random_network({30, 4, 5, 0.3}, true, true, 4));
+  // No draw is known and Cholesky is not tried: the Frobenius norm is all there is.
+  const CertifyOptions options{.norm = {.cholesky_limit = 0}};
+  const Certificates is = certify(backend(), it.model, it.trainer, options);
+  const double q = it.net.s() * oracle::operator_norm(it.net.A);
+  EXPECT_EQ(is.contraction.verdict, Verdict::estimated);
+  EXPECT_NEAR(is.contraction.value, q, 1e-6 * q);
+  EXPECT_NE(is.contraction.reason.find("Frobenius"), std::string::npos);
+  EXPECT_EQ(is.distance.verdict, Verdict::estimated);
+  EXPECT_LT(is.distance.value, 1e-9);
+  EXPECT_EQ(is.lambda_min.verdict, Verdict::estimated);
+  const double lambda_min = oracle::eigenvalues(oracle::solve(it.net).H).front();
+  EXPECT_NEAR(is.lambda_min.value, lambda_min, 1e-6 * lambda_min);
+}
+
+TEST(Certificate, TellsCertaintyFromProbability) {
+  constexpr Index m = 400;
+  Model model(backend(), Precision::fp64, {.gamma = 0.4}, m, 5, WeightLaw::lattice, 8);
+  const CertifyOptions drawn{.norm = {.draw = Draw{WeightLaw::lattice, 8},
+                                      .failure_probability = 1e-9,
+                                      .cholesky_limit = 0}};
+  const Matrix X = test::upload(Element::float64, test::Random(1).sphere(5, 2));
+  const Certificate probable = certify(backend(), model, X, {}, {}, drawn).contraction;
+  const Certificate certain = certify(backend(), model, X, {}, {}).contraction;
+  EXPECT_EQ(probable.verdict, Verdict::certified);
+  EXPECT_EQ(probable.probability, 1.0 - 1e-9);
+  EXPECT_NE(probable.reason.find("Gaussian"), std::string::npos);
+  EXPECT_EQ(certain.verdict, Verdict::certified);
+  EXPECT_EQ(certain.probability, 1.0);
+  EXPECT_NE(certain.reason.find("Cholesky"), std::string::npos);
+  EXPECT_LT(certain.value, probable.value);
+}
+
+TEST(Certificate, OfAWrongZIsLargeAndTrue) {
+  const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
+  const extended::Truth truth = extended::truth_of(it.model, it.net.X);
+  const HostMatrix Z = test::download(it.trainer.Z());
+  const Matrix X = test::upload(Element::float64, it.net.X);
+  for (const double wrong : {1e-8, 1e-3, 1.0, 100.0}) {
+    test::Random random(6);
+    HostMatrix moved = Z;
+    for (double& entry : moved.values)
+      entry += wrong * random.normal();
+    const Certificates is =
+        certify(backend(), it.model, X, test::upload(Element::float64, moved), it.trainer.L());
+    ASSERT_EQ(is.distance.verdict, Verdict::certified);
+    for (Index j = 0; j < Z.columns; ++j) {
+      Real squares = 0;
+      for (Index i = 0; i < Z.rows; ++i)
+        squares += (truth.Z(i, j) - moved(i, j)) * (truth.Z(i, j) - moved(i, j));
+      const double bound = is.distances[static_cast<std::size_t>(j)];
+      EXPECT_LE(std::sqrt(squares), Real(bound)) << wrong;
+      EXPECT_GE(std::sqrt(squares), Real(bound) / 10) << wrong;
+    }
+    if (is.lambda_min.verdict == Verdict::certified) {
+      EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << wrong;
+    }
+    if (wrong >= 1.0) {
+      EXPECT_EQ(is.lambda_min.verdict, Verdict::estimated);
+    }
+  }
+}
+
+TEST(Certificate, OfAWrongLLosesTheKernelAlone) {
+  const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
+  const extended::Truth truth = extended::truth_of(it.model, it.net.X);
+  const Matrix X = test::upload(Element::float64, it.net.X);
+  HostMatrix L = test::download(it.trainer.L());
+  for (const double factor : {1.0, 1.0 + 1e-3, 3.0}) {
+    HostMatrix scaled = L;
+    for (double& entry : scaled.values)
+      entry *= factor;
+    const Certificates is =
+        certify(backend(), it.model, X, it.trainer.Z(), test::upload(Element::float64, scaled));
+    EXPECT_EQ(is.distance.verdict, Verdict::certified);
+    EXPECT_EQ(is.lambda_min.verdict, factor < 2.0 ? Verdict::certified : Verdict::estimated);
+    if (is.lambda_min.verdict == Verdict::certified) {
+      EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << factor;
+    }
+  }
+}
+
+TEST(Certificate, OfEqualSamplesHasNoLambdaMin) {
+  oracle::Network net = test::random_network({25, 3, 4, 0.3}, true, true, 7);
+  for (Index i = 0; i < 4; ++i)
+    net.X(i, 2) = net.X(i, 0);
+  const Solved it(net);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  EXPECT_EQ(is.distance.verdict, Verdict::certified);
+  EXPECT_EQ(is.lambda_min.verdict, Verdict::estimated);
+  EXPECT_NEAR(is.lambda_min.value, 0.0, 1e-12);
+}
+
+TEST(Certificate, OfADeadSampleIsExact) {
+  oracle::Network net = test::random_network({25, 3, 4, 0.3}, true, true, 8);
+  for (Index i = 0; i < 4; ++i)
+    net.X(i, 1) = 0.0;
+  const Solved it(net);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  EXPECT_EQ(is.distance.verdict, Verdict::certified);
+  EXPECT_EQ(is.distances[1], 0.0);
+}
+
+TEST(Certificate, OfAKinkDoesNotPretendToKnowTheKernel) {
+  // u = v = 1 and an entry of W X that is zero but for its rounding: half of the kernel hangs on
+  // it.
+  oracle::Network net = test::random_network({2, 1, 3, 0.3}, true, true, 9);
+  net.X.values = {0.1, 0.2, 0.3};
+  net.W.values = {1.0, 3.0, 1.0, 0.5, -1.0, 0.2};  // 0.1 + 0.2 - 0.3, which doubles do not sum to 0
+  const Solved it(net);
+  const InjectionBounds injection = bound_injection(backend(), it.model, it.trainer.X());
+  EXPECT_EQ(injection.active[0], Sign::uncertain);
+  EXPECT_EQ(injection.active[1], Sign::yes);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  const extended::Truth truth = extended::truth_of(it.model, net.X);
+  if (is.lambda_min.verdict == Verdict::certified) {
+    EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value));
+  }
+}
+
+TEST(Certificate, OfChunksIsThatOfTheNormAlone) {
+  TrainerOptions how;
+  how.chunk = 2;
+  const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5), how);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  EXPECT_EQ(is.contraction.verdict, Verdict::certified);
+  EXPECT_EQ(is.distance.verdict, Verdict::refused);
+  EXPECT_EQ(is.lambda_min.verdict, Verdict::refused);
+  EXPECT_TRUE(is.distances.empty());
+}
+
+TEST(Certificate, OfWeightsThatAreNotFiniteIsRefused) {
+  Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
+  backend().fill(it.model.A.change(), NAN);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  EXPECT_EQ(is.contraction.verdict, Verdict::refused);
+  EXPECT_NE(is.contraction.reason.find("not finite"), std::string::npos);
+}
+
+TEST(Certificate, OfAZThatIsNotFiniteIsRefused) {
+  const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
+  Matrix Z = backend().allocate(Element::float64, 25, 5);
+  backend().fill(Z, NAN);
+  const Certificates is = certify(backend(), it.model, it.trainer.X(), Z, it.trainer.L());
+  EXPECT_EQ(is.contraction.verdict, Verdict::certified);
+  EXPECT_EQ(is.distance.verdict, Verdict::refused);
+  EXPECT_EQ(is.lambda_min.verdict, Verdict::refused);
+}
+
+TEST(Certificate, RefusesShapesThatDoNotFit) {
+  const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
+  const Matrix Z = backend().allocate(Element::float64, 25, 4);
+  EXPECT_SHAPE_ERROR(certify(backend(), it.model, it.trainer.X(), Z, it.trainer.L()), "25 x 4",
+                     "25 x 5");
 }
 
 }  // namespace
