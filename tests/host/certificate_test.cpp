@@ -284,6 +284,88 @@ TEST(Certificate, OfAKinkDoesNotPretendToKnowTheKernel) {
   }
 }
 
+TEST(Certificate, OfAGateThatZsErrorMayTurnDoesNotPretendToKnowTheKernel) {
+  // P* is -1e-9 in its first row, so D* is 0 there. A Z that is 1e-7 off makes P positive, and an L
+  // solved with that gate has no residual to give it away.
+  oracle::Network net = test::random_network({6, 1, 1, 0.3}, false, true, 10);
+  net.X.values = {1.0};
+  net.u[0] = 5.0;
+  for (Index i = 1; i < 6; ++i)
+    net.W(i, 0) = 1.0 + std::abs(net.W(i, 0));  // the other rows are active
+  net.W(0, 0) = -100.0;
+  const HostMatrix Z = oracle::equilibrium(net, oracle::injection(net)).Z;
+  net.W(0, 0) = 0.0;
+  net.W(0, 0) = -net.root() * (1e-9 + oracle::pre_activation(net, oracle::injection(net), Z)(0, 0));
+
+  HostMatrix off = Z;
+  off(1, 0) += std::copysign(1e-7, net.A(0, 1));
+  const HostMatrix P = oracle::pre_activation(net, oracle::injection(net), off);
+  ASSERT_GT(P(0, 0), 0.0);
+  const HostMatrix L = oracle::adjoint(net, P);
+  const Model model = test::model_of(net, Precision::fp64);
+  const extended::Truth truth = extended::truth_of(model, net.X);
+  ASSERT_EQ(truth.Z(0, 0), 0);
+  const Matrix X = test::upload(Element::float64, net.X);
+
+  const double q = 0.5;
+  ASSERT_LT(truth.q, q);
+  const InjectionBounds injection = bound_injection(backend(), model, X);
+  const ForwardBounds forward = bound_forward(backend(), model, injection, off, q);
+  EXPECT_EQ(forward.active[0], Sign::uncertain);
+  EXPECT_EQ(forward.active[1], Sign::yes);
+  EXPECT_GE(bound_adjoint(backend(), model, forward.active, L, q)[0], std::abs(L(0, 0)));
+  const Certificates is = certify(backend(), model, X, test::upload(Element::float64, off),
+                                  test::upload(Element::float64, L));
+  EXPECT_EQ(is.distance.verdict, Verdict::certified);
+  if (is.lambda_min.verdict == Verdict::certified) {
+    EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value));
+  }
+  // With the exact Z the gate is known, and so is the kernel.
+  const HostMatrix exact =
+      oracle::adjoint(net, oracle::pre_activation(net, oracle::injection(net), Z));
+  const Certificates good = certify(backend(), model, X, test::upload(Element::float64, Z),
+                                    test::upload(Element::float64, exact));
+  EXPECT_EQ(good.lambda_min.verdict, Verdict::certified);
+  EXPECT_LE(Real(good.lambda_min.value), truth.lambda_min);
+  EXPECT_GE(Real(good.lambda_min.value), truth.lambda_min * Real(1 - 1e-10));
+}
+
+TEST(Certificate, CountsTheRoundingOfAnInjectionThatCancels) {
+  // W X = 0.1 + 0.2 - 0.3, whose doubles sum to 2.8e-17, but in double to 5.6e-17: Z solves the
+  // equation as it is computed, with no residual at all, and is wrong by half.
+  oracle::Network net = test::random_network({1, 1, 3, 0.3}, true, true, 11);
+  net.A.values = {0.5};
+  net.W.values = {1.0, 1.0, -1.0};
+  net.X.values = {0.1, 0.2, 0.3};
+  const Solved it(net);
+  const extended::Truth truth = extended::truth_of(it.model, net.X);
+  const HostMatrix Z = test::download(it.trainer.Z());
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  const Real distance = std::abs(truth.Z(0, 0) - Real(Z(0, 0)));
+  ASSERT_GT(distance, truth.Z(0, 0) / 2);
+  EXPECT_LE(distance, Real(is.distances.at(0)));
+  EXPECT_LE(distance / Real(Z(0, 0)), Real(is.distance.value));
+}
+
+TEST(Certificate, CountsAnLThatIsTooLongInTheKernel) {
+  // Z large beside X, so that L enters the kernel through s l (x) z.
+  oracle::Network net = test::random_network({25, 1, 4, 0.3}, false, false, 12);
+  for (double& entry : net.W.values)
+    entry *= 100.0;
+  const Solved it(net);
+  const extended::Truth truth = extended::truth_of(it.model, net.X);
+  for (const double factor : {1.0, 1.001, 1.01}) {
+    HostMatrix L = test::download(it.trainer.L());
+    for (double& entry : L.values)
+      entry *= factor;
+    const Certificates is = certify(backend(), it.model, it.trainer.X(), it.trainer.Z(),
+                                    test::upload(Element::float64, L));
+    EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
+    EXPECT_LE(Real(is.lambda_min.value), truth.lambda_min) << factor;
+    EXPECT_GE(Real(is.lambda_min.value), truth.lambda_min / 2) << factor;
+  }
+}
+
 TEST(Certificate, OfChunksIsThatOfTheNormAlone) {
   TrainerOptions how;
   how.chunk = 2;
