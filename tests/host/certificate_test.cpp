@@ -268,17 +268,19 @@ TEST(Certificate, OfADeadSampleIsExact) {
 }
 
 TEST(Certificate, OfAKinkDoesNotPretendToKnowTheKernel) {
-  // u = v = 1 and an entry of W X that is zero but for its rounding: half of the kernel hangs on
-  // it.
-  oracle::Network net = test::random_network({2, 1, 3, 0.3}, true, true, 9);
-  net.X.values = {0.1, 0.2, 0.3};
-  net.W.values = {1.0, 3.0, 1.0, 0.5, -1.0, 0.2};  // 0.1 + 0.2 - 0.3, which doubles do not sum to 0
+  // Row 0 of W X is 0.1 + 0.2 - 0.3 - 3/2^56, whose doubles sum to -1.4e-17; from left to right in
+  // double it is +1.4e-17. Its v is large, so most of the kernel hangs on that sign.
+  oracle::Network net = test::random_network({2, 1, 4, 0.3}, true, true, 9);
+  net.X.values = {0.1, 0.2, 0.3, 3.0 * 0x1p-56};
+  net.W.values = {1.0, 3.0, 1.0, 0.5, -1.0, 0.2, -1.0, 0.0};
+  net.v[0] = 5.0;
   const Solved it(net);
   const InjectionBounds injection = bound_injection(backend(), it.model, it.trainer.X());
   EXPECT_EQ(injection.active[0], Sign::uncertain);
   EXPECT_EQ(injection.active[1], Sign::yes);
-  const Certificates is = certify(backend(), it.model, it.trainer);
   const extended::Truth truth = extended::truth_of(it.model, net.X);
+  const Certificates is = certify(backend(), it.model, it.trainer);
+  EXPECT_EQ(is.distance.verdict, Verdict::certified);
   if (is.lambda_min.verdict == Verdict::certified) {
     EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value));
   }
