@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "host/master_product.hpp"
@@ -62,17 +63,55 @@ Certificate certify_contraction(Backend& backend, const Model& model,
           fmt::format("the best bound is {:.6g} (by the {}), not below 1", q, method(bound))};
 }
 
-/// The largest of ||z_j - z*_j|| / ||z_j||; 0 / 0 is 0.
-double worst_relative(const std::vector<double>& distances, const HostMatrix& Z) {
+/// The largest of lengths_j / ||z_j|| or more; 0 / 0 is 0. NaN when one is.
+double worst_relative(const std::vector<double>& lengths, const HostMatrix& Z) {
   double worst = 0.0;
   for (Index j = 0; j < Z.columns; ++j) {
-    const double distance = distances[at(j)];
-    if (distance == 0.0) continue;
-    const double relative = above(distance / rounding::norm_below(rounding::column(Z, j)));
-    worst = relative > worst || std::isnan(relative) ? relative : worst;
-    if (std::isnan(worst)) break;
+    const double length = lengths[at(j)];
+    if (length == 0.0) continue;
+    const double relative = above(length / rounding::norm_below(rounding::column(Z, j)));
+    if (std::isnan(relative)) return relative;
+    worst = std::max(worst, relative);
   }
   return worst;
+}
+
+/// A state and what is known of it.
+template <class Bounds>
+struct Refined {
+  HostMatrix state;
+  Bounds bounds;
+};
+
+double sum(const std::vector<double>& terms) {
+  return std::accumulate(terms.begin(), terms.end(), 0.0);
+}
+
+/// Iterates state <- next until the worst relative residual is small enough or the residuals hardly
+/// fall any more, be it for rounding or for entries whose gate stays uncertain.
+/// `bound(state)` evaluates the equation.
+template <class Bound>
+auto refine(HostMatrix state, const CertifyOptions& options, const Bound& bound) {
+  auto bounds = bound(state);
+  Refined<decltype(bounds)> best{std::move(state), std::move(bounds)};
+  for (int step = 0; step < options.refine_steps; ++step) {
+    if (worst_relative(best.bounds.residuals, best.state) <= options.refine_to) break;
+    HostMatrix next = best.bounds.next;
+    bounds = bound(next);
+    if (!(sum(bounds.residuals) < 0.99 * sum(best.bounds.residuals))) break;
+    best = {std::move(next), std::move(bounds)};
+  }
+  return best;
+}
+
+/// ||z_held - z*|| for every sample from above, from z and what is known of ||z - z*||.
+std::vector<double> distances_of(const HostMatrix& held, const Refined<ForwardBounds>& refined) {
+  HostMatrix difference = refined.state;
+  std::ranges::transform(difference.values, held.values, difference.values.begin(), std::minus<>());
+  std::vector<double> distances = rounding::column_norms_above(difference);
+  std::ranges::transform(distances, refined.bounds.distances, distances.begin(),
+                         [](double moved, double rest) { return above(moved + rest); });
+  return distances;
 }
 
 Certificate certify_distance(double worst, const Certificate& contraction) {
@@ -80,7 +119,7 @@ Certificate certify_distance(double worst, const Certificate& contraction) {
     return refuse("a sample's Z is zero or not finite, but its equilibrium need not be");
   if (contraction.verdict == Verdict::certified)
     return {Verdict::certified, worst, contraction.probability,
-            "||f(z) - z|| / (1 - q), evaluated anew in double"};
+            "residuals evaluated anew in double, over 1 - q"};
   return {Verdict::estimated, worst, 0.0, "with q as estimated: " + contraction.reason};
 }
 
@@ -218,15 +257,19 @@ Certificates certify(Backend& backend, const Model& model, ConstBlock X, ConstBl
   const double q = result.contraction.value;
   const InjectionBounds injection = bound_injection(backend, model, X);
   const HostMatrix Z_held = download_double(backend, Z);
-  const ForwardBounds forward = bound_forward(backend, model, injection, Z_held, q);
-  result.distances = forward.distances;
-  result.distance = certify_distance(worst_relative(forward.distances, Z_held), result.contraction);
+  const auto forward = refine(Z_held, options, [&](const HostMatrix& state) {
+    return bound_forward(backend, model, injection, state, q);
+  });
+  result.distances = distances_of(Z_held, forward);
+  result.distance = certify_distance(worst_relative(result.distances, Z_held), result.contraction);
 
-  const HostMatrix L_held = download_double(backend, L);
-  const std::vector<double> L_distances = bound_adjoint(backend, model, forward.active, L_held, q);
+  const auto adjoint = refine(download_double(backend, L), options, [&](const HostMatrix& state) {
+    return bound_adjoint(backend, model, forward.bounds.active, state, q);
+  });
   const HostMatrix X_held = download_double(backend, X);
-  const Kernel kernel = kernel_of(
-      backend, model, {X_held, Z_held, L_held, injection, forward.distances, L_distances});
+  const Kernel kernel = kernel_of(backend, model,
+                                  {X_held, forward.state, adjoint.state, injection,
+                                   forward.bounds.distances, adjoint.bounds.distances});
   result.lambda_min = certify_lambda_min(kernel, result.contraction);
   return result;
 }

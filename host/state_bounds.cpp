@@ -69,7 +69,7 @@ ForwardBounds bound_forward(Backend& backend, const Model& model, const Injectio
   const double gap = rounding::reciprocal_gap(q);
 
   ForwardBounds bounds{std::vector<double>(at(n)), std::vector<double>(at(n)),
-                       std::vector<Sign>(at(m * n))};
+                       std::vector<Sign>(at(m * n)), HostMatrix(m, n)};
   std::vector<double> p(at(m)), errors(at(m)), residual(at(m));
   for (Index j = 0; j < n; ++j) {
     for (Index i = 0; i < m; ++i) {
@@ -79,10 +79,10 @@ ForwardBounds bound_forward(Backend& backend, const Model& model, const Injectio
       errors[at(i)] =
           above(s * (AZ.errors[at(i)] + gamma(8.0) * AZ.row_norms[at(i)]) * norms[at(j)] +
                 injection.errors(i, j) + gamma(4.0) * std::abs(phi));
+      bounds.next(i, j) = std::max(p[at(i)], 0.0);
       const bool is_zero = p[at(i)] + errors[at(i)] <= 0.0;
-      residual[at(i)] = is_zero
-                            ? std::abs(Z(i, j))
-                            : above(std::abs(std::max(p[at(i)], 0.0) - Z(i, j)) + errors[at(i)]);
+      residual[at(i)] = is_zero ? std::abs(Z(i, j))
+                                : above(std::abs(bounds.next(i, j) - Z(i, j)) + errors[at(i)]);
     }
     bounds.residuals[at(j)] = rounding::norm_above(residual);
     const double distance = above(bounds.residuals[at(j)] * gap);
@@ -94,15 +94,16 @@ ForwardBounds bound_forward(Backend& backend, const Model& model, const Injectio
   return bounds;
 }
 
-std::vector<double> bound_adjoint(Backend& backend, const Model& model,
-                                  const std::vector<Sign>& active, const HostMatrix& L, double q) {
+AdjointBounds bound_adjoint(Backend& backend, const Model& model, const std::vector<Sign>& active,
+                            const HostMatrix& L, double q) {
   const Index m = model.width(), n = L.columns;
   const MasterProduct AtL = multiply_masters(backend, model.A.view(), Transpose::yes, L);
   const HostMatrix u = download_double(backend, model.u);
   const std::vector<double> norms = rounding::column_norms_above(L);
   const double s = model.s();
 
-  std::vector<double> distances(at(n)), residual(at(m));
+  AdjointBounds bounds{std::vector<double>(at(n)), std::vector<double>(at(n)), HostMatrix(m, n)};
+  std::vector<double> residual(at(m));
   for (Index j = 0; j < n; ++j) {
     for (Index i = 0; i < m; ++i) {
       // x = u_i + s (A' l)_i, and D* x - l with what is known of D*
@@ -111,15 +112,17 @@ std::vector<double> bound_adjoint(Backend& backend, const Model& model,
       residual[at(i)] = size;
       if (sign == Sign::no) continue;
       const double x = u(i, 0) + s * AtL.value(i, j);
+      bounds.next(i, j) = x;
       const double error =
           s * (AtL.errors[at(i)] + gamma(8.0) * AtL.row_norms[at(i)]) * norms[at(j)] +
           gamma(4.0) * std::abs(u(i, 0));
       const double difference = above(std::abs(x - L(i, j)) + error);
       residual[at(i)] = sign == Sign::yes ? difference : std::max(difference, size);
     }
-    distances[at(j)] = above(rounding::norm_above(residual) * rounding::reciprocal_gap(q));
+    bounds.residuals[at(j)] = rounding::norm_above(residual);
+    bounds.distances[at(j)] = above(bounds.residuals[at(j)] * rounding::reciprocal_gap(q));
   }
-  return distances;
+  return bounds;
 }
 
 }  // namespace widedeq

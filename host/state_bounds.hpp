@@ -44,14 +44,21 @@ struct ForwardBounds {
   std::vector<double> residuals;  // n: ||f(z) - z|| or more
   std::vector<double> distances;  // n: ||z* - z|| or more
   std::vector<Sign> active;       // m x n: D*
+  HostMatrix next;                // m x n: f(Z) as computed, q times closer
 };
 
 /// Z m x n; q >= ||s A||_2. Cost: a product of A with Z in double. Synchronises.
 ForwardBounds bound_forward(Backend& backend, const Model& model, const InjectionBounds& injection,
                             const HostMatrix& Z, double q);
 
-/// n numbers: ||l* - l|| or more. L m x n, `active` of the forward bounds. Cost: as above.
-std::vector<double> bound_adjoint(Backend& backend, const Model& model,
-                                  const std::vector<Sign>& active, const HostMatrix& L, double q);
+struct AdjointBounds {
+  std::vector<double> residuals;  // n: ||D* x - l|| or more
+  std::vector<double> distances;  // n: ||l* - l|| or more
+  HostMatrix next;                // m x n: D o x as computed, D = 1 where D* is not certainly 0
+};
+
+/// L m x n, `active` of the forward bounds. Cost: as above.
+AdjointBounds bound_adjoint(Backend& backend, const Model& model, const std::vector<Sign>& active,
+                            const HostMatrix& L, double q);
 
 }  // namespace widedeq

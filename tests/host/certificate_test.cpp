@@ -1,11 +1,8 @@
-// Certificates against the truth in extended precision: what is certified is true, most sound
-// networks are certified, and the bounds are not far off.
-#include "host/certificate.hpp"
-
+// What certificates say where something is wrong: too large a norm, no proof, wrong Z or L, signs
+// in doubt, samples that are equal or dead, numbers that are not finite.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
+#include "host/certificate.hpp"
 #include "host/state_bounds.hpp"
 #include "tests/host/extended.hpp"
 #include "tests/support.hpp"
@@ -15,124 +12,6 @@ namespace {
 
 using test::backend;
 using Real = extended::Real;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return NAN;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-/// A random small network, solved and perhaps trained, with its certificates.
-struct Example {
-  Precision precision = Precision::fp64;
-  std::optional<Model> model;
-  HostMatrix X;  // as the model holds it
-  std::optional<Trainer> trainer;
-  CertifyOptions options;
-  bool trained = false;
-
-  explicit Example(std::uint64_t seed) {
-    test::Random random(seed);
-    const Index m = random.integer(4, 40), n = random.integer(1, 8), d = random.integer(2, 8);
-    precision = std::array{Precision::fp64, Precision::fp32, Precision::mixed}[seed % 3];
-    if (precision == Precision::mixed && !backend().why_not_mixed().empty())
-      precision = Precision::fp32;
-    const Draw draw{seed % 4 < 2 ? WeightLaw::lattice : WeightLaw::gaussian, seed};
-    const ModelOptions how{.gamma = random.uniform(0.05, 0.45),
-                           .injection = seed % 2 == 0 ? Injection::relu : Injection::linear,
-                           .skip = seed % 8 < 4};
-    const bool is_fine = precision == Precision::fp64;
-    const double tolerance = std::max(std::pow(10.0, random.uniform(is_fine ? -12.0 : -7.0, -5.0)),
-                                      smallest_tolerance(precision));
-    model.emplace(backend(), precision, how, m, d, draw.law, seed);
-    X = test::rounded(real_of(precision), random.sphere(d, n));
-    trainer.emplace(backend(), *model, X, random.vector(n),
-                    SolveOptions{.tolerance = tolerance, .max_sweeps = 1000});
-    // A fifth of them has been trained, a third must do without Cholesky.
-    trained = seed % 5 == 0;
-    for (int epoch = 0; trained && epoch < 3; ++epoch) {
-      if (!trainer->evaluate().converged()) break;
-      trainer->update(0.05);
-    }
-    trainer->evaluate();
-    if (seed % 3 != 0 || seed % 2 == 0) options.norm.draw = draw;
-    if (seed % 11 % 3 == 0) options.norm.cholesky_limit = 0;
-  }
-};
-
-/// How many of the three were certified, and by what factor they missed the truth.
-struct Tally {
-  int networks = 0, trained = 0;
-  std::vector<double> q, distance, lambda_min;  // slacks, 1 or more
-
-  void add(std::uint64_t seed) {
-    const Example example(seed);
-    const Certificates is = certify(backend(), *example.model, *example.trainer, example.options);
-    ++networks;
-    if (is.contraction.verdict != Verdict::certified) return;
-    const extended::Truth truth = extended::truth_of(*example.model, example.X);
-    trained += example.trained ? 1 : 0;
-    const auto where = [&] { return testing::Message() << "seed " << seed; };
-
-    EXPECT_LE(truth.q, Real(is.contraction.value)) << where();
-    q.push_back(static_cast<double>(is.contraction.value / truth.q));
-
-    const HostMatrix Z = test::download(example.trainer->Z());
-    Real worst = 0;
-    for (Index j = 0; j < Z.columns; ++j) {
-      Real squares = 0, size = 0;
-      for (Index i = 0; i < Z.rows; ++i) {
-        squares += (truth.Z(i, j) - Z(i, j)) * (truth.Z(i, j) - Z(i, j));
-        size += Real(Z(i, j)) * Z(i, j);
-      }
-      EXPECT_LE(std::sqrt(squares), Real(is.distances[static_cast<std::size_t>(j)])) << where();
-      if (squares > 0) worst = std::max(worst, std::sqrt(squares / size));
-    }
-    if (is.distance.verdict == Verdict::certified) {
-      EXPECT_LE(worst, Real(is.distance.value)) << where();
-      distance.push_back(worst > 0 ? static_cast<double>(is.distance.value / worst) : 1.0);
-    }
-
-    if (is.lambda_min.verdict == Verdict::certified) {
-      EXPECT_GT(is.lambda_min.value, 0.0) << where();
-      EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << where();
-      lambda_min.push_back(static_cast<double>(truth.lambda_min / is.lambda_min.value));
-    }
-  }
-
-  void expect_true_and_useful() const {
-    const double all = networks;
-    std::cout << networks << " networks. Certified: q " << q.size() << " (" << trained
-              << " trained), distance " << distance.size() << ", lambda_min " << lambda_min.size()
-              << ". Median slack: q " << median(q) << ", distance " << median(distance)
-              << ", lambda_min " << median(lambda_min) << "\n";
-    EXPECT_GT(static_cast<double>(q.size()), 0.6 * all);
-    EXPECT_GT(static_cast<double>(distance.size()), 0.6 * all);
-    EXPECT_GT(static_cast<double>(lambda_min.size()), 0.5 * all);
-    EXPECT_GT(trained, networks / 20);
-    EXPECT_LT(median(q), 10.0);
-    EXPECT_LT(median(distance), 10.0);
-    EXPECT_LT(median(lambda_min), 10.0);
-  }
-};
-
-TEST(Certificate, IsTrueAndUsefulOnAHundredNetworks) {
-  Tally tally;
-  for (std::uint64_t seed = 5000; seed < 5100; ++seed)
-    tally.add(seed);
-  tally.expect_true_and_useful();
-}
-
-TEST(Certificate, IsTrueAndUsefulOnAThousandNetworksSlow) {
-  Tally tally;
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed)
-    tally.add(seed);
-  tally.expect_true_and_useful();
-}
-
-// ---- verdicts
-// ----------------------------------------------------------------------------------
 
 /// A solved network of given weights.
 struct Solved {
@@ -201,28 +80,33 @@ TEST(Certificate, OfAWrongZIsLargeAndTrue) {
   const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
   const extended::Truth truth = extended::truth_of(it.model, it.net.X);
   const HostMatrix Z = test::download(it.trainer.Z());
-  const Matrix X = test::upload(Element::float64, it.net.X);
-  for (const double wrong : {1e-8, 1e-3, 1.0, 100.0}) {
-    test::Random random(6);
-    HostMatrix moved = Z;
-    for (double& entry : moved.values)
-      entry += wrong * random.normal();
-    const Certificates is =
-        certify(backend(), it.model, X, test::upload(Element::float64, moved), it.trainer.L());
-    ASSERT_EQ(is.distance.verdict, Verdict::certified);
-    for (Index j = 0; j < Z.columns; ++j) {
-      Real squares = 0;
-      for (Index i = 0; i < Z.rows; ++i)
-        squares += (truth.Z(i, j) - moved(i, j)) * (truth.Z(i, j) - moved(i, j));
-      const double bound = is.distances[static_cast<std::size_t>(j)];
-      EXPECT_LE(std::sqrt(squares), Real(bound)) << wrong;
-      EXPECT_GE(std::sqrt(squares), Real(bound) / 10) << wrong;
-    }
-    if (is.lambda_min.verdict == Verdict::certified) {
-      EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << wrong;
-    }
-    if (wrong >= 1.0) {
-      EXPECT_EQ(is.lambda_min.verdict, Verdict::estimated);
+  for (const int steps : {0, 1, 60}) {
+    for (const double wrong : {1e-8, 1e-3, 1.0, 100.0}) {
+      test::Random random(6);
+      HostMatrix moved = Z;
+      for (double& entry : moved.values)
+        entry += wrong * random.normal();
+      const Certificates is =
+          certify(backend(), it.model, it.trainer.X(), test::upload(Element::float64, moved),
+                  it.trainer.L(), {.norm = {}, .refine_steps = steps});
+      ASSERT_EQ(is.distance.verdict, Verdict::certified);
+      for (Index j = 0; j < Z.columns; ++j) {
+        Real squares = 0;
+        for (Index i = 0; i < Z.rows; ++i)
+          squares += (truth.Z(i, j) - moved(i, j)) * (truth.Z(i, j) - moved(i, j));
+        const double bound = is.distances[static_cast<std::size_t>(j)];
+        EXPECT_LE(std::sqrt(squares), Real(bound)) << wrong;
+        EXPECT_GE(std::sqrt(squares), Real(bound) / (steps < 60 ? 10 : 1.1)) << wrong;
+      }
+      if (is.lambda_min.verdict == Verdict::certified) {
+        EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << wrong;
+      }
+      if (wrong >= 1.0 && steps < 2) {
+        EXPECT_EQ(is.lambda_min.verdict, Verdict::estimated);
+      }
+      if (steps == 60) {  // iterated on, it is no longer wrong
+        EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
+      }
     }
   }
 }
@@ -230,18 +114,20 @@ TEST(Certificate, OfAWrongZIsLargeAndTrue) {
 TEST(Certificate, OfAWrongLLosesTheKernelAlone) {
   const Solved it(test::random_network({25, 5, 4, 0.3}, true, true, 5));
   const extended::Truth truth = extended::truth_of(it.model, it.net.X);
-  const Matrix X = test::upload(Element::float64, it.net.X);
-  HostMatrix L = test::download(it.trainer.L());
-  for (const double factor : {1.0, 1.0 + 1e-3, 3.0}) {
-    HostMatrix scaled = L;
-    for (double& entry : scaled.values)
-      entry *= factor;
-    const Certificates is =
-        certify(backend(), it.model, X, it.trainer.Z(), test::upload(Element::float64, scaled));
-    EXPECT_EQ(is.distance.verdict, Verdict::certified);
-    EXPECT_EQ(is.lambda_min.verdict, factor < 2.0 ? Verdict::certified : Verdict::estimated);
-    if (is.lambda_min.verdict == Verdict::certified) {
-      EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << factor;
+  for (const int steps : {0, 60}) {
+    for (const double factor : {1.0, 1.0 + 1e-3, 3.0}) {
+      HostMatrix L = test::download(it.trainer.L());
+      for (double& entry : L.values)
+        entry *= factor;
+      const Certificates is =
+          certify(backend(), it.model, it.trainer.X(), it.trainer.Z(),
+                  test::upload(Element::float64, L), {.norm = {}, .refine_steps = steps});
+      EXPECT_EQ(is.distance.verdict, Verdict::certified);
+      const bool is_good = factor < 2.0 || steps > 0;
+      EXPECT_EQ(is.lambda_min.verdict, is_good ? Verdict::certified : Verdict::estimated);
+      if (is_good) {
+        EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value)) << factor;
+      }
     }
   }
 }
@@ -267,6 +153,9 @@ TEST(Certificate, OfADeadSampleIsExact) {
   EXPECT_EQ(is.distances[1], 0.0);
 }
 
+/// Z and L as they are, so that what is wrong with them has to be seen.
+const CertifyOptions as_held{.norm = {}, .refine_steps = 0};
+
 TEST(Certificate, OfAKinkDoesNotPretendToKnowTheKernel) {
   // Row 0 of W X is 0.1 + 0.2 - 0.3 - 3/2^56, whose doubles sum to -1.4e-17; from left to right in
   // double it is +1.4e-17. Its v is large, so most of the kernel hangs on that sign.
@@ -279,7 +168,7 @@ TEST(Certificate, OfAKinkDoesNotPretendToKnowTheKernel) {
   EXPECT_EQ(injection.active[0], Sign::uncertain);
   EXPECT_EQ(injection.active[1], Sign::yes);
   const extended::Truth truth = extended::truth_of(it.model, net.X);
-  const Certificates is = certify(backend(), it.model, it.trainer);
+  const Certificates is = certify(backend(), it.model, it.trainer, as_held);
   EXPECT_EQ(is.distance.verdict, Verdict::certified);
   if (is.lambda_min.verdict == Verdict::certified) {
     EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value));
@@ -315,9 +204,9 @@ TEST(Certificate, OfAGateThatZsErrorMayTurnDoesNotPretendToKnowTheKernel) {
   const ForwardBounds forward = bound_forward(backend(), model, injection, off, q);
   EXPECT_EQ(forward.active[0], Sign::uncertain);
   EXPECT_EQ(forward.active[1], Sign::yes);
-  EXPECT_GE(bound_adjoint(backend(), model, forward.active, L, q)[0], std::abs(L(0, 0)));
+  EXPECT_GE(bound_adjoint(backend(), model, forward.active, L, q).distances[0], std::abs(L(0, 0)));
   const Certificates is = certify(backend(), model, X, test::upload(Element::float64, off),
-                                  test::upload(Element::float64, L));
+                                  test::upload(Element::float64, L), as_held);
   EXPECT_EQ(is.distance.verdict, Verdict::certified);
   if (is.lambda_min.verdict == Verdict::certified) {
     EXPECT_GE(truth.lambda_min, Real(is.lambda_min.value));
@@ -326,7 +215,7 @@ TEST(Certificate, OfAGateThatZsErrorMayTurnDoesNotPretendToKnowTheKernel) {
   const HostMatrix exact =
       oracle::adjoint(net, oracle::pre_activation(net, oracle::injection(net), Z));
   const Certificates good = certify(backend(), model, X, test::upload(Element::float64, Z),
-                                    test::upload(Element::float64, exact));
+                                    test::upload(Element::float64, exact), as_held);
   EXPECT_EQ(good.lambda_min.verdict, Verdict::certified);
   EXPECT_LE(Real(good.lambda_min.value), truth.lambda_min);
   EXPECT_GE(Real(good.lambda_min.value), truth.lambda_min * Real(1 - 1e-10));
@@ -342,7 +231,7 @@ TEST(Certificate, CountsTheRoundingOfAnInjectionThatCancels) {
   const Solved it(net);
   const extended::Truth truth = extended::truth_of(it.model, net.X);
   const HostMatrix Z = test::download(it.trainer.Z());
-  const Certificates is = certify(backend(), it.model, it.trainer);
+  const Certificates is = certify(backend(), it.model, it.trainer, as_held);
   const Real distance = std::abs(truth.Z(0, 0) - Real(Z(0, 0)));
   ASSERT_GT(distance, truth.Z(0, 0) / 2);
   EXPECT_LE(distance, Real(is.distances.at(0)));
@@ -361,7 +250,7 @@ TEST(Certificate, CountsAnLThatIsTooLongInTheKernel) {
     for (double& entry : L.values)
       entry *= factor;
     const Certificates is = certify(backend(), it.model, it.trainer.X(), it.trainer.Z(),
-                                    test::upload(Element::float64, L));
+                                    test::upload(Element::float64, L), as_held);
     EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
     EXPECT_LE(Real(is.lambda_min.value), truth.lambda_min) << factor;
     EXPECT_GE(Real(is.lambda_min.value), truth.lambda_min / 2) << factor;
