@@ -69,7 +69,7 @@ std::optional<double> smallest_eigenvalue_below(const HostMatrix& S) {
   for (int attempt = 0; attempt < attempts; ++attempt, margin *= 2.0) {
     const double c = estimate - margin;
     if (const auto d = defect(shifted(S, 1.0, -c)))
-      return c - *d - rounding::unit * 2.0 * (std::abs(c) + *d);
+      return c - *d - rounding::unit * 4.0 * (std::abs(c) + *d);
   }
   return std::nullopt;
 }

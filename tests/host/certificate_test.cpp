@@ -239,21 +239,53 @@ TEST(Certificate, CountsTheRoundingOfAnInjectionThatCancels) {
 }
 
 TEST(Certificate, CountsAnLThatIsTooLongInTheKernel) {
-  // Z large beside X, so that L enters the kernel through s l (x) z.
-  oracle::Network net = test::random_network({25, 1, 4, 0.3}, false, false, 12);
-  for (double& entry : net.W.values)
-    entry *= 100.0;
-  const Solved it(net);
-  const extended::Truth truth = extended::truth_of(it.model, net.X);
-  for (const double factor : {1.0, 1.001, 1.01}) {
+  // Z large beside X, so that L enters the kernel through s l (x) z; and X beside s z, so that it
+  // does through b (x) x.
+  struct Case {
+    double gamma, size;
+    bool skip;
+  };
+  for (const Case& c : {Case{0.3, 100.0, false}, Case{0.05, 0.3, true}}) {
+    oracle::Network net = test::random_network({25, 1, 4, c.gamma}, false, c.skip, 12);
+    for (double& entry : net.W.values)
+      entry *= c.size;
+    const Solved it(net);
+    const extended::Truth truth = extended::truth_of(it.model, net.X);
+    for (const double factor : {1.0, 1.001, 1.01}) {
+      HostMatrix L = test::download(it.trainer.L());
+      for (double& entry : L.values)
+        entry *= factor;
+      const Certificates is = certify(backend(), it.model, it.trainer.X(), it.trainer.Z(),
+                                      test::upload(Element::float64, L), as_held);
+      EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
+      EXPECT_LE(Real(is.lambda_min.value), truth.lambda_min) << factor;
+      EXPECT_GE(Real(is.lambda_min.value), truth.lambda_min / 2) << factor;
+    }
+  }
+}
+
+TEST(Certificate, OfAWrongLBoundsItsDistance) {
+  const Solved it(test::random_network({25, 5, 4, 0.35}, true, true, 5));
+  const extended::Truth truth = extended::truth_of(it.model, it.net.X);
+  const InjectionBounds injection = bound_injection(backend(), it.model, it.trainer.X());
+  const HostMatrix Z = test::download(it.trainer.Z());
+  const auto q = static_cast<double>(truth.q) * (1.0 + 1e-12);
+  const ForwardBounds forward = bound_forward(backend(), it.model, injection, Z, q);
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    test::Random random(seed);
     HostMatrix L = test::download(it.trainer.L());
+    const double wrong = std::pow(10.0, random.uniform(-8.0, 2.0));
     for (double& entry : L.values)
-      entry *= factor;
-    const Certificates is = certify(backend(), it.model, it.trainer.X(), it.trainer.Z(),
-                                    test::upload(Element::float64, L), as_held);
-    EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
-    EXPECT_LE(Real(is.lambda_min.value), truth.lambda_min) << factor;
-    EXPECT_GE(Real(is.lambda_min.value), truth.lambda_min / 2) << factor;
+      entry += entry == 0.0 ? 0.0 : wrong * random.normal();
+    const AdjointBounds bounds = bound_adjoint(backend(), it.model, forward.active, L, q);
+    for (Index j = 0; j < L.columns; ++j) {
+      Real squares = 0;
+      for (Index i = 0; i < L.rows; ++i)
+        squares += (truth.L(i, j) - L(i, j)) * (truth.L(i, j) - L(i, j));
+      const double bound = bounds.distances[static_cast<std::size_t>(j)];
+      EXPECT_LE(std::sqrt(squares), Real(bound)) << seed;
+      EXPECT_GE(std::sqrt(squares), Real(bound) / 10) << seed;
+    }
   }
 }
 

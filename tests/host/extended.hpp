@@ -139,7 +139,7 @@ inline std::vector<Real> solve_linear(Matrix M, std::vector<Real> b) {
 
 struct Truth {
   Real q = 0;           // gamma ||A||_2 / sqrt(m)
-  Matrix Z;             // m x n, the equilibrium
+  Matrix Z, L;          // m x n, the equilibrium and the adjoint
   Real lambda_min = 0;  // of the NTK there
 };
 
@@ -176,7 +176,9 @@ inline Truth truth_of(const Model& model, const HostMatrix& inputs) {
     if (moved <= Real(1e-36L) * size) break;
   }
 
-  Matrix L(m, n), B(m, n);
+  truth.L = Matrix(m, n);
+  Matrix& L = truth.L;
+  Matrix B(m, n);
   for (Index j = 0; j < n; ++j) {
     Matrix M(m, m);
     std::vector<Real> b;
