@@ -32,6 +32,78 @@ std::string cpuinfo(const std::string& name) {
   return "";
 }
 
+/// The number after `name` at the start of a line of the file; 0 when there is none.
+double number_after(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  double number = 0.0;
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(name) && std::istringstream(line.substr(name.size())) >> number)
+      return number;
+  return 0.0;
+}
+
+/// Nothing when the file does not begin with a number ("max", for instance).
+std::optional<double> first_number(const std::string& path) {
+  std::ifstream file(path);
+  double number = 0.0;
+  return file >> number ? std::optional(number) : std::nullopt;
+}
+
+/// A control group that may limit memory. Source: Linux, Documentation/admin-guide, cgroup-v1 and
+/// cgroup-v2.
+struct ControlGroup {
+  std::string directory;
+  const char* limit_file;
+  const char* usage_file;
+  const char* file_pages;  // in memory.stat
+};
+
+/// Version 1 writes a number near 2^63 where there is no limit.
+constexpr double no_limit = 1e18;
+
+/// Where control groups of that kind are mounted: `type` cgroup2, or cgroup with the controller
+/// memory; "" for nowhere.
+std::string mount_point(const std::string& root, const std::string& type) {
+  std::ifstream file(root + "/proc/self/mounts");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string device, place, kind, options;
+    words >> device >> place >> kind >> options;
+    const bool serves = type == "cgroup2" || ("," + options + ",").find(",memory,") != line.npos;
+    if (kind == type && serves) return place;
+  }
+  return "";
+}
+
+/// This process's groups and all above them: the limit of each counts.
+std::vector<ControlGroup> memory_groups(const std::string& root) {
+  std::vector<ControlGroup> groups;
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // "4:cpu,memory:/path", "0::/path"
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == line.npos || second == line.npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool is_second = line.starts_with("0::");
+    if (!is_second && controllers.find(",memory,") == controllers.npos) continue;
+    const std::string place = mount_point(root, is_second ? "cgroup2" : "cgroup");
+    if (place.empty()) continue;
+    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
+      while (path.ends_with('/'))
+        path.pop_back();
+      const std::string directory = root + place + path;
+      if (is_second) {
+        groups.push_back({directory, "/memory.max", "/memory.current", "inactive_file "});
+      } else {
+        groups.push_back({directory, "/memory.limit_in_bytes", "/memory.usage_in_bytes",
+                          "total_inactive_file "});
+      }
+      if (path.empty()) break;
+    }
+  }
+  return groups;
+}
+
 }  // namespace
 
 std::string processor_model() {
@@ -68,14 +140,25 @@ void release_free_memory() {
 #endif
 }
 
-std::optional<double> available_memory_bytes() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    double kibibytes = 0.0;
-    if (line.starts_with("MemAvailable:") && std::istringstream(line.substr(13)) >> kibibytes)
-      return 1024.0 * kibibytes;
+std::optional<MemoryLimit> memory_limit(const std::string& root) {
+  std::optional<MemoryLimit> tightest;
+  for (const ControlGroup& group : memory_groups(root)) {
+    const auto limit = first_number(group.directory + group.limit_file);
+    if (!limit || *limit > no_limit) continue;
+    const double used = first_number(group.directory + group.usage_file).value_or(0.0) -
+                        number_after(group.directory + "/memory.stat", group.file_pages);
+    if (!tightest || *limit - used < tightest->limit - tightest->used)
+      tightest = {*limit, std::max(0.0, used), group.directory};
   }
-  return std::nullopt;
+  return tightest;
+}
+
+std::optional<double> available_memory_bytes() {
+  const double kibibytes = number_after("/proc/meminfo", "MemAvailable:");
+  if (kibibytes == 0.0) return std::nullopt;
+  const double available = 1024.0 * kibibytes;
+  const auto limit = memory_limit();
+  return limit ? std::clamp(limit->limit - limit->used, 0.0, available) : available;
 }
 
 double last_cache_bytes() {

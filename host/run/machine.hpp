@@ -21,7 +21,19 @@ int default_threads();
 /// blocks of up to 32 MB, and dozens of those are freed between training and saving.
 void release_free_memory();
 
-/// Memory that can be had without swapping, in bytes; nothing where the system does not tell.
+/// What a batch system or a container lets this process and its kin have of the memory, in bytes.
+struct MemoryLimit {
+  double limit = 0.0;
+  double used = 0.0;   // of it, without files' pages that can be dropped
+  std::string source;  // the directory of the control group
+};
+
+/// The tightest limit of this process's control groups (version 1 or 2), counted by what is left of
+/// it; nothing without one. `root` stands before every path, for tests.
+std::optional<MemoryLimit> memory_limit(const std::string& root = "");
+
+/// Memory that can be had without swapping and within memory_limit(), in bytes; nothing where the
+/// system does not tell.
 std::optional<double> available_memory_bytes();
 
 /// The size of the last cache before the memory, in bytes; 0 where the system does not tell.
