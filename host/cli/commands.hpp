@@ -63,6 +63,21 @@ class BenchCommand {
   GivenSettings given_;
 };
 
+class DoctorCommand {
+ public:
+  explicit DoctorCommand(CLI::App& parent);
+  DoctorCommand(const DoctorCommand&) = delete;  // the parser writes into this one
+  DoctorCommand& operator=(const DoctorCommand&) = delete;
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  std::string directory_ = ".";
+  bool json_ = false;
+  GivenSettings given_;
+};
+
 class InfoCommand {
  public:
   explicit InfoCommand(CLI::App& parent);

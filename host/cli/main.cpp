@@ -28,6 +28,7 @@ constexpr const char* footer = R"(Examples:
   widedeq train --data digits --width 1024 --epochs 60 --out runs/first
   widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
   widedeq bench --shapes 1024x256,4096x1000
+  widedeq doctor --out /scratch
   widedeq train --help
 
 Exit codes:
@@ -67,7 +68,7 @@ CLI::App* chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
     throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve, bench or info; see widedeq --help");
+                  "give train, solve, bench, info or doctor; see widedeq --help");
   if (const auto left = chosen.front()->remaining(); !left.empty())
     throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
   return chosen.front();
@@ -89,6 +90,7 @@ int run_tool(int count, char** arguments) {
   const SolveCommand solve(app);
   const BenchCommand bench(app);
   const InfoCommand info(app);
+  const DoctorCommand doctor(app);
   app.allow_extras();
   for (CLI::App* command : app.get_subcommands({}))
     command->allow_extras();
@@ -106,6 +108,7 @@ int run_tool(int count, char** arguments) {
   if (command == train.app()) return train.run(quoted_command_line(count, arguments));
   if (command == solve.app()) return solve.run();
   if (command == bench.app()) return bench.run();
+  if (command == doctor.app()) return doctor.run();
   return info.run();
 }
 

@@ -23,11 +23,11 @@ double seconds_of(Act&& act) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// The shortest of as many samples as fit the time, at least two: on a machine that others use
+/// The shortest of as many samples as fit the time, at least four: on a machine that others use
 /// too, small products are slow now and then by far more than anything here may be wrong.
 template <class Act>
 double shortest_seconds(Act&& act, double budget) {
-  constexpr int fewest = 2;
+  constexpr int fewest = 4;
   constexpr int most = 50;
   double shortest = seconds_of(act);
   double spent = shortest;
@@ -47,7 +47,7 @@ double product_speed(Backend& backend, Precision precision, Index m, Index n, do
     const Index rows = std::min(m, side);
     const Index columns = std::min(n, side / 4);
     const double operations = 2.0 * static_cast<double>(rows * rows) * static_cast<double>(columns);
-    if (speed > 0.0 && operations / speed > budget) break;
+    if (speed > 0.0 && operations / speed > 2.0 * budget) break;
     const BareProduct product = backend.bare_product(precision, rows, columns);
     const auto multiply = [&] {
       product.multiply();

@@ -80,9 +80,13 @@ class CliTest : public ::testing::Test {
   std::string path(const std::string& name) const { return (directory / name).string(); }
 
   /// Runs `widedeq ARGUMENTS` through the shell. stderr is not a terminal.
-  Result run(const std::string& arguments) const {
-    const std::string command = "cd '" + directory.string() + "' && '" WIDEDEQ_BINARY "' " +
-                                arguments + " >.stdout 2>.stderr </dev/null";
+  Result run(const std::string& arguments) const { return run_with("", arguments); }
+
+  /// The same in another environment: "-u OTHER NAME=VALUE", as env takes it.
+  Result run_with(const std::string& variables, const std::string& arguments) const {
+    const std::string command = "cd '" + directory.string() + "' && env " + variables +
+                                " '" WIDEDEQ_BINARY "' " + arguments +
+                                " >.stdout 2>.stderr </dev/null";
     const int status = std::system(command.c_str());
     Result result;
     result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -148,7 +148,7 @@ TEST(EstimateDisk, ByHand) {
 }
 
 TEST(EstimateWork, IsWhatTheBackendCounts) {
-  const auto backend = make_cpu_backend(2);
+  const auto backend = make_cpu_backend(1);
   const Index m = 384, n = 60, d = 8;
   const int epochs = 10;
   for (const bool warm : {true, false}) {
