@@ -60,9 +60,9 @@ std::string as_written(const toml::node& node) {
   return line;
 }
 
-/// A TOML basic string.
-std::string quoted(std::string_view text) {
-  std::string result = "\"";
+/// The inside of a TOML basic string, in one line.
+std::string escaped(std::string_view text) {
+  std::string result;
   for (const char c : text) {
     if (c == '"' || c == '\\') {
       result += {'\\', c};
@@ -72,7 +72,12 @@ std::string quoted(std::string_view text) {
       result += c;
     }
   }
-  return result + '"';
+  return result;
+}
+
+/// A TOML basic string.
+std::string quoted(std::string_view text) {
+  return '"' + escaped(text) + '"';
 }
 
 }  // namespace
@@ -111,7 +116,7 @@ void apply_config_text(TrainConfig& config, std::string_view text, const std::st
     const std::string where = fmt::format("{}, line {}", name, position.line);
     if (std::find(known.begin(), known.end(), key) == known.end()) {
       const std::string nearest = nearest_word(key, known);
-      throw Failure(ExitCode::usage, "there is no key '" + key + "'", where,
+      throw Failure(ExitCode::usage, "there is no key '" + escaped(key) + "'", where,
                     nearest.empty() ? fmt::format("the keys are {}", fmt::join(known, ", "))
                                     : "did you mean " + nearest + "?");
     }

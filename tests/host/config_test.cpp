@@ -55,6 +55,13 @@ TEST(Config, UnknownKeyNamesLineAndNearest) {
   EXPECT_NE(sentence.find("did you mean learning-rate?"), sentence.npos);
 }
 
+// TOML's quoted keys may hold anything.
+TEST(Config, AnUnknownKeyWithALineBreakIsStillOneLine) {
+  const std::string sentence = refusal([] { from_toml("\"a\\nb\\u0007\" = 1\n"); });
+  EXPECT_NE(sentence.find("'a\\u000Ab\\u0007'"), sentence.npos) << sentence;
+  EXPECT_EQ(sentence.find('\n'), sentence.npos) << sentence;
+}
+
 TEST(Config, FirstMistakeInTheFileIsReported) {
   const std::string sentence = refusal([] { from_toml("zzz = 1\naaa = 2\n"); });
   EXPECT_NE(sentence.find("line 1"), sentence.npos) << sentence;
