@@ -31,6 +31,7 @@ class TrainCommand {
   CLI::App* app_;
   std::string config_file_, out_;
   std::string resume_;  // "", "exact" or "inexact"
+  bool dry_run_ = false;
   GivenSettings given_;
 };
 

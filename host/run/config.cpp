@@ -216,6 +216,12 @@ constexpr auto table = std::to_array<Setting>({
      [](const TrainConfig& c) {
        return Text(c.on_divergence == OnDivergence::stop ? "stop" : "halve");
      }},
+    {"certify-every", SettingKind::integer, "K", "an integer from 0 to 2147483647",
+     "prove, every K epochs, how far equilibria and lambda_min can be from the truth; 0: never",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.certify_every, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.certify_every)); }},
     {"checkpoint-every", SettingKind::span, "EPOCHS|SECONDSs",
      "a number of epochs, a time such as 600s, 10m or 1h, or 0 for never",
      "write a checkpoint after so many epochs or so long, and at the end; 0: only when stopped",

@@ -54,6 +54,7 @@ struct TrainConfig {
   bool warm_start = true;
   int audit_every = TrainerOptions().audit_every;
   OnDivergence on_divergence = OnDivergence::stop;
+  int certify_every = 0;  // 0: never
   // How a run is kept safe is no part of what it computes.
   CheckpointEvery checkpoint_every;
   int keep = 2;                        // checkpoints
@@ -63,6 +64,8 @@ struct TrainConfig {
 
   static constexpr Index default_width = 1024;
 
+  /// Of the initial A, unless a file gives it.
+  WeightLaw law() const { return weights == "gaussian" ? WeightLaw::gaussian : WeightLaw::lattice; }
   bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
   ModelOptions model_options() const { return {gamma, injection, skip}; }
   SolveOptions solve_options() const { return {tolerance, max_sweeps}; }

@@ -43,7 +43,7 @@ Finding examine_threads(int threads) {
                              wanted.empty() ? "not set" : wanted);
   const auto number = parse_integer(wanted.substr(0, wanted.find(',')), 1, 1 << 20);
   const auto warn = [&](const std::string& remedy) {
-    finding.verdict = Verdict::warn;
+    finding.severity = Severity::warn;
     finding.remedy = remedy;
   };
   if (!wanted.empty() && !number) {
@@ -64,7 +64,7 @@ Finding examine_precisions(const Backend& backend) {
         .text = fmt::format("fp64, fp32, mixed; auto is {}", name_of(backend.fastest_precision())),
         .remedy = {}};
   return {.name = "precisions",
-          .verdict = Verdict::warn,
+          .severity = Severity::warn,
           .text = "fp64, fp32; mixed is not exact: " + why_not,
           .remedy = "a processor with AMX or AVX512-VNNI is several times as fast"};
 }
@@ -76,7 +76,7 @@ Finding examine_gpu() {
     std::error_code ignored;
     const bool is_there = std::filesystem::exists("/dev/nvidia0", ignored);
     return {.name = "gpu",
-            .verdict = is_there ? Verdict::warn : Verdict::ok,
+            .severity = is_there ? Severity::warn : Severity::ok,
             .text = std::string(is_there ? "there is one, but: " : "none: ") + error.what(),
             .remedy = is_there ? "the processor will do all the work" : ""};
   }
@@ -92,7 +92,7 @@ Finding examine_memory() {
                         : "; no control group limits it";
   constexpr double little = 1e9;
   if (available && *available < little) {
-    finding.verdict = Verdict::warn;
+    finding.severity = Severity::warn;
     finding.remedy = "train --dry-run says what a run needs";
   }
   return finding;
@@ -126,7 +126,7 @@ Finding examine_ulimits() {
   if (soft_limit(RLIMIT_FSIZE)) low.emplace_back("ulimit -f");
   if (seconds) low.emplace_back("ulimit -t");
   if (!low.empty()) {
-    finding.verdict = Verdict::warn;
+    finding.severity = Severity::warn;
     finding.remedy = fmt::format("a run may be ended by {}: raise it", fmt::join(low, ", "));
   }
   return finding;
@@ -201,7 +201,7 @@ std::vector<Finding> examine_scheduler(int threads) {
     }
     if (std::string_view(system.name) == "Slurm") examine_slurm(text, remedies);
     findings.push_back({.name = "batch system",
-                        .verdict = remedies.empty() ? Verdict::ok : Verdict::warn,
+                        .severity = remedies.empty() ? Severity::ok : Severity::warn,
                         .text = text,
                         .remedy = fmt::format("{}", fmt::join(remedies, "; "))});
   }
@@ -226,15 +226,15 @@ Diagnosis examine(const std::string& directory, int threads) {
   return diagnosis;
 }
 
-int Diagnosis::count(Verdict verdict) const {
+int Diagnosis::count(Severity severity) const {
   return static_cast<int>(
-      std::ranges::count_if(findings, [&](const Finding& f) { return f.verdict == verdict; }));
+      std::ranges::count_if(findings, [&](const Finding& f) { return f.severity == severity; }));
 }
 
 const Finding* Diagnosis::worst() const {
   const Finding* worst = nullptr;
   for (const Finding& finding : findings) {
-    if (finding.verdict != Verdict::fail) continue;
+    if (finding.severity != Severity::fail) continue;
     if (worst == nullptr || (finding.about_directory && !worst->about_directory)) worst = &finding;
   }
   return worst;
@@ -248,13 +248,13 @@ ExitCode Diagnosis::exit_code() const {
 
 namespace {
 
-const char* name_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::ok:
+const char* name_of(Severity severity) {
+  switch (severity) {
+    case Severity::ok:
       return "ok";
-    case Verdict::warn:
+    case Severity::warn:
       return "warn";
-    case Verdict::fail:
+    case Severity::fail:
       return "fail";
   }
   return "?";
@@ -265,27 +265,27 @@ const char* name_of(Verdict verdict) {
 std::string format_diagnosis(const Diagnosis& diagnosis) {
   std::string text;
   for (const Finding& finding : diagnosis.findings)
-    text += fmt::format("{:<5} {:<13} {}{}{}\n", name_of(finding.verdict), finding.name,
+    text += fmt::format("{:<5} {:<13} {}{}{}\n", name_of(finding.severity), finding.name,
                         finding.text, finding.remedy.empty() ? "" : "; ", finding.remedy);
-  const auto counted = [&](Verdict verdict, const char* word) {
-    const int count = diagnosis.count(verdict);
+  const auto counted = [&](Severity severity, const char* word) {
+    const int count = diagnosis.count(severity);
     return fmt::format("{} {}{}", count == 0 ? "no" : std::to_string(count), word,
                        count == 1 ? "" : "s");
   };
-  return text + "\n" + counted(Verdict::fail, "failure") + ", " +
-         counted(Verdict::warn, "warning") + "\n";
+  return text + "\n" + counted(Severity::fail, "failure") + ", " +
+         counted(Severity::warn, "warning") + "\n";
 }
 
 Json to_json(const Diagnosis& diagnosis) {
   Json findings = Json::array();
   for (const Finding& finding : diagnosis.findings)
     findings.push_back({{"name", finding.name},
-                        {"verdict", name_of(finding.verdict)},
+                        {"severity", name_of(finding.severity)},
                         {"text", finding.text},
                         {"remedy", finding.remedy}});
   return {{"directory", diagnosis.directory},
-          {"failures", diagnosis.count(Verdict::fail)},
-          {"warnings", diagnosis.count(Verdict::warn)},
+          {"failures", diagnosis.count(Severity::fail)},
+          {"warnings", diagnosis.count(Severity::warn)},
           {"findings", findings}};
 }
 

@@ -13,11 +13,11 @@
 
 namespace widedeq {
 
-enum class Verdict : std::uint8_t { ok, warn, fail };
+enum class Severity : std::uint8_t { ok, warn, fail };
 
 struct Finding {
   std::string name;  // "file system"
-  Verdict verdict = Verdict::ok;
+  Severity severity = Severity::ok;
   std::string text;    // what was found, one line
   std::string remedy;  // what to do about it; empty when all is well
   bool about_directory = false;
@@ -27,7 +27,7 @@ struct Diagnosis {
   std::string directory;
   std::vector<Finding> findings;
 
-  int count(Verdict verdict) const;
+  int count(Severity severity) const;
   /// io when the directory fails, usage when anything else does, else done. Warnings do not count.
   ExitCode exit_code() const;
   /// The first finding that fails, those of the directory before the others; null when none does.

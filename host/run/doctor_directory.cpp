@@ -79,9 +79,9 @@ std::string type_of(const struct statfs& status) {
   return entry != known.end() ? entry->second : fmt::format("type {:#x}", type);
 }
 
-Finding finding(const char* name, Verdict verdict, std::string text, std::string remedy = "") {
+Finding finding(const char* name, Severity severity, std::string text, std::string remedy = "") {
   return {.name = name,
-          .verdict = verdict,
+          .severity = severity,
           .text = std::move(text),
           .remedy = std::move(remedy),
           .about_directory = true};
@@ -90,24 +90,24 @@ Finding finding(const char* name, Verdict verdict, std::string text, std::string
 Finding examine_space(const std::string& directory) {
   struct statfs status {};
   if (::statfs(directory.c_str(), &status) != 0)
-    return finding("file system", Verdict::warn, "it does not tell its type: " + reason(),
+    return finding("file system", Severity::warn, "it does not tell its type: " + reason(),
                    "look yourself with df");
   const std::string type = type_of(status);
   const double free = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_bsize);
   const std::string text = fmt::format("{}, {} free ({})", type, format_bytes(free), directory);
   if (type == "tmpfs" || type == "ramfs")
-    return finding("file system", Verdict::warn, text,
+    return finding("file system", Severity::warn, text,
                    "it lives in memory: files take what a run needs, and are gone with a restart");
   constexpr double little = 1e9;
   if (free < little)
-    return finding("file system", Verdict::warn, text, "train --dry-run says what a run needs");
-  return finding("file system", Verdict::ok, text);
+    return finding("file system", Severity::warn, text, "train --dry-run says what a run needs");
+  return finding("file system", Severity::ok, text);
 }
 
 /// Writes, flushes and renames as an AtomicFile does.
 Finding examine_writing(TrialFile& file, const fs::path& directory) {
   const auto fail = [&](const std::string& what) {
-    return finding("writing", Verdict::fail, what + ": " + reason(),
+    return finding("writing", Severity::fail, what + ": " + reason(),
                    "check the permissions and the space left, or choose another directory");
   };
   constexpr std::array<char, 4096> block{};
@@ -134,13 +134,13 @@ Finding examine_writing(TrialFile& file, const fs::path& directory) {
   const std::string why = flushed ? "" : reason();
   if (descriptor >= 0) ::close(descriptor);
   if (!flushed)
-    return finding("writing", Verdict::warn, text + "; the directory cannot be flushed: " + why,
+    return finding("writing", Severity::warn, text + "; the directory cannot be flushed: " + why,
                    "after a crash of the machine the newest checkpoint may be missing");
   constexpr double slow = 0.5;
   if (longest > slow)
-    return finding("writing", Verdict::warn, text + ", fsync of the directory too",
+    return finding("writing", Severity::warn, text + ", fsync of the directory too",
                    "that is slow: write checkpoints less often, or elsewhere");
-  return finding("writing", Verdict::ok, text + ", fsync of the directory too");
+  return finding("writing", Severity::ok, text + ", fsync of the directory too");
 }
 
 /// Whether flock keeps others of this machine out.
@@ -148,12 +148,12 @@ Finding examine_locking(const TrialFile& file) {
   constexpr const char* alone =
       "runs are kept apart by heartbeats alone, and starting again after a crash takes a minute";
   if (::flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0)
-    return finding("locking", Verdict::warn, "there is no flock: " + reason(), alone);
+    return finding("locking", Severity::warn, "there is no flock: " + reason(), alone);
   const int other = ::open(file.path().c_str(), O_RDWR | O_CLOEXEC);
   const bool excludes = other >= 0 && ::flock(other, LOCK_EX | LOCK_NB) != 0;
   if (other >= 0) ::close(other);
-  if (!excludes) return finding("locking", Verdict::warn, "flock keeps nobody out", alone);
-  return finding("locking", Verdict::ok, "flock works");
+  if (!excludes) return finding("locking", Severity::warn, "flock keeps nobody out", alone);
+  return finding("locking", Severity::ok, "flock works");
 }
 
 /// This machine's clock beside that of the file system, which may be a server's.
@@ -162,7 +162,7 @@ Finding examine_clock(const TrialFile& file) {
   const std::time_t now = std::time(nullptr);
   if (now < start_of_2024)
     return {.name = "clock",
-            .verdict = Verdict::warn,
+            .severity = Severity::warn,
             .text = "it says a time before this program was written",
             .remedy = "set it, or records will be dated wrongly"};
   struct stat status {};
@@ -172,7 +172,7 @@ Finding examine_clock(const TrialFile& file) {
   if (std::abs(apart) <= most_apart)
     return {.name = "clock", .text = "agrees with the file system's", .remedy = {}};
   return {.name = "clock",
-          .verdict = Verdict::warn,
+          .severity = Severity::warn,
           .text = fmt::format("{:.0f} s {} the file system's", std::abs(apart),
                               apart > 0 ? "ahead of" : "behind"),
           .remedy = "dates of files and records will not agree; results do not depend on it"};
@@ -185,7 +185,7 @@ std::vector<Finding> examine_directory(const std::string& directory) {
   const fs::file_status status = fs::status(directory, error);
   const auto unusable = [&](const std::string& text) {
     return std::vector<Finding>{
-        finding("directory", Verdict::fail, text, "make it, or give another one with --out")};
+        finding("directory", Severity::fail, text, "make it, or give another one with --out")};
   };
   if (!fs::exists(status))
     return unusable(fmt::format(
@@ -196,7 +196,7 @@ std::vector<Finding> examine_directory(const std::string& directory) {
   std::vector<Finding> findings{examine_space(directory)};
   TrialFile file(directory);
   if (!file.is_open()) {
-    findings.push_back(finding("writing", Verdict::fail,
+    findings.push_back(finding("writing", Severity::fail,
                                fmt::format("no file can be made in {}: {}", directory, reason()),
                                "check the permissions, or give another directory with --out"));
     return findings;

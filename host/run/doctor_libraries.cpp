@@ -61,7 +61,7 @@ std::vector<Finding> examine_libraries(const std::string& backend_description) {
     }
     const bool fails = major_of(running) != major_of(compiled);
     different.push_back({.name = "library",
-                         .verdict = fails ? Verdict::fail : Verdict::warn,
+                         .severity = fails ? Severity::fail : Severity::warn,
                          .text = fmt::format("{} {} is loaded, {} was compiled with", library.name,
                                              running, compiled),
                          .remedy = "build again here, or load the library it was built with"});
@@ -73,7 +73,7 @@ std::vector<Finding> examine_libraries(const std::string& backend_description) {
   if (backend_description.find("OpenBLAS") != std::string::npos &&
       backend_description.find("USE_OPENMP") == std::string::npos)
     findings.push_back({.name = "library",
-                        .verdict = Verdict::warn,
+                        .severity = Severity::warn,
                         .text = "OpenBLAS has threads of its own, which compete with OpenMP's",
                         .remedy = "use one built with USE_OPENMP=1"});
   std::ranges::move(different, std::back_inserter(findings));

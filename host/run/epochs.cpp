@@ -25,6 +25,17 @@ std::vector<double> minus(std::vector<double> a, const std::vector<double>& b) {
   return a;
 }
 
+bool is_due(int every, int epoch) {
+  return every > 0 && epoch % every == 0;
+}
+
+CertifyOptions certify_options(const TrainConfig& config) {
+  CertifyOptions options;
+  if (!config.weights_from_file())
+    options.norm.draw = Draw{config.law(), static_cast<std::uint64_t>(config.seed)};
+  return options;
+}
+
 /// Seconds that stopping takes: a checkpoint, and the weights, of about the same size. The first
 /// time it is a guess: 100 MB/s for the change of A in double.
 double time_to_stop(const Training& training) {
@@ -118,6 +129,12 @@ void train(Training& training, int end) {
         *state.eta /= 2.0;
         sink.write(halved_record(epoch, *state.eta, halving.reason));
       }
+    // ||z - z*|| <= ||f(z) - z|| / (1 - q), q = gamma ||A||_2 / sqrt(m), and what follows for H
+    if (is_due(config.certify_every, epoch) && !sink.is_paused())
+      sink.write(
+          certificate_record(epoch, certify(*training.run.backend, *training.run.model,
+                                            *training.run.trainer, certify_options(config))));
+
     if (epoch == 0) state.first_residual = minus(now.predictions, training.run.targets);
     state.losses.push_back(now.loss);
     state.weights_are_good = false;

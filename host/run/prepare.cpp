@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "host/data/dataset.hpp"
 #include "host/failure.hpp"
 #include "host/run/checkpoint_file.hpp"
 #include "host/run/machine.hpp"
@@ -44,9 +43,8 @@ std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainCo
   if (given != nullptr) return std::make_unique<Model>(backend, precision, options, *given);
   const auto seed = static_cast<std::uint64_t>(config.seed);
   if (!config.weights_from_file()) {
-    config.width = config.width.value_or(TrainConfig::default_width);
-    const WeightLaw law = config.weights == "gaussian" ? WeightLaw::gaussian : WeightLaw::lattice;
-    return std::make_unique<Model>(backend, precision, options, *config.width, inputs, law, seed);
+    return std::make_unique<Model>(backend, precision, options, *config.width, inputs, config.law(),
+                                   seed);
   }
   const Weights weights = load_weights(config.weights);
   const Index m = weights.A.rows;
@@ -75,16 +73,27 @@ bool is_gram_due(const TrainConfig& config, int epoch) {
   return config.gram_every > 0 && epoch % config.gram_every == 0;
 }
 
-PreparedRun prepare(TrainConfig config, const Weights* weights) {
+PlannedRun plan(TrainConfig config) {
   resolve(config);
-  PreparedRun run;
+  PlannedRun run;
   if (config.threads == 0) config.threads = default_threads();
   run.backend = make_backend(config.backend, config.threads);
-  const Precision precision = choose_precision(config.precision, *run.backend);
-  config.precision = precision;
-  check_tolerance(config.tolerance, precision);
+  config.precision = choose_precision(config.precision, *run.backend);
+  check_tolerance(config.tolerance, *config.precision);
+  if (!config.weights_from_file()) config.width = config.width.value_or(TrainConfig::default_width);
+  run.data = load(config);
+  run.config = std::move(config);
+  return run;
+}
 
-  const Dataset data = load(config);
+PreparedRun prepare(TrainConfig asked, const Weights* weights) {
+  PlannedRun planned = plan(std::move(asked));
+  PreparedRun run;
+  run.config = std::move(planned.config);
+  run.backend = std::move(planned.backend);
+  TrainConfig& config = run.config;
+  const Dataset& data = planned.data;
+  const Precision precision = *config.precision;
   run.model =
       make_model(*run.backend, precision, config, data.inputs.rows, data.inputs.columns, weights);
   run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
@@ -102,7 +111,6 @@ PreparedRun prepare(TrainConfig config, const Weights* weights) {
                .precision = precision,
                .backend = run.backend->description(),
                .learning_rate = config.learning_rate};
-  run.config = std::move(config);
   return run;
 }
 

@@ -54,6 +54,24 @@ Json gram_record(const GramStatistics& gram) {
   return record;
 }
 
+Json certificate_record(int epoch, const Certificates& certificates) {
+  const auto entry = [](const Certificate& certificate) {
+    Json object;
+    object["verdict"] = describe(certificate.verdict);
+    object["value"] = certificate.value;
+    object["probability"] = certificate.probability;
+    object["reason"] = certificate.reason;
+    return object;
+  };
+  Json record;
+  record["kind"] = "certificate";
+  record["epoch"] = epoch;
+  record["contraction"] = entry(certificates.contraction);
+  record["distance"] = entry(certificates.distance);
+  record["lambda_min"] = entry(certificates.lambda_min);
+  return record;
+}
+
 Json halved_record(int epoch, double learning_rate, const std::string& reason) {
   Json record;
   record["kind"] = "halved";

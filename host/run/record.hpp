@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/certificate.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/run/config.hpp"
 #include "host/trainer.hpp"
@@ -43,6 +44,10 @@ Json run_record(const TrainConfig& config, const RunFacts& facts);
 /// {"kind":"epoch",...}. The loss is the one before the epoch's update; residuals are the largest
 /// over samples; gradient_norm is over all parameters.
 Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds);
+
+/// {"kind":"certificate","epoch":...,"contraction":{"verdict":...,"value":...,"probability":...,
+/// "reason":...},"distance":{...},"lambda_min":{...}}
+Json certificate_record(int epoch, const Certificates& certificates);
 
 /// {"kind":"halved","epoch":...,"learning_rate":...,"reason":...}: from this epoch's update on, the
 /// step is half of what it was.

@@ -36,6 +36,7 @@ class Sink {
 
   /// From now on nothing is written, until restart() cuts the file back to `bytes` and goes on.
   void pause() { paused_ = true; }
+  bool is_paused() const { return paused_; }
   /// Throws Failure (io).
   void restart(std::uint64_t bytes);
 

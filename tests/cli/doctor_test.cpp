@@ -62,10 +62,10 @@ TEST_F(DoctorTest, JsonSaysTheSame) {
   EXPECT_GE(diagnosis.at("findings").size(), 10U);
   int warnings = 0;
   for (const auto& finding : diagnosis.at("findings")) {
-    EXPECT_TRUE(finding.at("verdict") == "ok" || finding.at("verdict") == "warn") << finding;
-    EXPECT_EQ(finding.at("verdict") == "ok", finding.at("remedy") == "") << finding;
+    EXPECT_TRUE(finding.at("severity") == "ok" || finding.at("severity") == "warn") << finding;
+    EXPECT_EQ(finding.at("severity") == "ok", finding.at("remedy") == "") << finding;
     EXPECT_NE(finding.at("text"), "") << finding;
-    warnings += finding.at("verdict") == "warn" ? 1 : 0;
+    warnings += finding.at("severity") == "warn" ? 1 : 0;
   }
   EXPECT_EQ(diagnosis.at("warnings"), warnings);
 
@@ -89,14 +89,14 @@ TEST_F(DoctorTest, ReadsTheBatchSystemsVariables) {
                               "SLURM_JOB_ID=4711 SLURM_CPUS_PER_TASK=3 SLURM_MEM_PER_NODE=2048 "
                               "SLURM_JOB_END_TIME=100 ",
                           "--threads 1");
-  EXPECT_EQ(slurm.at("verdict"), "warn");
+  EXPECT_EQ(slurm.at("severity"), "warn");
   const std::string text = slurm.at("text");
   for (const char* part : {"Slurm job 4711", "3 cores", "2.15 GB", "should have ended"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
   EXPECT_NE(slurm.at("remedy").get<std::string>().find("--threads 3"), std::string::npos) << slurm;
 
   const auto pbs = with(clean + "PBS_JOBID=9.server NCPUS=1 ", "--threads 1");
-  EXPECT_EQ(pbs.at("verdict"), "ok") << pbs;
+  EXPECT_EQ(pbs.at("severity"), "ok") << pbs;
   EXPECT_NE(pbs.at("text").get<std::string>().find("PBS job 9.server"), std::string::npos) << pbs;
 
   const auto nonsense = with(clean +
@@ -111,9 +111,9 @@ TEST_F(DoctorTest, WarnsOfThreadsThatGetInEachOthersWay) {
     const Result result = run_with(variables, "doctor --json " + arguments);
     return named(nlohmann::json::parse(result.output), "threads").at(0);
   };
-  EXPECT_EQ(threads("OMP_NUM_THREADS=100000 ", "").at("verdict"), "warn");
-  EXPECT_EQ(threads("OMP_NUM_THREADS=two ", "").at("verdict"), "warn");
-  EXPECT_EQ(threads("OMP_NUM_THREADS=1 ", "--threads 100").at("verdict"), "warn");
+  EXPECT_EQ(threads("OMP_NUM_THREADS=100000 ", "").at("severity"), "warn");
+  EXPECT_EQ(threads("OMP_NUM_THREADS=two ", "").at("severity"), "warn");
+  EXPECT_EQ(threads("OMP_NUM_THREADS=1 ", "--threads 100").at("severity"), "warn");
 }
 
 TEST_F(DoctorTest, RefusesWhatItDoesNotKnow) {
