@@ -69,7 +69,8 @@ std::string mount_point(const std::string& root, const std::string& type) {
     std::istringstream words(line);
     std::string device, place, kind, options;
     words >> device >> place >> kind >> options;
-    const bool serves = type == "cgroup2" || ("," + options + ",").find(",memory,") != line.npos;
+    options.insert(0, ",").append(",");
+    const bool serves = type == "cgroup2" || options.find(",memory,") != options.npos;
     if (kind == type && serves) return place;
   }
   return "";
@@ -91,7 +92,8 @@ std::vector<ControlGroup> memory_groups(const std::string& root) {
     for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
       while (path.ends_with('/'))
         path.pop_back();
-      const std::string directory = root + place + path;
+      std::string directory = root;
+      directory.append(place).append(path);
       if (is_second) {
         groups.push_back({directory, "/memory.max", "/memory.current", "inactive_file "});
       } else {
