@@ -4,15 +4,16 @@
 #
 # CMake does the work; this file only puts its commands in order. `make help` lists the targets.
 # Settings: PRESET=release|debug|asan|tsan (CMakePresets.json), JOBS=<parallel jobs>,
-# PACKAGES=no leaves the system's packages alone.
+# FUZZ_SECONDS=<for each fuzzer>, PACKAGES=no leaves the system's packages alone.
 
 PRESET   ?= release
 JOBS     ?= $(shell nproc)
 PACKAGES ?= yes
+FUZZ_SECONDS ?= 60
 BUILD    := build/$(PRESET)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow bench build packages lint lint-tools format format-check clean
+.PHONY: help demo test slow bench fuzz build packages lint lint-tools format format-check clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -30,6 +31,14 @@ slow: build  ## Run the slow tests
 
 bench: build  ## Check and time every stage (BENCH_ARGS='--stages sweep --shapes 4096x1000')
 	$(BUILD)/widedeq bench $(BENCH_ARGS)
+
+fuzz: packages  ## Fuzz the file readers, FUZZ_SECONDS each (FUZZERS='npy toml' for some)
+ifneq ($(PACKAGES),no)
+	@cmake/install_packages.sh fuzz
+endif
+	cmake --preset fuzz
+	cmake --build --preset fuzz --parallel $(JOBS)
+	tests/fuzz/run build/fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 build: packages $(BUILD)/build.ninja  ## Compile everything
 	cmake --build --preset $(PRESET) --parallel $(JOBS)

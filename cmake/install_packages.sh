@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that widedeq needs and that are missing.
 #
-#     cmake/install_packages.sh [build|lint]     (default: build)
+#     cmake/install_packages.sh [build|lint|fuzz]     (default: build)
 #
 # With nothing missing it returns at once, without network and without root.
 set -euo pipefail
@@ -22,11 +22,14 @@ build_packages=(
 )
 # libomp-dev: clang-tidy reads OpenMP code with clang's own omp.h.
 lint_packages=(clang-format clang-tidy libomp-dev)
+# libclang-rt-dev: the sanitizers and libFuzzer, of the same version as clang.
+fuzz_packages=(clang libclang-rt-dev libomp-dev)
 
 case "${1:-build}" in
   build) wanted=("${build_packages[@]}") ;;
   lint) wanted=("${lint_packages[@]}") ;;
-  *) echo "usage: $0 [build|lint]" >&2; exit 2 ;;
+  fuzz) wanted=("${fuzz_packages[@]}") ;;
+  *) echo "usage: $0 [build|lint|fuzz]" >&2; exit 2 ;;
 esac
 
 give_up() {
