@@ -164,6 +164,7 @@ void CheckpointFileReader::check_all() {
   if (header.version != version)
     refuse(fmt::format("the format is version {}, and this program knows {}", header.version,
                        version));
+  if (header.reserved != 0) refuse("the header holds something where nothing belongs");
   epoch_ = header.epoch;
 
   Checksum all;
@@ -172,7 +173,12 @@ void CheckpointFileReader::check_all() {
     ChunkHeader head{};
     get(std::as_writable_bytes(std::span(&head, 1)), "an array's header");
     if (head.checksum != checksum_of(head)) refuse("an array's header has a wrong checksum");
-    const std::string name(head.name.begin(), std::ranges::find(head.name, '\0'));
+    const auto end_of_name = std::ranges::find(head.name, '\0');
+    const std::string name(head.name.begin(), end_of_name);
+    const auto is_plain = [](char c) { return c > ' ' && c <= '~'; };  // fit for a message
+    if (name.empty() || !std::ranges::all_of(name, is_plain) || end_of_name == head.name.end() ||
+        std::ranges::count(end_of_name, head.name.end(), '\0') != head.name.end() - end_of_name)
+      refuse("an array's name is none");
     const Chunk chunk{static_cast<ChunkElement>(head.element), head.rows, head.columns, position_};
     const std::uint64_t left_in_file = file_.size() - std::min(position_, file_.size());
     const std::uint64_t size = size_of(chunk.element);
@@ -196,7 +202,8 @@ void CheckpointFileReader::check_all() {
     get(std::as_writable_bytes(std::span(&checksum, 1)), name.c_str());
     if (checksum != payload.value()) refuse("the checksum of " + name + " is wrong");
     if (name == last_chunk) {
-      if (last_value != all.value()) refuse("arrays are missing or exchanged");
+      if (chunk.bytes() != sizeof last_value || last_value != all.value())
+        refuse("arrays are missing or exchanged");
       break;
     }
     all.add(bytes_of(checksum));

@@ -82,6 +82,7 @@ class CheckpointFileReader {
 
   std::int64_t epoch() const { return epoch_; }
   const std::string& path() const { return path_; }
+  const std::map<std::string, Chunk, std::less<>>& chunks() const { return chunks_; }
   /// The chunk of that name; null when there is none.
   const Chunk* find(std::string_view name) const;
   /// Bytes of a chunk from `first` on. Throws Failure (io).

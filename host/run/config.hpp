@@ -30,6 +30,7 @@ struct CheckpointEvery {
   double seconds = 600.0;
 
   bool is_never() const { return epochs == 0 && seconds == 0.0; }
+  bool operator==(const CheckpointEvery&) const = default;
 };
 
 struct TrainConfig {

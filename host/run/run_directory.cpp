@@ -31,7 +31,14 @@ std::string status_in(const fs::path& path) {
 
 constexpr const char* lock_name = "LOCK";
 
-/// A directory without entries is as good as none, and so is one that only its lock is in.
+/// A file that was being written (atomic_file.hpp, run_lock.cpp) when its process was killed.
+bool is_half_written(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name.starts_with('.') && name.ends_with(".tmp");
+}
+
+/// A directory without entries is as good as none, and so is one in which somebody was killed
+/// before he had begun.
 void refuse_taken(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path / "STATUS", error) || fs::exists(path / "metrics.jsonl", error))
@@ -40,7 +47,7 @@ void refuse_taken(const fs::path& path) {
                   "choose another --out, or go on with that run: --resume");
   fs::directory_iterator entry(path, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error))
-    if (entry->path().filename() != lock_name)
+    if (entry->path().filename() != lock_name && !is_half_written(entry->path()))
       fail("the directory is not empty, and a run wants one of its own", path, {}, ExitCode::usage);
   if (error) fail("cannot look into the directory", path, error);
 }
@@ -55,14 +62,12 @@ std::unique_ptr<RunLock> lock(const fs::path& path) {
   return std::make_unique<RunLock>(path.string(), std::move(options));
 }
 
-/// Files that were being written (atomic_file.hpp) when their process was killed.
 void remove_half_written(const fs::path& directory) {
   std::error_code error;
   std::vector<fs::path> found;
   fs::directory_iterator entry(directory, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.starts_with('.') && name.ends_with(".tmp")) found.push_back(entry->path());
+    if (is_half_written(entry->path())) found.push_back(entry->path());
   }
   for (const fs::path& file : found)  // whatever cannot be removed does no harm
     fs::remove(file, error);
@@ -103,12 +108,12 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
   fs::create_directories(path_, error);
   if (error) fail("cannot make the directory", path_, error);
   lock_ = lock(path_);
-  if (mode == Mode::make) refuse_taken(path_);  // another one may have been here meanwhile
+  if (mode == Mode::make) refuse_taken(path_);    // another one may have been here meanwhile
+  if (mode == Mode::make) set_status("running");  // first: it says that this is a run
   fs::create_directories(path_ / "gram", error);
   if (error) fail("cannot make the directory", path_ / "gram", error);
   for (const fs::path& place : {path_, path_ / "gram", path_ / "checkpoints"})
-    if (mode == Mode::go_on) remove_half_written(place);
-  if (mode == Mode::make) set_status("running");
+    remove_half_written(place);
 }
 
 std::string RunDirectory::status() const {

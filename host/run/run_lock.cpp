@@ -13,11 +13,13 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <system_error>
 #include <utility>
 
+#include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/record.hpp"
@@ -38,27 +40,20 @@ constexpr int creation_steps = 50;
 
 constexpr int most_tries = 1000;
 
-/// A system call that a signal may interrupt.
-template <class Call>
-auto restarted(Call call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR)
-    result = call();
-  return result;
-}
+constexpr int open_flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 /// The file as it is on the server now: NFS looks there whenever a file is opened. Nothing when it
 /// is not there or cannot be read.
 std::optional<std::string> read_content(const std::string& path) {
   const int descriptor =
-      restarted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) return std::nullopt;
   std::string content(content_bytes, '\0');
   std::size_t size = 0;
   ssize_t count = 0;
   do {
-    count =
-        restarted([&] { return ::read(descriptor, content.data() + size, content.size() - size); });
+    count = uninterrupted(
+        [&] { return ::read(descriptor, content.data() + size, content.size() - size); });
     if (count > 0) size += static_cast<std::size_t>(count);
   } while (count > 0 && size < content.size());
   ::close(descriptor);
@@ -194,12 +189,34 @@ bool RunLock::try_acquire() {
   return true;
 }
 
+/// Makes the file under another name, with content and lock, and gives it its name in one step,
+/// which fails where there is one: whoever is killed on the way leaves no file that says nothing of
+/// him. False where there is one already, or the file system has no links.
+bool RunLock::create_whole() {
+  const std::filesystem::path place(path_);
+  const std::string temporary = (place.parent_path() / (".LOCK." + mine_.nonce + ".tmp")).string();
+  descriptor_ =
+      uninterrupted([&] { return ::open(temporary.c_str(), open_flags | O_CREAT | O_EXCL, 0666); });
+  if (descriptor_ < 0) fail("cannot make the lock file", errno);
+  const bool written = write_content();
+  const int error = errno;
+  if (written && options_.flock)
+    uninterrupted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); });
+  created_ = written && ::link(temporary.c_str(), path_.c_str()) == 0;
+  ::unlink(temporary.c_str());
+  if (!written) fail("cannot write the lock file", error);
+  if (!created_) close_file();
+  return created_;
+}
+
 /// Exactly one process, on whatever machine, creates the file. False: it has just been removed.
 bool RunLock::open_file() {
-  constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   const auto open = [&](int more) {
-    return restarted([&] { return ::open(path_.c_str(), flags | more, 0666); });
+    return uninterrupted([&] { return ::open(path_.c_str(), open_flags | more, 0666); });
   };
+  struct stat there {};
+  created_ = false;
+  if (::stat(path_.c_str(), &there) != 0 && create_whole()) return true;
   descriptor_ = open(O_CREAT | O_EXCL);
   created_ = descriptor_ >= 0;
   if (descriptor_ < 0 && errno == EEXIST) {
@@ -217,7 +234,7 @@ RunLock::Flock RunLock::take_flock() {
   if (!options_.flock) return Flock::missing;
   // Who has just created the file waits for those who look at it and find it empty.
   for (int step = created_ ? creation_steps : 0;; --step) {
-    if (restarted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0)
+    if (uninterrupted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0)
       return Flock::taken;
     switch (errno) {
       case EWOULDBLOCK:
@@ -289,7 +306,7 @@ bool RunLock::write_content() {
   const std::string content = format_lock(mine_);
   std::size_t written = 0;
   while (written < content.size()) {
-    const ssize_t count = restarted([&] {
+    const ssize_t count = uninterrupted([&] {
       return ::pwrite(descriptor_, content.data() + written, content.size() - written,
                       static_cast<off_t>(written));
     });
@@ -297,8 +314,8 @@ bool RunLock::write_content() {
     written += static_cast<std::size_t>(count);
   }
   // A longer file would leave its end behind ours; and other machines see nothing before the sync.
-  restarted([&] { return ::ftruncate(descriptor_, static_cast<off_t>(content.size())); });
-  return restarted([&] { return ::fdatasync(descriptor_); }) == 0 || errno == EINVAL;
+  uninterrupted([&] { return ::ftruncate(descriptor_, static_cast<off_t>(content.size())); });
+  return uninterrupted([&] { return ::fdatasync(descriptor_); }) == 0 || errno == EINVAL;
 }
 
 void RunLock::start_thread() {

@@ -92,6 +92,7 @@ class RunLock {
   /// One attempt; false: the file was removed or replaced under our hands.
   bool try_acquire();
   bool open_file();  // sets descriptor_ and created_
+  bool create_whole();
   Flock take_flock();
   bool is_current() const;
   bool take_over(const std::string& content);

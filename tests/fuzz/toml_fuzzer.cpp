@@ -13,10 +13,12 @@ using namespace widedeq;
 auto members(const TrainConfig& config) {
   const auto& [data, classes, samples, width, gamma, injection, skip, weights, epochs,
                learning_rate, tolerance, max_sweeps, precision, backend, gram_every, seed, threads,
-               chunk, warm_start, audit_every, out, resume] = config;
+               chunk, warm_start, audit_every, on_divergence, certify_every, checkpoint_every, keep,
+               max_walltime, out] = config;
   return std::tie(data, classes, samples, width, gamma, injection, skip, weights, epochs,
                   learning_rate, tolerance, max_sweeps, precision, backend, gram_every, seed,
-                  threads, chunk, warm_start, audit_every, out, resume);
+                  threads, chunk, warm_start, audit_every, on_divergence, certify_every,
+                  checkpoint_every, keep, max_walltime, out);
 }
 
 }  // namespace
