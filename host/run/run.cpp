@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -12,7 +10,6 @@
 #include "host/failure.hpp"
 #include "host/run/config_file.hpp"
 #include "host/run/guards.hpp"
-#include "host/run/identity.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/outcome.hpp"
 #include "host/run/provenance.hpp"
@@ -60,13 +57,11 @@ void recover(Training& training, const Divergence& divergence) {
   training.progress.warn(divergence.what());
   if (!halve) training.journal->settle();
   go_back(training, good);
-  if (state.epoch < good)
-    return training.sink.restart(static_cast<std::uint64_t>(
-        state.starts[static_cast<std::size_t>(state.epoch)]));  // a stop was asked for
+  if (state.epoch < good) return training.sink.restart(state.start_of(state.epoch));  // to stop
   if (halve) {
     state.halvings.push_back({good, divergence.what()});
     ++state.times_halved;
-    training.sink.restart(static_cast<std::uint64_t>(state.starts[static_cast<std::size_t>(good)]));
+    training.sink.restart(state.start_of(good));
     training.progress.note(fmt::format("going on from epoch {} with half the step", good));
     return;
   }
@@ -75,83 +70,6 @@ void recover(Training& training, const Divergence& divergence) {
       fmt::format("the last good state, before epoch {}, is in checkpoints and weights.npz", good));
   save_final_weights(training);
   throw divergence;
-}
-
-/// Settings that make another experiment of it, whatever --resume says.
-constexpr std::array experiment{"data",      "classes", "samples", "width", "gamma",
-                                "injection", "skip",    "weights", "seed"};
-/// Settings under which saved states are of no use; the weights are.
-constexpr std::array numerics{"precision", "backend", "chunk", "warm-start"};
-
-template <std::size_t count>
-bool any_of(const std::vector<Change>& changes, const std::array<const char*, count>& names) {
-  return std::ranges::any_of(changes, [&](const Change& change) {
-    return std::ranges::find(names, change.name) != names.end();
-  });
-}
-
-/// Where a session begins.
-struct ResumePoint {
-  std::unique_ptr<CheckpointFileReader> file;  // none: at the beginning
-  std::optional<CheckpointOrigin> origin;      // of the file
-  std::unique_ptr<Sink> sink;                  // none: to be created
-  std::vector<Change> changes;                 // since the run was begun, or the file written
-  std::vector<std::string> warnings;
-};
-
-/// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
-/// Nothing in the directory has changed when it throws Failure: usage where `resume` does not allow
-/// a change, bad_data where no checkpoint is whole or the records are not what they were.
-ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume) {
-  ResumePoint point;
-  const std::string place = directory.path().string();
-  const Checkpoints checkpoints(directory.path(), run.config.keep);
-  point.file = checkpoints.newest(
-      {}, [&](const std::string& sentence) { point.warnings.push_back(sentence); });
-  if (!point.file && !checkpoints.epochs().empty())
-    throw Failure(ExitCode::bad_data, "no checkpoint is whole", directory.file("checkpoints"),
-                  "put a good copy there, or remove the directory to start the run again");
-
-  const auto before = stored_config(place);
-  if (point.file) point.origin = origin_of(*point.file, *run.backend);
-  if (point.origin || before) {
-    const Json settings = point.origin ? point.origin->settings : config_json(*before);
-    point.changes = changes_between(settings, config_json(run.config));
-  }
-  if (any_of(point.changes, experiment))
-    throw Failure(ExitCode::usage,
-                  "this is not the experiment that was begun: " + describe(point.changes), place,
-                  "resume with the same settings, or start another run elsewhere");
-  if (point.origin)
-    for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
-      point.changes.push_back(std::move(change));
-  if (!point.changes.empty() && resume == Resume::exact)
-    throw Failure(
-        ExitCode::usage,
-        "the run cannot go on bit by bit, for these have changed: " + describe(point.changes),
-        place, "resume as it was started, or say --resume=inexact");
-  if (point.origin)
-    point.sink = std::make_unique<Sink>(directory.file("metrics.jsonl"), point.origin->mark);
-  return point;
-}
-
-/// Takes up the run where the checkpoint left it.
-void take_up(Training& training, const ResumePoint& point) {
-  if (any_of(point.changes, numerics)) {
-    restore_weights(training, *point.file, config_from(point.origin->settings));
-  } else {
-    restore(training, *point.file);
-  }
-  TrainingState& state = training.state;
-  training.checkpoints.drop_after(state.epoch);
-  training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
-  if (point.changes.empty()) return;
-  state.exact_since = state.epoch;
-  if (const auto& eta = training.run.config.learning_rate) state.eta = eta;
-  training.progress.warn("not bit by bit what it would have been, for these have changed: " +
-                         describe(point.changes));
-  training.sink.write(resumed_record(state.epoch, point.changes));
-  save_checkpoint(training);
 }
 
 /// Starts from epoch 0; without a new record of the run where `auto` waits for the first Gram,
@@ -242,15 +160,6 @@ bool is_done(const RunDirectory& directory, const TrainConfig& config) {
 }
 
 }  // namespace
-
-std::optional<TrainConfig> stored_config(const std::string& directory) {
-  const std::filesystem::path file = std::filesystem::path(directory) / "config.toml";
-  std::error_code error;
-  if (!std::filesystem::exists(file, error)) return std::nullopt;
-  TrainConfig config;
-  apply_config_file(config, file.string());
-  return config;
-}
 
 RunSummary run(TrainConfig config, Resume resume, const std::string& command_line) {
   const bool goes_on = resume != Resume::no && RunDirectory::holds_run(config.out);

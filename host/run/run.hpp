@@ -4,17 +4,10 @@
 #include <string>
 
 #include "host/run/config.hpp"
+#include "host/run/resume.hpp"
 #include "host/run/summary.hpp"
 
 namespace widedeq {
-
-/// Whether to go on with a run that is in the directory. exact: to the bytes that one session would
-/// have written; inexact: also where program, machine or numerics have changed, which is recorded.
-enum class Resume : std::uint8_t { no, exact, inexact };
-
-/// The configuration a run was started with, from its directory; nothing when there is none yet.
-/// Throws Failure as apply_config_file.
-std::optional<TrainConfig> stored_config(const std::string& directory);
 
 /// Trains. `command_line` goes to provenance.json. A stop asked for (host/run/stop.hpp), or a time
 /// that runs out, ends the run after the epoch under way, with a checkpoint. To resume, `config` is

@@ -121,7 +121,7 @@ std::string RunDirectory::status() const {
 }
 
 void RunDirectory::require_held() const {
-  if (lock_->lost())
+  if (lock_->check())
     throw Failure(ExitCode::io,
                   "another process has taken the run over while this one was suspended",
                   path_.string(), "leave it to that one");

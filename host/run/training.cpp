@@ -76,9 +76,8 @@ void save_checkpoint(Training& training) {
   TrainingState& state = training.state;
   // An epoch that has begun already, and is to be computed again, has its records there.
   const auto epoch = static_cast<std::size_t>(state.epoch);
-  const std::uint64_t bytes = state.starts.size() > epoch
-                                  ? static_cast<std::uint64_t>(state.starts[epoch])
-                                  : training.sink.bytes();
+  const std::uint64_t bytes =
+      state.starts.size() > epoch ? state.start_of(state.epoch) : training.sink.bytes();
   state.starts.resize(std::min(state.starts.size(), epoch));
   CheckpointOrigin origin{identity(training.run.facts), config_json(training.run.config),
                           training.sink.mark(bytes)};

@@ -34,8 +34,12 @@ struct TrainingState {
   std::vector<Halving> halvings;       // ascending; those of this history
   int times_halved = 0;                // in all, also in histories that were given up
   int exact_since = 0;                 // there is no way back to an epoch before
-  bool weights_are_good = true;        // the last update went well; not saved
+  bool weights_are_good = false;       // there has been an update, and it went well; not saved
 
+  /// Where an epoch that has begun has its records, in bytes.
+  std::uint64_t start_of(int begun) const {
+    return static_cast<std::uint64_t>(starts.at(static_cast<std::size_t>(begun)));
+  }
   void transfer(Archive& archive);
 };
 

@@ -48,7 +48,6 @@ TEST_F(CliTest, UnknownCommandsAndOptions) {
   expect_refused("train --out", 2, {"--out"});
   expect_refused("train --width 64", 2, {"--out"});
   expect_refused("solve --out o.npz", 2, {"--weights is missing"});
-  expect_refused("train --width 64 --resume --out run", 2, {"resume"});
 }
 
 TEST_F(CliTest, ValuesOutOfRange) {

@@ -93,10 +93,6 @@ TEST_F(TrainFaultTest, KilledAtAnyCall) {
   train_under({"all", "kill"}, 2);
 }
 
-TEST_F(TrainFaultTest, ShortWrites) {
-  train_under({"all", "short"}, 2);
-}
-
 TEST_F(TrainFaultTest, SlowEveryFaultOfALongerRun) {
   for (const char* what : {"ENOSPC", "EIO", "EINTR", "short", "kill"})
     train_under({"all", what}, 5);

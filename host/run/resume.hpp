@@ -1,0 +1,39 @@
+// Going on with a run: where it was left, what has changed since, and whether that is allowed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/run/training.hpp"
+
+namespace widedeq {
+
+/// Whether to go on with a run that is in the directory. exact: to the bytes that one session would
+/// have written; inexact: also where program, machine or numerics have changed, which is recorded.
+enum class Resume : std::uint8_t { no, exact, inexact };
+
+/// The configuration a run was started with, from its directory; nothing when there is none yet.
+/// Throws Failure as apply_config_file.
+std::optional<TrainConfig> stored_config(const std::string& directory);
+
+/// Where a session begins.
+struct ResumePoint {
+  std::unique_ptr<CheckpointFileReader> file;  // none: at the beginning
+  std::optional<CheckpointOrigin> origin;      // of the file
+  std::unique_ptr<Sink> sink;                  // none: to be created
+  std::vector<Change> changes;                 // since the run was begun, or the file written
+  std::vector<std::string> warnings;
+};
+
+/// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
+/// Nothing in the directory has changed when it throws Failure: usage where `resume` does not allow
+/// a change, bad_data where no checkpoint is whole or the records are not what they were.
+ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume);
+
+/// Takes up the run where the checkpoint left it. After changes that says so in the metrics, and
+/// there is a checkpoint at once: from there on the run is exact again. Throws Failure.
+void take_up(Training& training, const ResumePoint& point);
+
+}  // namespace widedeq
