@@ -30,7 +30,7 @@ class TrainCommand {
  private:
   CLI::App* app_;
   std::string config_file_, out_;
-  std::string resume_;  // "", "exact" or "inexact"
+  std::string resume_;  // "", "true" (no value given), or the value
   bool dry_run_ = false;
   GivenSettings given_;
 };

@@ -15,7 +15,7 @@ namespace {
 
 Resume resume_mode(const std::string& text) {
   if (text.empty()) return Resume::no;
-  if (text == "exact") return Resume::exact;
+  if (text == "true" || text == "exact") return Resume::exact;
   if (text == "inexact") return Resume::inexact;
   throw Failure(ExitCode::usage, "--resume=" + text + " is not allowed", "command line",
                 "say --resume or --resume=inexact");
@@ -32,7 +32,7 @@ TrainCommand::TrainCommand(CLI::App& parent)
   add_text_option(*app_, "--out", "DIR",
                   "directory for the run; holds nothing yet, or the run to resume",
                   [this](const std::string& text) { out_ = text; });
-  app_->add_flag("--resume{exact}", resume_,
+  app_->add_flag("--resume", resume_,
                  "go on with the run in DIR, or begin it; =inexact: although something has changed")
       ->type_name("[=inexact]");
   app_->add_flag("--dry-run", dry_run_,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -58,7 +59,7 @@ std::string Checkpoints::file(int epoch) const {
   return (directory_ / fmt::format("{}{:06}{}", before, epoch, after)).string();
 }
 
-std::uint64_t Checkpoints::write(int epoch,
+std::uint64_t Checkpoints::write(int epoch, std::optional<int> way_back,
                                  const std::function<void(CheckpointFileWriter&)>& save) const {
   std::error_code error;
   fs::create_directories(directory_, error);
@@ -67,9 +68,14 @@ std::uint64_t Checkpoints::write(int epoch,
   save(file);
   const std::uint64_t size = file.finish();
 
-  const std::vector<int> all = epochs();
+  // One too many does no harm, so errors are no matter.
+  std::vector<int> all = epochs();
+  for (; all.back() > epoch; all.pop_back())
+    fs::remove(this->file(all.back()), error);
+  const auto later = std::ranges::upper_bound(all, way_back.value_or(-1));
+  const int needed = later == all.begin() ? -1 : *std::prev(later);
   for (std::size_t i = 0; i + static_cast<std::size_t>(keep_) < all.size(); ++i)
-    fs::remove(this->file(all[i]), error);  // one too many does no harm
+    if (all[i] != needed) fs::remove(this->file(all[i]), error);
   return size;
 }
 

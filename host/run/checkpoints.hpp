@@ -24,9 +24,11 @@ class Checkpoints {
   std::vector<int> epochs() const;
   std::string file(int epoch) const;
 
-  /// Writes one: `save` fills it. Drops the oldest. Returns its size in bytes. Throws Failure (io);
-  /// then all that were there still are.
-  std::uint64_t write(int epoch, const std::function<void(CheckpointFileWriter&)>& save) const;
+  /// Writes one: `save` fills it. Then it drops those of later epochs, which history has left, and
+  /// the oldest; but not the newest that is no later than `way_back`. Returns its size in bytes.
+  /// Throws Failure (io); then all that were there still are.
+  std::uint64_t write(int epoch, std::optional<int> way_back,
+                      const std::function<void(CheckpointFileWriter&)>& save) const;
 
   /// The newest whole one that is not of a later epoch than `latest`; null when there is none.
   /// `passed_over` gets a sentence for every newer one, damaged or not to be read. Throws Failure
@@ -34,8 +36,8 @@ class Checkpoints {
   std::unique_ptr<CheckpointFileReader> newest(
       std::optional<int> latest, const std::function<void(const std::string&)>& passed_over) const;
 
-  /// Forgets all of later epochs: history goes on from `epoch`. Damaged ones among them are kept
-  /// under another name, for somebody to look at.
+  /// Puts damaged ones of later epochs aside under another name, for somebody to look at, and drops
+  /// the whole ones: history goes on from `epoch`.
   void drop_after(int epoch) const;
 
  private:

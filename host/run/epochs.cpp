@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "host/failure.hpp"
 #include "host/run/guards.hpp"
@@ -40,14 +41,40 @@ CertifyOptions certify_options(const TrainConfig& config) {
 /// time it is a guess: 100 MB/s for the change of A in double.
 double time_to_stop(const Training& training) {
   const auto m = static_cast<double>(training.run.facts.width);
-  const double guess = 1.0 + 8.0 * m * m / 1e8;
+  const double guess = 0.5 + 8.0 * m * m / 1e8;
   return 2.0 * (training.longest_save > 0.0 ? training.longest_save : guess);
 }
 
-/// Writes a checkpoint if one is due after `epochs` epochs and `seconds` since the last one. One
-/// that cannot be written costs a warning: the ones before are still there, and the next may
-/// succeed.
+bool is_time_to_stop(const Training& training) {
+  if (stop_requested()) return true;
+  const auto& limit = training.run.config.max_walltime;
+  if (has_time(limit, 1.5 * training.longest_epoch + time_to_stop(training))) return false;
+  training.progress.note(fmt::format("stopping: of {} there is no time left for another epoch",
+                                     format_duration(*limit)));
+  return true;
+}
+
+/// ||A||_2 / sqrt(m) from below: the Gram's where there is one, else a look of its own, at times;
+/// nothing when it is not due.
+std::optional<double> norm_if_due(const Training& training, const GramMonitor* monitor) {
+  const TrainConfig& config = training.run.config;
+  if (monitor) return monitor->operator_norm();
+  if (config.gram_every > 0 || !is_due(config.audit_every, training.state.epoch))
+    return std::nullopt;
+  constexpr int steps = 40;
+  const Model& model = *training.run.model;
+  std::vector<double> start(static_cast<std::size_t>(model.width()));
+  for (std::size_t i = 0; i < start.size(); ++i)
+    start[i] = standard_normal(0, Tensor::probe, static_cast<Index>(i), 0);
+  return estimate_operator_norm(*training.run.backend, model.A.view(), start, steps) /
+         std::sqrt(static_cast<double>(model.width()));
+}
+
+/// Writes a checkpoint if one is due, `seconds` after the last one; not while epochs are computed
+/// again. One that cannot be written costs a warning: the ones before are still there, and the next
+/// may succeed.
 bool keep_safe(Training& training, double seconds) {
+  if (training.sink.is_paused()) return false;
   const CheckpointEvery& every = training.run.config.checkpoint_every;
   const bool by_epoch = every.epochs > 0 && training.state.epoch % every.epochs == 0;
   const bool by_time = every.seconds > 0.0 && seconds >= every.seconds;
@@ -84,17 +111,15 @@ void train(Training& training, int end) {
   Sink& sink = training.sink;
   GramJournal& journal = *training.journal;
   const int first = state.epoch;  // which has its checkpoint, if there are any
-  double longest_epoch = 0.0;
   auto last_save = Clock::now();
 
   for (; state.epoch < end; ++state.epoch) {
     const int epoch = state.epoch;
-    const auto start = Clock::now();
     if (epoch > first && keep_safe(training, seconds_since(last_save))) last_save = Clock::now();
-    if (stop_requested()) break;
-    if (!has_time(config.max_walltime, 1.5 * longest_epoch + time_to_stop(training))) break;
+    if (is_time_to_stop(training)) break;
+    const auto start = Clock::now();
     training.directory.require_held();
-    if (static_cast<int>(state.starts.size()) == epoch)
+    if (static_cast<int>(state.starts.size()) == epoch)  // not when it is computed again
       state.starts.push_back(static_cast<std::int64_t>(sink.bytes()));
 
     GramMonitor* const monitor = is_gram_due(config, epoch) ? training.run.monitor.get() : nullptr;
@@ -109,11 +134,12 @@ void train(Training& training, int end) {
     require_solved(now, config, epoch);
 
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
-    if (monitor) {
-      monitor->submit(*training.run.model, training.run.trainer->X());
-      if (!state.first_norm) state.first_norm = monitor->operator_norm();
-      require_well_posed(*state.first_norm, monitor->operator_norm(), config, epoch,
-                         state.last_norm_epoch);
+    if (monitor) monitor->submit(*training.run.model, training.run.trainer->X());
+
+    // q = gamma ||A||_2 / sqrt(m) < 1
+    if (const auto norm = norm_if_due(training, monitor)) {
+      if (!state.first_norm) state.first_norm = norm;
+      require_well_posed(*state.first_norm, *norm, config, epoch, state.last_norm_epoch);
       state.last_norm_epoch = epoch;
     }
 
@@ -127,7 +153,7 @@ void train(Training& training, int end) {
     for (const Halving& halving : state.halvings)
       if (halving.epoch == epoch) {
         *state.eta /= 2.0;
-        sink.write(halved_record(epoch, *state.eta, halving.reason));
+        sink.write(halved_record(epoch, *state.eta, halving.replaces, halving.reason));
       }
     // ||z - z*|| <= ||f(z) - z|| / (1 - q), q = gamma ||A||_2 / sqrt(m), and what follows for H
     if (is_due(config.certify_every, epoch) && !sink.is_paused())
@@ -135,7 +161,7 @@ void train(Training& training, int end) {
           certificate_record(epoch, certify(*training.run.backend, *training.run.model,
                                             *training.run.trainer, certify_options(config))));
 
-    if (epoch == 0) state.first_residual = minus(now.predictions, training.run.targets);
+    if (epoch == 0) state.first_residual = minus(now.predictions, training.run.data.targets);
     state.losses.push_back(now.loss);
     state.weights_are_good = false;
     require_hope(state.losses.front(), now.loss, *state.eta, epoch);
@@ -146,7 +172,7 @@ void train(Training& training, int end) {
     state.weights_are_good = true;
 
     const double seconds = seconds_since(start);
-    longest_epoch = std::max(longest_epoch, seconds);
+    training.longest_epoch = std::max(training.longest_epoch, seconds);
     sink.write(epoch_record(epoch, now, gradient_norm, seconds));
     training.progress.epoch(epoch, now, seconds);
     journal.look();

@@ -45,7 +45,10 @@ void GramJournal::settle() {
 }
 
 void GramJournal::transfer(Archive& archive) {
-  if (monitor_ == nullptr) return;
+  // A run may be resumed with other Grams than it had, or none.
+  bool has_monitor = monitor_ != nullptr;
+  archive.integer("has_monitor", has_monitor);
+  if (!has_monitor || monitor_ == nullptr) return;
   monitor_->transfer(archive);
   const auto transfer_gram = [&](const char* name, std::optional<GramStatistics>& gram) {
     archive.within(name, [&] {

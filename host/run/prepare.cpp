@@ -33,19 +33,26 @@ std::string checksum_of(const Dataset& data) {
   return fmt::format("{:016x}", sum.value());
 }
 
-/// Draws or reads the weights; config.width becomes what they have.
-std::unique_ptr<Model> make_model(Backend& backend, Precision precision, TrainConfig& config,
-                                  Index inputs, Index samples, const Weights* given) {
+ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   ModelOptions options = config.model_options();
-  const bool warm = Trainer::starts_warm(samples, config.trainer_options(), precision,
-                                         config.solve_options().tolerance);
-  if (precision == Precision::mixed || !warm) options.panels = 0;
-  if (given != nullptr) return std::make_unique<Model>(backend, precision, options, *given);
-  const auto seed = static_cast<std::uint64_t>(config.seed);
-  if (!config.weights_from_file()) {
+  const bool warm = Trainer::starts_warm(data.inputs.columns, config.trainer_options(),
+                                         *config.precision, config.tolerance);
+  if (config.precision == Precision::mixed || !warm) options.panels = 0;
+  return options;
+}
+
+/// Draws or reads the weights; config.width becomes what they have.
+std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const Dataset& data,
+                                  WeightsFrom from) {
+  const Precision precision = *config.precision;
+  const ModelOptions options = model_options(config, data);
+  const Index inputs = data.inputs.rows;
+  // What will be restored from a checkpoint may be anything of that size.
+  const bool drawn =
+      !config.weights_from_file() || (from == WeightsFrom::checkpoint && config.width);
+  if (drawn)
     return std::make_unique<Model>(backend, precision, options, *config.width, inputs, config.law(),
-                                   seed);
-  }
+                                   static_cast<std::uint64_t>(config.seed));
   const Weights weights = load_weights(config.weights);
   const Index m = weights.A.rows;
   if (config.width.value_or(m) != m)
@@ -86,32 +93,44 @@ PlannedRun plan(TrainConfig config) {
   return run;
 }
 
-PreparedRun prepare(TrainConfig asked, const Weights* weights) {
-  PlannedRun planned = plan(std::move(asked));
+namespace {
+
+PreparedRun with_model(PlannedRun planned, std::unique_ptr<Model> model) {
   PreparedRun run;
   run.config = std::move(planned.config);
   run.backend = std::move(planned.backend);
+  run.data = std::move(planned.data);
+  run.model = std::move(model);
   TrainConfig& config = run.config;
-  const Dataset& data = planned.data;
-  const Precision precision = *config.precision;
-  run.model =
-      make_model(*run.backend, precision, config, data.inputs.rows, data.inputs.columns, weights);
-  run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, data.inputs, data.targets,
-                                          config.solve_options(), config.trainer_options());
+  run.trainer =
+      std::make_unique<Trainer>(*run.backend, *run.model, run.data.inputs, run.data.targets,
+                                config.solve_options(), config.trainer_options());
   if (config.epochs > 0 && is_gram_due(config, 0))
     run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
   config.chunk = run.trainer->chunk();
-  run.targets = data.targets;
-  run.facts = {.data = data.description,
-               .data_checksum = checksum_of(data),
+  run.facts = {.data = run.data.description,
+               .data_checksum = checksum_of(run.data),
                .samples = run.trainer->samples(),
-               .inputs = data.inputs.rows,
+               .inputs = run.data.inputs.rows,
                .width = *config.width,
                .chunk = run.trainer->chunk(),
-               .precision = precision,
+               .precision = *config.precision,
                .backend = run.backend->description(),
                .learning_rate = config.learning_rate};
   return run;
+}
+
+}  // namespace
+
+PreparedRun prepare(PlannedRun plan, WeightsFrom from) {
+  auto model = make_model(*plan.backend, plan.config, plan.data, from);
+  return with_model(std::move(plan), std::move(model));
+}
+
+PreparedRun prepare(PlannedRun plan, const Weights& weights) {
+  auto model = std::make_unique<Model>(*plan.backend, *plan.config.precision,
+                                       model_options(plan.config, plan.data), weights);
+  return with_model(std::move(plan), std::move(model));
 }
 
 }  // namespace widedeq

@@ -25,7 +25,7 @@ PlannedRun plan(TrainConfig config);
 struct PreparedRun {
   TrainConfig config;  // resolved: it names the width, threads, precision and backend in use
   RunFacts facts;
-  std::vector<double> targets;
+  Dataset data;
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
@@ -36,9 +36,16 @@ struct PreparedRun {
 /// `auto` whatever gram_every says.
 bool is_gram_due(const TrainConfig& config, int epoch);
 
-/// plan(), then draws or reads the weights, and allocates.
-/// Called again with the configuration that came of it, it prepares the same. Throws Failure,
-/// Unsupported and std::bad_alloc. `weights` are taken instead of those the configuration names.
-PreparedRun prepare(TrainConfig config, const Weights* weights = nullptr);
+/// Where the weights come from.
+enum class WeightsFrom : std::uint8_t {
+  config,      // drawn, or read from the file the configuration names
+  checkpoint,  // about to be restored: a file is not looked at
+};
+
+/// Draws or reads the weights, and allocates. What comes of it can be planned again: {config, data,
+/// backend} prepare the same. Throws Failure, Unsupported and std::bad_alloc.
+PreparedRun prepare(PlannedRun plan, WeightsFrom from = WeightsFrom::config);
+/// The same with these weights.
+PreparedRun prepare(PlannedRun plan, const Weights& weights);
 
 }  // namespace widedeq

@@ -72,11 +72,12 @@ Json certificate_record(int epoch, const Certificates& certificates) {
   return record;
 }
 
-Json halved_record(int epoch, double learning_rate, const std::string& reason) {
+Json halved_record(int epoch, double learning_rate, int replaces, const std::string& reason) {
   Json record;
   record["kind"] = "halved";
   record["epoch"] = epoch;
   record["learning_rate"] = learning_rate;
+  record["replaces"] = replaces;
   record["reason"] = reason;
   return record;
 }

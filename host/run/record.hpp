@@ -49,9 +49,9 @@ Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm,
 /// "reason":...},"distance":{...},"lambda_min":{...}}
 Json certificate_record(int epoch, const Certificates& certificates);
 
-/// {"kind":"halved","epoch":...,"learning_rate":...,"reason":...}: from this epoch's update on, the
-/// step is half of what it was.
-Json halved_record(int epoch, double learning_rate, const std::string& reason);
+/// {"kind":"halved","epoch":...,"learning_rate":...,"replaces":...,"reason":...}: from this epoch's
+/// update on, the step is half of what it was. `replaces` halvings at later epochs were given up.
+Json halved_record(int epoch, double learning_rate, int replaces, const std::string& reason);
 
 /// {"kind":"resumed","epoch":...,"changed":{"threads":[2,4],...}}: from here on the run is not bit
 /// by bit what it would have been.

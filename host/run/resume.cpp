@@ -9,6 +9,7 @@
 
 #include "host/failure.hpp"
 #include "host/run/config_file.hpp"
+#include "host/run/guards.hpp"
 #include "host/run/identity.hpp"
 
 namespace widedeq {
@@ -38,18 +39,47 @@ std::optional<TrainConfig> stored_config(const std::string& directory) {
   return config;
 }
 
+void keep_choices(TrainConfig& config, const TrainConfig& before) {
+  if (!config.precision) config.precision = before.precision;
+  if (config.backend == BackendChoice::automatic) config.backend = before.backend;
+  if (config.threads == 0) config.threads = before.threads;
+  if (config.chunk == 0) config.chunk = before.chunk;
+  if (!config.width) config.width = before.width;
+}
+
+namespace {
+
+/// The newest checkpoint that is whole and whose records are still there; null where there are none
+/// at all. Throws Failure (bad_data).
+void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoints,
+                     Backend& backend, ResumePoint& point) {
+  const auto passed_over = [&](const std::string& sentence) { point.warnings.push_back(sentence); };
+  const std::string records = directory.file("metrics.jsonl");
+  std::optional<int> latest;
+  while (auto file = checkpoints.newest(latest, passed_over)) {
+    CheckpointOrigin origin = origin_of(*file, backend);
+    if (Sink::holds(records, origin.mark)) {
+      point.file = std::move(file);
+      point.origin = std::move(origin);
+      return;
+    }
+    passed_over("the records up to " + file->path() + " are not what they were (" + records +
+                "): put the file back as it was, or start a new run");
+    latest = static_cast<int>(file->epoch()) - 1;
+  }
+  if (!point.warnings.empty())
+    throw Failure(ExitCode::bad_data, "no checkpoint is whole; of the newest: " + point.warnings[0],
+                  directory.file("checkpoints"),
+                  "put a good copy there, or remove the run's directory to start it again");
+}
+
+}  // namespace
+
 ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume) {
   ResumePoint point;
   const std::string place = directory.path().string();
-  const Checkpoints checkpoints(directory.path(), run.config.keep);
-  point.file = checkpoints.newest(
-      {}, [&](const std::string& sentence) { point.warnings.push_back(sentence); });
-  if (!point.file && !checkpoints.epochs().empty())
-    throw Failure(ExitCode::bad_data, "no checkpoint is whole", directory.file("checkpoints"),
-                  "put a good copy there, or remove the directory to start the run again");
-
+  find_checkpoint(directory, Checkpoints(directory.path(), run.config.keep), *run.backend, point);
   const auto before = stored_config(place);
-  if (point.file) point.origin = origin_of(*point.file, *run.backend);
   if (point.origin || before) {
     const Json settings = point.origin ? point.origin->settings : config_json(*before);
     point.changes = changes_between(settings, config_json(run.config));
@@ -58,6 +88,16 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
     throw Failure(ExitCode::usage,
                   "this is not the experiment that was begun: " + describe(point.changes), place,
                   "resume with the same settings, or start another run elsewhere");
+  const std::string status = directory.status();
+  if (!point.file && (status == "done" || status == "stopped"))
+    throw Failure(
+        ExitCode::usage, "the run is " + status + ", and there is no checkpoint of it", place,
+        "start another one, from its weights if you like: --weights " + place + "/weights.npz");
+  if (point.file && point.file->epoch() > run.config.epochs)
+    throw Failure(ExitCode::usage,
+                  fmt::format("{} epochs are done, and --epochs is {}", point.file->epoch(),
+                              run.config.epochs),
+                  place, "give more");
   if (point.origin)
     for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
       point.changes.push_back(std::move(change));
@@ -72,21 +112,30 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
 }
 
 void take_up(Training& training, const ResumePoint& point) {
+  const TrainConfig& config = training.run.config;
   if (any_of(point.changes, numerics)) {
     restore_weights(training, *point.file, config_from(point.origin->settings));
   } else {
     restore(training, *point.file);
   }
   TrainingState& state = training.state;
+  if (any_of(point.changes, std::array{"learning-rate"})) {
+    const auto& first_gram = training.journal->first();
+    if (!config.learning_rate && !first_gram)
+      throw Failure(ExitCode::usage, "there is no Gram to take a learning rate from",
+                    "--learning-rate auto", "give a number");
+    state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
+  }
   state.weights_are_good = state.epoch > 0;
   training.checkpoints.drop_after(state.epoch);
   training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
   if (point.changes.empty()) return;
   state.exact_since = state.epoch;
-  if (const auto& eta = training.run.config.learning_rate) state.eta = eta;
+  state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +
                          describe(point.changes));
   training.sink.write(resumed_record(state.epoch, point.changes));
+  training.saved_epoch = -1;
   save_checkpoint(training);
 }
 

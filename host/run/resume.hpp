@@ -18,6 +18,9 @@ enum class Resume : std::uint8_t { no, exact, inexact };
 /// Throws Failure as apply_config_file.
 std::optional<TrainConfig> stored_config(const std::string& directory);
 
+/// What was left to be chosen (auto, 0) stays as it was chosen before.
+void keep_choices(TrainConfig& config, const TrainConfig& before);
+
 /// Where a session begins.
 struct ResumePoint {
   std::unique_ptr<CheckpointFileReader> file;  // none: at the beginning
@@ -29,7 +32,8 @@ struct ResumePoint {
 
 /// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
 /// Nothing in the directory has changed when it throws Failure: usage where `resume` does not allow
-/// a change, bad_data where no checkpoint is whole or the records are not what they were.
+/// a change or there is nothing to go on from, bad_data where no checkpoint is whole and has its
+/// records.
 ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume);
 
 /// Takes up the run where the checkpoint left it. After changes that says so in the metrics, and

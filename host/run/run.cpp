@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -36,7 +37,7 @@ void salvage(Training& training) {
   try {
     if (training.journal == nullptr) return;
     training.directory.require_held();
-    if (!training.run.facts.learning_rate)
+    if (training.sink.bytes() == 0)
       training.sink.write(run_record(training.run.config, training.run.facts));
     training.journal->settle();
     training.journal->save_last();
@@ -45,31 +46,41 @@ void salvage(Training& training) {
   }
 }
 
-/// Training has run away: goes back to the last good state, to go on from there with half the step,
-/// or to save it and give up.
-void recover(Training& training, const Divergence& divergence) {
-  const int good = divergence.last_good();
-  TrainingState& state = training.state;
-  state.weights_are_good = false;
-  if (good < state.exact_since) throw divergence;
-  const bool halve = training.run.config.on_divergence == OnDivergence::halve &&
-                     state.times_halved < most_halvings;
-  training.progress.warn(divergence.what());
-  if (!halve) training.journal->settle();
-  go_back(training, good);
-  if (state.epoch < good) return training.sink.restart(state.start_of(state.epoch));  // to stop
-  if (halve) {
-    state.halvings.push_back({good, divergence.what()});
-    ++state.times_halved;
-    training.sink.restart(state.start_of(good));
-    training.progress.note(fmt::format("going on from epoch {} with half the step", good));
-    return;
-  }
+/// Saves the last good state, which training has gone back to, and gives up.
+[[noreturn]] void give_up(Training& training, const Divergence& divergence) {
   save_checkpoint(training);
   training.progress.note(
-      fmt::format("the last good state, before epoch {}, is in checkpoints and weights.npz", good));
+      fmt::format("the last good state, before epoch {}, is in checkpoints and weights.npz",
+                  training.state.epoch));
   save_final_weights(training);
   throw divergence;
+}
+
+/// Training has run away: goes back to the last good state, to go on from there with half the step,
+/// or to save it and give up. What is decided is in a checkpoint before the records are cut back.
+void recover(Training& training, const Divergence& divergence) {
+  TrainingState& state = training.state;
+  const int good = std::max(divergence.last_good(), state.exact_since);
+  const bool halve = training.run.config.on_divergence == OnDivergence::halve &&
+                     state.times_halved() < most_halvings;
+  state.weights_are_good = false;
+  training.progress.warn(divergence.what());
+  if (!halve) training.journal->settle();
+  if (!go_back(training, good)) throw divergence;
+
+  const bool stopped_on_the_way = state.epoch < good;
+  if (!stopped_on_the_way && !halve) give_up(training, divergence);
+  if (!stopped_on_the_way) {
+    Halving halving{good, divergence.what()};
+    for (const Halving& later : state.halvings)
+      if (later.epoch > good) halving.replaces += 1 + later.replaces;
+    std::erase_if(state.halvings, [&](const Halving& later) { return later.epoch > good; });
+    state.halvings.push_back(std::move(halving));
+    training.progress.note(fmt::format("going on from epoch {} with half the step", good));
+  }
+  if (stopped_on_the_way || !training.run.config.checkpoint_every.is_never())
+    save_checkpoint(training);
+  training.sink.restart(state.start_of(state.epoch));
 }
 
 /// Starts from epoch 0; without a new record of the run where `auto` waits for the first Gram,
@@ -97,15 +108,16 @@ RunSummary summary_of(const Training& training) {
   summary.directory = training.run.config.out;
   summary.stopped = state.epoch < training.run.config.epochs;
   summary.losses = state.losses;
-  summary.halvings = static_cast<int>(state.halvings.size());
+  summary.halvings = state.times_halved();
   summary.learning_rate = state.first_eta;
   summary.first_residual = state.first_residual;
   return summary;
 }
 
+/// A session in a run's directory. `has_begun` becomes true once the run is not what it was before.
 RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint point,
-                    const std::string& command_line) {
-  directory.set_status("running");
+                    const std::string& command_line, bool& has_begun) {
+  has_begun = !point.file;
   Progress progress(directory.file("log.txt"), run.config.epochs);
   for (const std::string& warning : point.warnings)
     progress.warn(warning);
@@ -113,15 +125,18 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
   if (!point.sink) {
     std::error_code ignored;
     std::filesystem::remove(records, ignored);  // of a session killed before its first checkpoint
+    directory.write_text("config.toml", to_toml(run.config));
     point.sink = std::make_unique<Sink>(records);
   }
   Training training{run, directory, *point.sink, progress, {directory.path(), run.config.keep}};
   open_journal(training);
   try {
-    directory.write_text("config.toml", to_toml(run.config));
     progress.note(fmt::format("{}; width {}, {}, {}", run.facts.data, run.facts.width,
                               name_of(run.facts.precision), run.facts.backend));
     point.file ? take_up(training, point) : begin(training);
+    has_begun = true;
+    directory.set_status("running");
+    directory.write_text("config.toml", to_toml(run.config));
     write_provenance(directory, run.config, run.facts,
                      {command_line, training.state.epoch, point.changes});
     point.file.reset();
@@ -130,8 +145,7 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
 
     RunSummary summary = summary_of(training);
     if (summary.stopped || !run.config.checkpoint_every.is_never()) save_checkpoint(training);
-    if (!training.state.eta && run.config.epochs > 0)  // stopped at once
-      point.sink->write(run_record(run.config, run.facts));
+    if (point.sink->bytes() == 0) point.sink->write(run_record(run.config, run.facts));  // at once
     training.journal->settle();
     training.journal->save_last();
     summary.first_gram = training.journal->first();
@@ -141,7 +155,7 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
     return summary;
   } catch (const std::exception& error) {
     progress.record("failed: " + outcome_of(error).sentence);
-    salvage(training);
+    if (has_begun) salvage(training);
     throw;
   }
 }
@@ -154,9 +168,11 @@ void check_place(const TrainConfig& config, bool goes_on) {
 }
 
 /// Whether the run has nothing left to do.
-bool is_done(const RunDirectory& directory, const TrainConfig& config) {
-  const auto before = stored_config(config.out);
-  return before && directory.status() == "done" && before->epochs == config.epochs;
+bool is_done(const RunDirectory& directory, TrainConfig config,
+             const std::optional<TrainConfig>& before) {
+  if (!before || directory.status() != "done") return false;
+  resolve(config);
+  return config_json(config) == config_json(*before);
 }
 
 }  // namespace
@@ -165,28 +181,34 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
   const bool goes_on = resume != Resume::no && RunDirectory::holds_run(config.out);
   check_place(config, goes_on);
   std::optional<RunDirectory> directory;
+  bool has_checkpoint = false;
   if (goes_on) {
     directory.emplace(config.out, RunDirectory::Mode::go_on);
-    if (is_done(*directory, config)) {
+    const auto before = stored_config(config.out);
+    if (before) keep_choices(config, *before);
+    if (is_done(*directory, config, before)) {
       RunSummary summary;
       summary.directory = config.out;
       summary.was_done = true;
       return summary;
     }
+    has_checkpoint = !Checkpoints(directory->path(), config.keep).epochs().empty();
   }
-  PreparedRun prepared = prepare(std::move(config));
+  PreparedRun prepared = prepare(plan(std::move(config)),
+                                 has_checkpoint ? WeightsFrom::checkpoint : WeightsFrom::config);
   ResumePoint point;
   if (directory) {
     point = resume_point(*directory, prepared, resume);
   } else {
     directory.emplace(prepared.config.out, RunDirectory::Mode::make);
   }
+  bool has_begun = !goes_on;
   try {
-    RunSummary summary = train_in(*directory, prepared, std::move(point), command_line);
+    RunSummary summary = train_in(*directory, prepared, std::move(point), command_line, has_begun);
     directory->set_status(summary.stopped ? "stopped" : "done");
     return summary;
   } catch (const std::exception& error) {
-    directory->mark_failed(outcome_of(error).sentence);
+    if (has_begun) directory->mark_failed(outcome_of(error).sentence);
     throw;
   }
 }

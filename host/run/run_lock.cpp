@@ -233,7 +233,8 @@ bool RunLock::open_file() {
 RunLock::Flock RunLock::take_flock() {
   if (!options_.flock) return Flock::missing;
   // Who has just created the file waits for those who look at it and find it empty.
-  for (int step = created_ ? creation_steps : 0;; --step) {
+  const int steps = created_ ? creation_steps : static_cast<int>(options_.patience / creation_step);
+  for (int step = steps;; --step) {
     if (uninterrupted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0)
       return Flock::taken;
     switch (errno) {

@@ -33,6 +33,8 @@ struct LockOptions {
   /// How long another machine may show an old copy of the file. Every look opens it anew, for which
   /// NFS asks the server, so this is ample.
   std::chrono::milliseconds attribute_cache{30'000};
+  /// How long to wait for one on this machine who has been killed and is not quite dead.
+  std::chrono::milliseconds patience{500};
   bool flock = true;  // false: by the heartbeat alone, as where the file system has no flock
   /// Told, once, that a holder elsewhere is being watched, which takes up to watch_time().
   std::function<void(const std::string& sentence)> notice;

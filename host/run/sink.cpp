@@ -29,6 +29,22 @@ int open_for_records(const std::string& path, int flags) {
   return descriptor;
 }
 
+/// Of the first bytes of a file; 0 when it is shorter.
+std::uint64_t checksum(int descriptor, const std::string& path, std::uint64_t bytes) {
+  Checksum sum;
+  std::vector<std::byte> buffer(std::size_t{1} << 16);
+  for (std::uint64_t done = 0; done < bytes;) {
+    const std::size_t most = std::min<std::uint64_t>(buffer.size(), bytes - done);
+    const ssize_t count = uninterrupted(
+        [&] { return ::pread(descriptor, buffer.data(), most, static_cast<off_t>(done)); });
+    if (count < 0) fail("cannot read the records", path);
+    if (count == 0) return 0;
+    sum.add(std::span(buffer).first(static_cast<std::size_t>(count)));
+    done += static_cast<std::uint64_t>(count);
+  }
+  return sum.value();
+}
+
 }  // namespace
 
 Sink::Sink(const std::string& path)
@@ -37,12 +53,24 @@ Sink::Sink(const std::string& path)
 Sink::Sink(const std::string& path, const SinkMark& mark)
     : path_(path), descriptor_(open_for_records(path, 0)) {
   try {
-    if (checksum(mark.bytes) != mark.checksum)
+    if (checksum(descriptor_, path_, mark.bytes) != mark.checksum)
       throw Failure(ExitCode::bad_data, "the records up to the checkpoint are not what they were",
                     path_, "put the file back as it was, or start a new run");
     cut(mark.bytes);
   } catch (...) {
     ::close(descriptor_);
+    throw;
+  }
+}
+
+bool Sink::holds(const std::string& path, const SinkMark& mark) {
+  const int descriptor = open_for_records(path, 0);
+  try {
+    const bool same = checksum(descriptor, path, mark.bytes) == mark.checksum;
+    ::close(descriptor);
+    return same;
+  } catch (...) {
+    ::close(descriptor);
     throw;
   }
 }
@@ -73,28 +101,12 @@ void Sink::write(const Json& record) {
 SinkMark Sink::mark(std::uint64_t bytes) const {
   if (uninterrupted([&] { return ::fsync(descriptor_); }) != 0)
     fail("cannot flush the records to the disk", path_);
-  return {bytes, checksum(bytes)};
+  return {bytes, checksum(descriptor_, path_, bytes)};
 }
 
 void Sink::restart(std::uint64_t bytes) {
   cut(bytes);
   paused_ = false;
-}
-
-/// 0 when the file is shorter.
-std::uint64_t Sink::checksum(std::uint64_t bytes) const {
-  Checksum sum;
-  std::vector<std::byte> buffer(std::size_t{1} << 16);
-  for (std::uint64_t done = 0; done < bytes;) {
-    const std::size_t most = std::min<std::uint64_t>(buffer.size(), bytes - done);
-    const ssize_t count = uninterrupted(
-        [&] { return ::pread(descriptor_, buffer.data(), most, static_cast<off_t>(done)); });
-    if (count < 0) fail("cannot read the records", path_);
-    if (count == 0) return 0;
-    sum.add(std::span(buffer).first(static_cast<std::size_t>(count)));
-    done += static_cast<std::uint64_t>(count);
-  }
-  return sum.value();
 }
 
 void Sink::cut(std::uint64_t bytes) {

@@ -21,6 +21,9 @@ class Sink {
   /// Goes on with a file from the mark, cutting off what stands after it. Throws Failure: io when
   /// that fails, bad_data when the file does not begin with what it held at the mark.
   Sink(const std::string& path, const SinkMark& mark);
+  /// Whether a file begins with what it held at the mark. Throws Failure (io) when it cannot be
+  /// read.
+  static bool holds(const std::string& path, const SinkMark& mark);
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -41,7 +44,6 @@ class Sink {
   void restart(std::uint64_t bytes);
 
  private:
-  std::uint64_t checksum(std::uint64_t bytes) const;
   void cut(std::uint64_t bytes);
 
   std::string path_;

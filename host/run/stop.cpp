@@ -5,7 +5,8 @@
 namespace widedeq {
 namespace {
 
-constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+// SIGXCPU: the soft limit of processor time; the hard one follows.
+constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU};
 
 volatile std::sig_atomic_t requested = 0;
 
@@ -30,8 +31,9 @@ void stop_on_signals() {
     const bool nohup = signal == SIGHUP && before.sa_handler == SIG_IGN;
     if (!nohup) ::sigaction(signal, &action, nullptr);
   }
-  std::signal(SIGPIPE,
-              SIG_IGN);  // a reader of the progress lines is gone: that is no reason to stop
+  // A reader of the progress lines is gone, a file grows beyond a limit: a write will say so.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_requested() {

@@ -3,8 +3,9 @@
 
 namespace widedeq {
 
-/// From now on the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 (which batch systems send ahead of a
-/// time limit) only asks for a stop; a second one, whichever it is, ends the process at once.
+/// From now on the first SIGINT, SIGTERM, SIGHUP, SIGUSR1 (which batch systems send ahead of a
+/// time limit) or SIGXCPU only asks for a stop; a second one, whichever it is, ends the process at
+/// once.
 void stop_on_signals();
 
 /// Whether a stop was asked for.

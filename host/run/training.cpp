@@ -56,39 +56,50 @@ void TrainingState::transfer(Archive& archive) {
   archive.integers("starts", starts);
   archive.integer("last_norm_epoch", last_norm_epoch);
   archive.integer("exact_since", exact_since);
-  archive.integer("times_halved", times_halved);
-  std::vector<std::int64_t> epochs;
+  std::size_t count = halvings.size();
+  archive.integer("halvings", count);
+  halvings.resize(count);
+  for (std::size_t i = 0; i < count; ++i)
+    archive.within(fmt::format("halving_{}", i), [&] {
+      archive.integer("epoch", halvings[i].epoch);
+      archive.text("reason", halvings[i].reason);
+      archive.integer("replaces", halvings[i].replaces);
+    });
+}
+
+int TrainingState::times_halved() const {
+  int times = 0;
   for (const Halving& halving : halvings)
-    epochs.push_back(halving.epoch);
-  archive.integers("halved_at", epochs);
-  halvings.resize(epochs.size());
-  for (std::size_t i = 0; i < epochs.size(); ++i) {
-    halvings[i].epoch = static_cast<int>(epochs[i]);
-    archive.text(fmt::format("halved_because_{}", i), halvings[i].reason);
-  }
+    times += 1 + halving.replaces;
+  return times;
 }
 
 void save_checkpoint(Training& training) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
+  TrainingState& state = training.state;
+  if (training.saved_epoch == state.epoch) return;
   training.directory.require_held();
   training.journal->wait();
-  TrainingState& state = training.state;
   // An epoch that has begun already, and is to be computed again, has its records there.
   const auto epoch = static_cast<std::size_t>(state.epoch);
   const std::uint64_t bytes =
       state.starts.size() > epoch ? state.start_of(state.epoch) : training.sink.bytes();
-  state.starts.resize(std::min(state.starts.size(), epoch));
   CheckpointOrigin origin{identity(training.run.facts), config_json(training.run.config),
                           training.sink.mark(bytes)};
-  const std::uint64_t size =
-      training.checkpoints.write(state.epoch, [&](CheckpointFileWriter& file) {
+  // The earliest state a halving may go back to, and what an inexact history begins with.
+  const bool needs_way_back =
+      training.run.config.on_divergence == OnDivergence::halve || state.exact_since > 0;
+  const std::uint64_t size = training.checkpoints.write(
+      state.epoch, needs_way_back ? std::optional(state.last_norm_epoch) : std::nullopt,
+      [&](CheckpointFileWriter& file) {
         SavingArchive archive(*training.run.backend, file);
         transfer_origin(archive, origin);
         transfer_training(archive, training);
       });
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   training.longest_save = std::max(training.longest_save, seconds);
+  training.saved_epoch = state.epoch;
   training.progress.note(fmt::format("checkpoint before epoch {}: {:.1f} MB in {:.2f} s",
                                      state.epoch, static_cast<double>(size) / 1e6, seconds));
 }
@@ -103,6 +114,9 @@ CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend) {
 void restore(Training& training, CheckpointFileReader& file) {
   LoadingArchive archive(*training.run.backend, file);
   transfer_training(archive, training);
+  std::vector<std::int64_t>& starts = training.state.starts;
+  starts.resize(std::min(starts.size(), static_cast<std::size_t>(training.state.epoch)));
+  training.saved_epoch = training.state.epoch;
   if (!training.run.facts.learning_rate)
     training.run.facts.learning_rate = training.state.first_eta;
 }
@@ -112,14 +126,15 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   LoadingArchive archive(*training.run.backend, file);
   archive.within("state", [&] { training.state.transfer(archive); });
   release(training);
-  Weights weights;
-  {
-    PreparedRun old = prepare(before);
-    LoadingArchive old_archive(*old.backend, file);
-    old_archive.within("model", [&] { old.model->transfer(old_archive); });
-    weights = download_weights(*old.backend, *old.model);
-  }
-  training.run = prepare(config, &weights);
+  PreparedRun old = prepare({before, std::move(training.run.data), std::move(training.run.backend)},
+                            WeightsFrom::checkpoint);
+  LoadingArchive old_archive(*old.backend, file);
+  old_archive.within("model", [&] { old.model->transfer(old_archive); });
+  const Weights weights = download_weights(*old.backend, *old.model);
+  old.monitor.reset();
+  old.trainer.reset();
+  old.model.reset();
+  training.run = prepare({config, std::move(old.data), std::move(old.backend)}, weights);
   open_journal(training);
   training.state.first_norm.reset();  // the next Gram is a first one
 }
@@ -136,33 +151,33 @@ void release(Training& training) {
   training.run.model.reset();
 }
 
-void go_back(Training& training, int epoch) {
-  std::vector<std::int64_t> starts = training.state.starts;
-  starts.resize(static_cast<std::size_t>(epoch) + 1);  // later ones belong to the history given up
-  std::vector<Halving> halvings = training.state.halvings;
-  std::erase_if(halvings, [&](const Halving& halving) { return halving.epoch > epoch; });
-  const int times_halved = training.state.times_halved;
-  const TrainConfig config = training.run.config;
-  release(training);
-  training.run = prepare(config);
-  open_journal(training);
-
-  training.state = TrainingState();
-  training.state.first_eta = training.state.eta = config.learning_rate;
+bool go_back(Training& training, int epoch) {
   const auto file = training.checkpoints.newest(
       epoch, [&](const std::string& sentence) { training.progress.warn(sentence); });
+  const int exact_since = training.state.exact_since;
+  if (exact_since > 0 && (!file || file->epoch() < exact_since)) return false;
+
+  const TrainingState gone = std::move(training.state);
+  training.state = TrainingState();
+  release(training);
+  const TrainConfig config = training.run.config;
+  training.run = prepare({config, std::move(training.run.data), std::move(training.run.backend)},
+                         file ? WeightsFrom::checkpoint : WeightsFrom::config);
+  open_journal(training);
+  TrainingState& state = training.state;
+  state.first_eta = state.eta = config.learning_rate;
   if (file) restore(training, *file);
-  training.checkpoints.drop_after(epoch);
-  training.state.starts = starts;
-  training.state.halvings = halvings;
-  training.state.times_halved = times_halved;
-  if (training.state.epoch < epoch)
+  training.saved_epoch = -1;
+  state.starts.assign(gone.starts.begin(), gone.starts.begin() + epoch + 1);
+  state.halvings = gone.halvings;
+  if (state.epoch < epoch)
     training.progress.note(
         fmt::format("computing epochs {} to {} again, to get back to what they "
                     "came to",
-                    training.state.epoch, epoch - 1));
+                    state.epoch, epoch - 1));
   training.sink.pause();
   train(training, epoch);
+  return true;
 }
 
 }  // namespace widedeq

@@ -19,6 +19,7 @@ namespace widedeq {
 struct Halving {
   int epoch = 0;
   std::string reason;
+  int replaces = 0;  // halvings at later epochs that were given up for it
 };
 
 /// What the loop itself carries from epoch to epoch; the rest is in model, trainer and journal.
@@ -29,13 +30,14 @@ struct TrainingState {
   std::vector<double> losses;          // of every epoch before
   std::vector<double> first_residual;  // r at epoch 0
   std::optional<double> first_norm;    // ||A||_2 / sqrt(m) at the first Gram
-  int last_norm_epoch = 0;             // the epoch of the last Gram
-  std::vector<std::int64_t> starts;    // where in metrics.jsonl an epoch's records begin
-  std::vector<Halving> halvings;       // ascending; those of this history
-  int times_halved = 0;                // in all, also in histories that were given up
+  int last_norm_epoch = 0;             // when it was last looked at
+  std::vector<std::int64_t> starts;    // where in metrics.jsonl the records of epochs begin
+  std::vector<Halving> halvings;       // ascending
   int exact_since = 0;                 // there is no way back to an epoch before
   bool weights_are_good = false;       // there has been an update, and it went well; not saved
 
+  /// How often the step was halved, given up or not.
+  int times_halved() const;
   /// Where an epoch that has begun has its records, in bytes.
   std::uint64_t start_of(int begun) const {
     return static_cast<std::uint64_t>(starts.at(static_cast<std::size_t>(begun)));
@@ -51,7 +53,8 @@ struct Training {
   Checkpoints checkpoints;
   std::unique_ptr<GramJournal> journal = nullptr;
   TrainingState state = {};
-  double longest_save = 0.0;  // seconds a checkpoint has taken at most
+  double longest_epoch = 0.0, longest_save = 0.0;  // seconds
+  int saved_epoch = -1;                            // of the newest checkpoint of this session
 };
 
 /// A journal of the run's monitor.
@@ -64,7 +67,8 @@ void release(Training& training);
 /// checkpoints when they are due. Throws Divergence, Failure and std::bad_alloc.
 void train(Training& training, int end);
 
-/// Writes the checkpoint of state.epoch; waits for the Gram in flight. Throws Failure (io).
+/// Writes the checkpoint of state.epoch unless there is one; waits for the Gram in flight. Throws
+/// Failure (io).
 void save_checkpoint(Training& training);
 
 /// What a checkpoint says of the run it is of.
@@ -84,9 +88,11 @@ void restore(Training& training, CheckpointFileReader& file);
 /// and the history. `before` is the configuration the checkpoint was written with.
 void restore_weights(Training& training, CheckpointFileReader& file, const TrainConfig& before);
 
-/// Goes back to the state before an epoch that was there before: prepares the run anew, takes the
-/// newest checkpoint that is not later, and computes the epochs from there again. Records stay as
-/// they are, the sink paused.
-void go_back(Training& training, int epoch);
+/// Goes back to the state before an epoch that has been: prepares the run anew, takes the newest
+/// checkpoint that is not later, and computes the epochs from there again; fewer when a stop is
+/// asked for. Records stay as they are, the sink paused; checkpoints stay too. Returns false,
+/// nothing done, when history cannot be computed again because it was an inexact one and the
+/// checkpoint is gone. Throws Failure.
+bool go_back(Training& training, int epoch);
 
 }  // namespace widedeq

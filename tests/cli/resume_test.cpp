@@ -375,6 +375,105 @@ TEST_F(ResumeTest, TheStepIsHalvedTheSameWayWhereverCheckpointsFall) {
   }
 }
 
+TEST_F(ResumeTest, GoingBackHoldsWithCheckpointsOnTheWay) {
+  // Steps far too large, so that there are many ways back, also from behind the last checkpoint.
+  for (const std::string rate : {"0.2", "0.17"}) {
+    const std::string command =
+        "train --width 64 --samples 40 --epochs 30 --gamma 0.49 --gram-every 2 --on-divergence "
+        "halve --learning-rate " +
+        rate + " ";
+    const Result first = run(command + "--checkpoint-every 0 --out whole");
+    const Result other = run(command + "--checkpoint-every 1 --keep 1 --out one");
+    ASSERT_EQ(other.code, first.code) << other.error;
+    EXPECT_EQ(without_times(read_text(path("one/metrics.jsonl"))),
+              without_times(read_text(path("whole/metrics.jsonl"))));
+    EXPECT_EQ(read_text(path("one/weights.npz")), read_text(path("whole/weights.npz")));
+    int halved = 0;
+    for (const auto& record : of_kind(read_records(path("one/metrics.jsonl")), "halved"))
+      halved += 1 + record.at("replaces").get<int>();
+    EXPECT_GE(halved, 2);
+    EXPECT_LE(halved, 10);
+    fs::remove_all(directory / "whole");
+    fs::remove_all(directory / "one");
+  }
+}
+
+TEST_F(ResumeTest, AStoppedFailureGoesOnWithoutDoubledEpochs) {
+  const std::string command =
+      "train --width 64 --samples 40 --epochs 30 --gamma 0.49 --learning-rate 0.2 "
+      "--checkpoint-every 1 --keep 1 --out run ";
+  ASSERT_EQ(run(command).code, 4);
+  const std::string records = without_times(read_text(path("run/metrics.jsonl")));
+  ASSERT_EQ(run(command + "--resume").code, 4);
+  EXPECT_EQ(without_times(read_text(path("run/metrics.jsonl"))), records);
+}
+
+TEST_F(ResumeTest, TheLastGoodStateNeedsNoDataFile) {
+  write_problem(48, 20, 6);
+  // The shell takes the inputs away as soon as there are records.
+  const std::string script =
+      "cd '" + directory.string() +
+      "'; '" WIDEDEQ_BINARY
+      "' train --data npy:X.npy,y.npy --width 400 --epochs 3000 --learning-rate 0.5 --tolerance "
+      "1e-5 --gram-every 0 --out run >o 2>e & p=$!; for i in $(seq 600); do [ -f run/log.txt ] && "
+      "break; sleep 0.01; done; rm X.npy; wait $p";
+  const int status = std::system(script.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 4) << read_text(path("e"));
+  EXPECT_TRUE(fs::exists(path("run/weights.npz")));
+}
+
+TEST_F(ResumeTest, AnInexactResumeKeepsTheHalvedStep) {
+  ASSERT_EQ(run("train --width 64 --samples 40 --epochs 30 --gamma 0.49 --learning-rate 0.12 "
+                "--gram-every 2 --on-divergence halve --checkpoint-every 10 --keep 9 --out all")
+                .code,
+            0);
+  ASSERT_GE(of_kind(read_records(path("all/metrics.jsonl")), "halved").size(), 1U);
+  rewind("all", "part", 20);
+  ASSERT_EQ(run("train --resume=inexact --max-sweeps 999 --out part").code, 0);
+  const auto all = of_kind(read_records(path("all/metrics.jsonl")), "epoch");
+  const auto part = of_kind(read_records(path("part/metrics.jsonl")), "epoch");
+  EXPECT_EQ(part.back().at("loss"), all.back().at("loss"));
+}
+
+TEST_F(ResumeTest, ADoneRunIsOnlyDoneWithItsOwnSettings) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 0 --out run").code, 0);
+  const auto wanted = results("run");
+  expect_refused("train --resume --seed 77 --out run", 2, {"not the experiment"});
+  expect_refused("train --resume=inexact --epochs 20 --out run", 2, {"no checkpoint"});
+  const Result again = run(std::string(small) + "--resume --threads 0 --precision auto --out run");
+  EXPECT_EQ(again.code, 0) << again.error;
+  EXPECT_NE(again.output.find("done before"), std::string::npos);
+  expect_same("run", wanted, "after all that");
+}
+
+TEST_F(ResumeTest, GramsMayBeginWithAnInexactResume) {
+  ASSERT_EQ(run("train --width 64 --samples 40 --epochs 12 --learning-rate 0.01 --gram-every 0 "
+                "--checkpoint-every 4 --keep 9 --out all")
+                .code,
+            0);
+  rewind("all", "part", 8);
+  ASSERT_EQ(run("train --resume=inexact --gram-every 2 --out part").code, 0);
+  EXPECT_EQ(of_kind(read_records(path("part/metrics.jsonl")), "gram").size(), 2U);
+  rewind("all", "part", 8);
+  expect_refused("train --resume=inexact --epochs 5 --out part", 2, {"8 epochs are done"});
+}
+
+TEST_F(ResumeTest, RecordsCutBehindTheNewestCheckpointLeaveTheOneBefore) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  const auto wanted = results("all");
+  rewind("all", "part", 8);
+  const std::string records = read_text(path("part/metrics.jsonl"));
+  std::size_t end = 0;
+  for (int line = 0; line < 6; ++line)  // the run and five epochs
+    end = records.find('\n', end) + 1;
+  write_text("part/metrics.jsonl", records.substr(0, end));
+  const Result rest = run("train --resume --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  EXPECT_NE(rest.error.find("resumed before epoch 4"), std::string::npos) << rest.error;
+  expect_same("part", wanted, "from the one before");
+}
+
 TEST_F(ResumeTest, AfterTenHalvingsItGivesUp) {
   // Targets so far away that no tenth part of a step of this size is small enough.
   const Result failed =

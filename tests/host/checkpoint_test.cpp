@@ -223,9 +223,10 @@ TEST_F(CheckpointTest, AnotherVersionIsNamed) {
 
 class CheckpointsTest : public CheckpointTest {
  protected:
-  void save(const Checkpoints& checkpoints, int epoch) const {
-    checkpoints.write(
-        epoch, [&](CheckpointFileWriter& file) { file.begin("a", ChunkElement::text, 0, 1); });
+  void save(const Checkpoints& checkpoints, int epoch, std::optional<int> way_back = {}) const {
+    checkpoints.write(epoch, way_back, [](CheckpointFileWriter& file) {
+      file.begin("a", ChunkElement::text, 0, 1);
+    });
   }
   /// The epoch of the newest one, -1 for none; counts what was passed over.
   int newest(const Checkpoints& checkpoints, int& passed_over,
@@ -240,12 +241,31 @@ TEST_F(CheckpointsTest, TheNewestAreKept) {
   const Checkpoints checkpoints(directory, 2);
   int passed_over = 0;
   EXPECT_EQ(newest(checkpoints, passed_over), -1);
-  for (const int epoch : {10, 20, 1000000, 30})
+  for (const int epoch : {10, 20, 30, 1000000})
     save(checkpoints, epoch);
   EXPECT_EQ(checkpoints.epochs(), (std::vector<int>{30, 1000000}));
   EXPECT_EQ(newest(checkpoints, passed_over), 1000000);
   EXPECT_EQ(newest(checkpoints, passed_over, 999), 30);
   EXPECT_EQ(newest(checkpoints, passed_over, 29), -1);
+}
+
+TEST_F(CheckpointsTest, TheWayBackStaysOpen) {
+  const Checkpoints checkpoints(directory, 2);
+  for (const int epoch : {5, 10, 12, 14, 16})
+    save(checkpoints, epoch, 11);
+  EXPECT_EQ(checkpoints.epochs(), (std::vector<int>{10, 14, 16}));
+  save(checkpoints, 18, 3);  // there is none so early
+  EXPECT_EQ(checkpoints.epochs(), (std::vector<int>{16, 18}));
+}
+
+TEST_F(CheckpointsTest, AnEarlierOneTakesThePlaceOfLaterOnes) {
+  const Checkpoints checkpoints(directory, 2);
+  for (const int epoch : {10, 20, 30})
+    save(checkpoints, epoch);
+  save(checkpoints, 25);
+  EXPECT_EQ(checkpoints.epochs(), (std::vector<int>{20, 25}));
+  save(checkpoints, 5);
+  EXPECT_EQ(checkpoints.epochs(), (std::vector<int>{5}));
 }
 
 TEST_F(CheckpointsTest, ADamagedOneIsPassedOverAndPutAside) {

@@ -72,6 +72,7 @@ class RunLockTest : public ::testing::Test {
     directory = ::mkdtemp(name.data());
     quick.heartbeat = 40ms;
     quick.attribute_cache = 40ms;
+    quick.patience = 0ms;
   }
   ~RunLockTest() override { fs::remove_all(directory); }
 
