@@ -72,7 +72,7 @@ class RunLockTest : public ::testing::Test {
     directory = ::mkdtemp(name.data());
     quick.heartbeat = 40ms;
     quick.attribute_cache = 40ms;
-    quick.patience = 0ms;
+    quick.patience = impatient.patience = 0ms;
   }
   ~RunLockTest() override { fs::remove_all(directory); }
 
@@ -120,6 +120,7 @@ class RunLockTest : public ::testing::Test {
   }
 
   std::string directory;
+  LockOptions impatient;  // with the real times, but for the dying
   LockOptions quick;
   static constexpr int usage = static_cast<int>(ExitCode::usage);
   static constexpr int io = static_cast<int>(ExitCode::io);
@@ -340,14 +341,14 @@ TEST_F(RunLockTest, OneOfTwoWinsAStaleLock) {
   }
   for (int round = 0; round < 200; ++round) {
     write(format_lock(holder));
-    ASSERT_EQ(winners([&] { return std::make_unique<RunLock>(directory); }), 1) << round;
+    ASSERT_EQ(winners([&] { return std::make_unique<RunLock>(directory, impatient); }), 1) << round;
     ASSERT_FALSE(fs::exists(file())) << round;
   }
 }
 
 TEST_F(RunLockTest, OneOfTwoWinsANewLock) {
   for (int round = 0; round < 200; ++round) {
-    ASSERT_EQ(winners([&] { return std::make_unique<RunLock>(directory); }), 1) << round;
+    ASSERT_EQ(winners([&] { return std::make_unique<RunLock>(directory, impatient); }), 1) << round;
     ASSERT_FALSE(fs::exists(file())) << round;
   }
 }
