@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "host/master_product.hpp"
+#include "host/probe.hpp"
 #include "host/rounding.hpp"
 #include "host/spectrum.hpp"
 #include "host/state_bounds.hpp"
@@ -41,9 +42,7 @@ std::string method(const NormBound& bound) {
 
 Certificate certify_contraction(Backend& backend, const Model& model,
                                 const CertifyOptions& options) {
-  std::vector<double> start(at(model.width()));
-  for (std::size_t i = 0; i < start.size(); ++i)
-    start[i] = standard_normal(0, Tensor::probe, static_cast<Index>(i), 0);
+  std::vector<double> start = probe_vector(model.width());
   std::vector<double> image(start.size());
   backend.apply(model.A.view(), Transpose::no, start, image);
   if (!std::ranges::all_of(image, [](double x) { return std::isfinite(x); }))

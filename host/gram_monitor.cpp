@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "host/probe.hpp"
 #include "host/spectrum.hpp"
 
 namespace widedeq {
@@ -35,9 +36,7 @@ GramMonitor::GramMonitor(Backend& backend, const Model& model, Index samples)
   for (Matrix* copy : {&Z_, &L_, &Phi_})
     *copy = backend.allocate(real, model.width(), samples);
   v_ = backend.allocate(real, model.width(), 1);
-  norm_start_.resize(static_cast<std::size_t>(model.width()));
-  for (std::size_t i = 0; i < norm_start_.size(); ++i)
-    norm_start_[i] = standard_normal(0, Tensor::probe, static_cast<Index>(i), 0);
+  norm_start_ = probe_vector(model.width());
   thread_ = std::thread([this] { work(); });
 }
 

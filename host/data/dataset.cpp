@@ -15,6 +15,7 @@
 #include "host/data/idx.hpp"
 #include "host/data/npy.hpp"
 #include "host/failure.hpp"
+#include "host/probe.hpp"
 #include "kernels/random.hpp"
 
 namespace widedeq {
@@ -270,9 +271,7 @@ std::optional<std::pair<Index, Index>> first_duplicate(const HostMatrix& inputs,
   };
 
   // p_j = g' x_j / (||g|| ||x_j||)
-  std::vector<double> direction(d);
-  for (std::size_t i = 0; i < d; ++i)
-    direction[i] = standard_normal(0, Tensor::probe, static_cast<Index>(i), 0);
+  const std::vector<double> direction = probe_vector(inputs.rows);
   const Scale length = scale_of(direction);
   std::vector<Scale> scales;
   std::vector<std::pair<double, Index>> sorted;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "host/failure.hpp"
+#include "host/probe.hpp"
 #include "host/run/guards.hpp"
 #include "host/run/stop.hpp"
 #include "host/run/time_limit.hpp"
@@ -63,9 +64,7 @@ std::optional<double> norm_if_due(const Training& training, const GramMonitor* m
     return std::nullopt;
   constexpr int steps = 40;
   const Model& model = *training.run.model;
-  std::vector<double> start(static_cast<std::size_t>(model.width()));
-  for (std::size_t i = 0; i < start.size(); ++i)
-    start[i] = standard_normal(0, Tensor::probe, static_cast<Index>(i), 0);
+  std::vector<double> start = probe_vector(model.width());
   return estimate_operator_norm(*training.run.backend, model.A.view(), start, steps) /
          std::sqrt(static_cast<double>(model.width()));
 }
