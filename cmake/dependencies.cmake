@@ -97,6 +97,10 @@ widedeq_library(xxHash xxHash::xxHash libxxhash-dev
 widedeq_library(libzip libzip::zip libzip-dev
     HEADER zip.h LIBRARY zip VERSION zipconf.h LIBZIP_VERSION)
 
+# Headers only: odeint integrates the gradient flow, math knows the distributions of statistics.
+find_package(Boost 1.74 QUIET)
+widedeq_report(Boost "${Boost_VERSION_STRING}" Boost::headers libboost-dev)
+
 widedeq_package(ZLIB ZLIB::ZLIB zlib1g-dev)
 widedeq_package(fmt fmt::fmt libfmt-dev)
 widedeq_package(spdlog spdlog::spdlog libspdlog-dev)

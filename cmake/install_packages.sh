@@ -15,6 +15,8 @@ build_packages=(
   # random numbers, command line, configuration, records, logs, files
   librandom123-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev libspdlog-dev
   libxxhash-dev libzip-dev zlib1g-dev
+  # differential equations, distributions (headers)
+  libboost-dev
   # tests
   libgtest-dev libgmock-dev librapidcheck-dev
   # plots

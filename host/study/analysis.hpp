@@ -1,0 +1,74 @@
+// What a study comes to: every quantity that the theory speaks of, over widths and seeds, with its
+// fit, and a verdict on each statement. A pure function of the directories of its cells.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace widedeq {
+
+/// value = factor * m^exponent, by least squares of log value on log m over all cells. The interval
+/// holds the exponent with 95 % confidence: Student's t over the scatter of cells around the line.
+struct PowerFit {
+  double exponent = 0.0;
+  double low = 0.0, high = 0.0;  // of the exponent
+  double factor = 0.0;
+  int cells = 0, widths = 0;
+};
+
+/// What one cell says of a quantity.
+struct CellValue {
+  int cell = 0;  // its number
+  std::int64_t width = 0, seed = 0;
+  double value = 0.0;
+};
+
+struct Quantity {
+  std::string name;     // "error_state", in files
+  std::string label;    // "relative error of Z'Z", for people
+  std::string formula;  // "||Z'Z - K||_F / ||K||_F"
+  std::vector<CellValue> values;
+  std::optional<PowerFit> fit;     // two widths or more, more than two cells, positive values
+  std::optional<double> expected;  // the exponent that theory gives
+  std::optional<double> limit;     // the value at infinite width
+};
+
+enum class Finding : std::uint8_t { holds, fails, open };
+
+/// One statement, and what the cells say to it.
+struct Verdict {
+  Finding finding = Finding::open;
+  std::string statement;  // "well-posed throughout: gamma ||A||_2/sqrt(m) < 1"
+  std::string evidence;   // "largest 0.998 (m = 512, seed 3, epoch 40), 12 of 12 cells"
+};
+
+/// The cells that differ in width and seed only.
+struct StudyGroup {
+  std::string label;                                          // "gamma 0.5, injection relu"
+  std::vector<std::pair<std::string, std::string>> settings;  // those the study varies
+  std::vector<int> cells;
+  std::vector<Quantity> quantities;
+  std::vector<Verdict> verdicts;
+};
+
+struct AnalysedCell {
+  int number = 0;
+  std::string directory;  // of its run
+  std::string status;     // of that: "done", "failed: ...", "waiting" when there is none
+  std::vector<std::pair<std::string, std::string>> settings;  // those the study varies
+};
+
+struct StudyAnalysis {
+  std::string directory;
+  std::vector<AnalysedCell> cells;
+  std::vector<StudyGroup> groups;
+};
+
+/// Reads the cells of the study in that directory, as far as they have come, and fits. Throws
+/// Failure: usage where there is no study, io, bad_data.
+StudyAnalysis analyse_study(const std::string& directory);
+
+}  // namespace widedeq
