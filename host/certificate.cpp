@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "host/master_product.hpp"
+#include "host/operator_norm.hpp"
 #include "host/probe.hpp"
 #include "host/rounding.hpp"
 #include "host/spectrum.hpp"
@@ -155,10 +156,10 @@ Kernel kernel_of(Backend& backend, const Model& model, const Held& held) {
   const HostMatrix v = skip ? download_double(backend, model.v) : HostMatrix();
 
   Kernel kernel;
-  HostMatrix features;
   const Matrix X = upload_double(backend, held.X), Z = upload_double(backend, held.Z),
                L = upload_double(backend, held.L), Phi = upload_double(backend, held.injection.Phi),
                v_double = skip ? upload_double(backend, v) : Matrix();
+  Grams grams;
   backend.gram({.Z = Z,
                 .L = L,
                 .Phi = Phi,
@@ -166,7 +167,8 @@ Kernel kernel_of(Backend& backend, const Model& model, const Held& held) {
                 .X = X,
                 .s = model.s(),
                 .injection = model.options.injection},
-               kernel.H, features);
+               grams);
+  kernel.H = std::move(grams.ntk);
 
   const double s = model.s();
   const double root = std::sqrt(static_cast<double>(m));

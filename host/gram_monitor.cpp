@@ -1,20 +1,22 @@
 // One thread, one set of copies, one Gram in flight; see gram_monitor.hpp.
 #include "host/gram_monitor.hpp"
 
-#include <cmath>
 #include <stdexcept>
 #include <utility>
 
-#include "host/probe.hpp"
 #include "host/spectrum.hpp"
 
 namespace widedeq {
 namespace {
 
-// Lanczos steps of the norm estimate: the top of a random matrix's spectrum is crowded, so the
-// first estimate takes many; later ones start from the last one's vector.
-constexpr int first_norm_steps = 40;
-constexpr int later_norm_steps = 8;
+void transfer_norms(Archive& archive, WeightNorms& norms) {
+  archive.number("operator_norm", norms.operator_norm);
+  bool has_distance = norms.distance.has_value();
+  archive.integer("has_distance", has_distance);
+  double distance = norms.distance.value_or(0.0);
+  archive.number("distance", distance);
+  norms.distance = has_distance ? std::optional(distance) : std::nullopt;
+}
 
 }  // namespace
 
@@ -25,7 +27,8 @@ void GramStatistics::transfer(Archive& archive) {
   archive.number("trace", trace);
   archive.number("drift", drift);
   archive.number("feature_lambda_min", feature_lambda_min);
-  archive.number("operator_norm", operator_norm);
+  archive.number("flipped", flipped);
+  archive.within("weights", [&] { transfer_norms(archive, weights); });
   archive.numbers("eigenvalues", eigenvalues);
   archive.host_matrix("ntk", ntk);
 }
@@ -36,7 +39,6 @@ GramMonitor::GramMonitor(Backend& backend, const Model& model, Index samples)
   for (Matrix* copy : {&Z_, &L_, &Phi_})
     *copy = backend.allocate(real, model.width(), samples);
   v_ = backend.allocate(real, model.width(), 1);
-  norm_start_ = probe_vector(model.width());
   thread_ = std::thread([this] { work(); });
 }
 
@@ -68,14 +70,11 @@ void GramMonitor::take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi) 
   backend_.copy(Phi, Phi_.columns(first, Phi.columns));
 }
 
-void GramMonitor::submit(const Model& model, ConstBlock X) {
+void GramMonitor::submit(const Model& model, ConstBlock X, const WeightNorms& norms) {
   backend_.copy(model.v, v_);
   X_ = X;
   s_ = model.s();
-  const int steps = first_ ? later_norm_steps : first_norm_steps;
-  const double norm = estimate_operator_norm(backend_, model.A.view(), norm_start_, steps);
-  operator_norm_ = norm / std::sqrt(static_cast<double>(model.width()));
-  pending_.operator_norm = operator_norm_;
+  pending_.weights = norms;
   backend_.synchronize();
   {
     const std::lock_guard lock(mutex_);
@@ -87,13 +86,12 @@ void GramMonitor::submit(const Model& model, ConstBlock X) {
 
 void GramMonitor::transfer(Archive& archive) {
   if (busy()) throw std::logic_error("a Gram is in flight: wait() first");
-  archive.number("operator_norm", operator_norm_);
-  archive.numbers("norm_start", norm_start_);
   bool has_first = first_.has_value();
   archive.integer("has_first", has_first);
   if (!has_first) return;
   if (!first_) first_.emplace();
   archive.host_matrix("first", *first_);
+  archive.within("first_pattern", [&] { first_pattern_.transfer(archive); });
 }
 
 std::optional<GramStatistics> GramMonitor::poll() {
@@ -136,7 +134,7 @@ void GramMonitor::work() {
 
 GramStatistics GramMonitor::compute() {
   GramStatistics statistics = std::move(pending_);
-  HostMatrix features;
+  Grams grams;
   backend_.gram({.Z = Z_,
                  .L = L_,
                  .Phi = Phi_,
@@ -144,14 +142,24 @@ GramStatistics GramMonitor::compute() {
                  .X = X_,
                  .s = s_,
                  .injection = injection_},
-                statistics.ntk, features);
-  if (!first_) first_ = statistics.ntk;
+                grams);
+  statistics.ntk = std::move(grams.ntk);
+  const ActivationPattern pattern(backend_, Z_);
+  if (!first_) {
+    first_ = statistics.ntk;
+    first_pattern_ = pattern;
+    statistics.states = std::move(grams.states);
+    statistics.adjoints = std::move(grams.adjoints);
+    for (double& entry : statistics.adjoints.values)
+      entry /= static_cast<double>(Z_.rows());
+  }
+  statistics.flipped = pattern.flipped_since(first_pattern_);
   statistics.eigenvalues = symmetric_eigenvalues(statistics.ntk);
   statistics.lambda_min = statistics.eigenvalues.front();
   statistics.lambda_max = statistics.eigenvalues.back();
   statistics.trace = trace(statistics.ntk);
   statistics.drift = relative_distance(statistics.ntk, *first_);
-  statistics.feature_lambda_min = symmetric_eigenvalues(std::move(features)).front();
+  statistics.feature_lambda_min = symmetric_eigenvalues(std::move(grams.features)).front();
   return statistics;
 }
 

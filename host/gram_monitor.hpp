@@ -12,20 +12,29 @@
 #include <thread>
 #include <vector>
 
+#include "host/activation_pattern.hpp"
 #include "host/archive.hpp"
 #include "host/model.hpp"
 
 namespace widedeq {
 
+/// What is known of A at the time of a Gram.
+struct WeightNorms {
+  double operator_norm = 0.0;           // ||A||_2 / sqrt(m), estimated from below
+  std::optional<double> distance = {};  // ||A - A(0)||_F, where A(0) is known
+};
+
 /// One epoch's Gram statistics. Matrices are n x n float64.
 struct GramStatistics {
   int epoch = 0;
+  WeightNorms weights;
   double lambda_min = 0.0, lambda_max = 0.0, trace = 0.0;
   double drift = 0.0;               // ||H(k) - H(first)||_F / ||H(first)||_F
   double feature_lambda_min = 0.0;  // of G = Phi'Phi
-  double operator_norm = 0.0;       // ||A||_2 / sqrt(m), estimated from below
+  double flipped = 0.0;             // share of activations 1[P > 0] not as in the first Gram
   std::vector<double> eigenvalues;  // of H, ascending
   HostMatrix ntk;                   // H
+  HostMatrix states, adjoints;      // Z'Z and L'L / m, of the first Gram; not in checkpoints
 
   void transfer(Archive& archive);
 };
@@ -45,11 +54,9 @@ class GramMonitor {
   void begin(int epoch);
   /// Copies the columns first ... of Z, L and Phi.
   void take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi);
-  /// Hands the copies to the monitor's thread. X is d x n and must outlive the computation;
-  /// estimates ||A||_2 on the calling thread, because A changes when the caller goes on.
-  void submit(const Model& model, ConstBlock X);
-  /// ||A||_2 / sqrt(m) from below, as the last submit() found it; 0 before that.
-  double operator_norm() const { return operator_norm_; }
+  /// Hands the copies to the monitor's thread. X is d x n and must outlive the computation; `norms`
+  /// is passed on, for A changes when the caller goes on.
+  void submit(const Model& model, ConstBlock X, const WeightNorms& norms = {});
   /// Saves or restores what later Grams depend on. No Gram may be in flight.
   void transfer(Archive& archive);
 
@@ -69,10 +76,9 @@ class GramMonitor {
   double s_ = 0.0;
   Injection injection_ = Injection::relu;
   bool skip_ = true;
-  GramStatistics pending_;  // epoch and operator norm, filled by the caller
-  double operator_norm_ = 0.0;
-  std::vector<double> norm_start_;   // warm start of the norm estimate
-  std::optional<HostMatrix> first_;  // H of the first Gram; read by submit() only between Grams
+  GramStatistics pending_;           // epoch and norms, filled by the caller
+  std::optional<HostMatrix> first_;  // H of the first Gram, which others are compared with
+  ActivationPattern first_pattern_;  // and who was active then
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -37,12 +37,6 @@
 
 namespace widedeq {
 
-/// How A(0) was drawn: by `law` from (seed, Tensor::A).
-struct Draw {
-  WeightLaw law = WeightLaw::lattice;
-  std::uint64_t seed = 0;
-};
-
 struct NormBoundOptions {
   std::optional<Draw> draw = std::nullopt;  // none, as for weights from a file: no Gaussian bound
   double failure_probability = 1e-6;        // p, of the Gaussian bound

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 
 #include "host/failure.hpp"
-#include "host/spectrum.hpp"
 #include "host/update_cost.hpp"
 
 namespace widedeq {
@@ -33,6 +33,9 @@ std::int64_t fingerprint(Backend& backend, ConstBlock matrix) {
   }
   return static_cast<std::int64_t>(XXH3_64bits_digest(state.get()));
 }
+
+/// Columns that distances are summed over at a time.
+constexpr Index distance_panel = 256;
 
 }  // namespace
 
@@ -138,6 +141,54 @@ void WeightOperator::transfer(Archive& archive) {
   }
 }
 
+double WeightOperator::distance_from(const Draw& draw) const {
+  const bool change_is_apart = drawn_ && draw.law == WeightLaw::lattice;
+  return std::sqrt(change_is_apart ? squared_change() : squared_distance(draw));
+}
+
+double WeightOperator::squared_change() const {
+  if (change_.empty() && kept_ == 0) return 0.0;
+  const Element real = real_of(precision());
+  const Index most = std::min(distance_panel, width());
+  Matrix change = backend_.allocate(real, width(), most);
+  Matrix nothing = backend_.allocate(real, width(), most);
+  double squares = 0.0;
+  for (Index first = 0; first < width(); first += most) {
+    const Index count = std::min(most, width() - first);
+    const Block part = change.columns(0, count);
+    backend_.fill(part, 0.0);
+    if (!change_.empty()) backend_.copy(change_.columns(first, count), part);
+    if (kept_ > 0) add_factors(backend_, view(), first, part);
+    squares += backend_.add_scaled(nothing.columns(0, count), 0.0, part);
+  }
+  return squares;
+}
+
+double WeightOperator::squared_distance(const Draw& draw) const {
+  const auto m = static_cast<std::size_t>(width());
+  const bool is_single = real_of(precision()) == Element::float32;
+  double squares = 0.0;
+  for (Index first = 0; first < width(); first += distance_panel) {
+    const HostMatrix now = download_columns(first, std::min(distance_panel, width() - first));
+    std::vector<double> sums(static_cast<std::size_t>(now.columns));
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < now.columns; ++j) {
+      std::vector<double> drawn(m);
+      draw_column(draw, first + j, drawn);
+      double sum = 0.0;
+      for (std::size_t i = 0; i < m; ++i) {
+        const double start =
+            is_single ? static_cast<double>(static_cast<float>(drawn[i])) : drawn[i];
+        const double difference = now(static_cast<Index>(i), j) - start;
+        sum += difference * difference;
+      }
+      sums[static_cast<std::size_t>(j)] = sum;
+    }
+    squares = std::accumulate(sums.begin(), sums.end(), squares);
+  }
+  return squares;
+}
+
 HostMatrix WeightOperator::download_columns(Index first, Index count) const {
   HostMatrix columns(width(), count);
   backend_.download(base_.columns(first, count), columns.view());
@@ -151,87 +202,6 @@ HostMatrix WeightOperator::download_columns(Index first, Index count) const {
   backend_.download(change, changes.view());
   std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());
   return columns;
-}
-
-namespace {
-
-double norm(const std::vector<double>& x) {
-  double sum = 0.0;
-  for (const double entry : x)
-    sum += entry * entry;
-  return std::sqrt(sum);
-}
-
-double dot(const std::vector<double>& x, const std::vector<double>& y) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i)
-    sum += x[i] * y[i];
-  return sum;
-}
-
-/// y -= Q Q'y, twice, which is as good as exact (Kahan, Parlett).
-void orthogonalise(std::vector<double>& y, const std::vector<std::vector<double>>& Q) {
-  for (int pass = 0; pass < 2; ++pass) {
-    for (const auto& q : Q) {
-      const double overlap = dot(q, y);
-      for (std::size_t i = 0; i < y.size(); ++i)
-        y[i] -= overlap * q[i];
-    }
-  }
-}
-
-/// Divides by the norm and returns it; leaves a zero vector alone.
-double normalise(std::vector<double>& y) {
-  const double length = norm(y);
-  if (length > 0.0)
-    for (double& entry : y)
-      entry /= length;
-  return length;
-}
-
-}  // namespace
-
-double estimate_operator_norm(Backend& backend, const WeightView& A, std::vector<double>& start,
-                              int steps) {
-  const auto m = static_cast<std::size_t>(A.width());
-  steps = std::min(steps, static_cast<int>(std::min<Index>(A.width(), 1000)));
-  if (start.size() != m || normalise(start) == 0.0)
-    throw ShapeError("estimate_operator_norm: the start has " + std::to_string(start.size()) +
-                     " entries or is zero, A is " + shape(A.base));
-
-  // A V = U B with B upper bidiagonal: alpha on the diagonal, beta above it.
-  std::vector<std::vector<double>> V{start};
-  std::vector<std::vector<double>> U;
-  std::vector<double> alpha, beta;
-  while (true) {
-    std::vector<double> u(m);
-    backend.apply(A, Transpose::no, V.back(), u);
-    orthogonalise(u, U);
-    alpha.push_back(normalise(u));
-    U.push_back(std::move(u));
-    if (static_cast<int>(U.size()) == steps || alpha.back() == 0.0) break;
-    std::vector<double> v(m);
-    backend.apply(A, Transpose::yes, U.back(), v);
-    orthogonalise(v, V);
-    beta.push_back(normalise(v));
-    if (beta.back() <= 1e-14 * alpha.front()) break;  // the space is invariant
-    V.push_back(std::move(v));
-  }
-
-  // The top eigenpair of B'B: its root bounds ||A|| from below, its vector is the next start.
-  const auto k = static_cast<Index>(alpha.size());
-  HostMatrix BtB(k, k);
-  for (Index i = 0; i < k; ++i) {
-    const auto row = static_cast<std::size_t>(i);
-    BtB(i, i) = alpha[row] * alpha[row] + (i > 0 ? beta[row - 1] * beta[row - 1] : 0.0);
-    if (i + 1 < k) BtB(i, i + 1) = BtB(i + 1, i) = alpha[row] * beta[row];
-  }
-  const Eigenpair top = largest_eigenpair(std::move(BtB));
-  std::ranges::fill(start, 0.0);
-  for (Index j = 0; j < k; ++j)
-    for (std::size_t i = 0; i < m; ++i)
-      start[i] += top.vector[static_cast<std::size_t>(j)] * V[static_cast<std::size_t>(j)][i];
-  return std::sqrt(std::max(0.0, top.value));
 }
 
 }  // namespace widedeq

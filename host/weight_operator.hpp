@@ -9,15 +9,10 @@
 #include <vector>
 
 #include "host/archive.hpp"
+#include "host/draw.hpp"
 #include "kernels/backend.hpp"
 
 namespace widedeq {
-
-/// How the entries of A are drawn.
-enum class WeightLaw : std::uint8_t {
-  lattice,   ///< round(32 N(0,1)) clipped to +-127, over 32: exact in int8 (LatticeLaw)
-  gaussian,  ///< N(0,1)
-};
 
 class WeightOperator {
  public:
@@ -48,6 +43,11 @@ class WeightOperator {
   /// saved; loading throws Failure (bad_data) when the one drawn is not the one it was.
   void transfer(Archive& archive);
 
+  /// ||A - A(0)||_F for an A(0) that was drawn so; exactly 0 where A is as the draw left it. Where
+  /// the base is the lattice's, what has changed is kept apart, and O(m^2) work of the backend's
+  /// sums it up; else A(0) is drawn once more on the host. Synchronises.
+  double distance_from(const Draw& draw) const;
+
   /// The entries of A in double, for saving and for tests: `count` columns from `first`.
   HostMatrix download_columns(Index first, Index count) const;
 
@@ -56,6 +56,8 @@ class WeightOperator {
   void split_change();  // change_ holds A
   /// change += left right'
   void fold_factors();
+  double squared_change() const;  // ||change + left right'||_F^2
+  double squared_distance(const Draw& draw) const;
 
   Backend& backend_;
   Precision precision_;
@@ -69,14 +71,5 @@ class WeightOperator {
   Changed changed_ = Changed::base;
   std::unique_ptr<Operand> operand_;
 };
-
-/// Estimates ||A||_2 from below by Golub-Kahan-Lanczos bidiagonalisation.
-///
-/// `start` (length m) is the starting right vector; on return it holds the approximate top right
-/// singular vector, so that the next call on slightly changed weights needs few steps. The estimate
-/// never exceeds the norm (to rounding) and proves nothing about an upper bound.
-/// Cost: two products of A with a vector a step. Source: Golub & Van Loan, section 10.4.
-double estimate_operator_norm(Backend& backend, const WeightView& A, std::vector<double>& start,
-                              int steps);
 
 }  // namespace widedeq

@@ -135,6 +135,14 @@ struct GramInput {
   Injection injection;
 };
 
+/// What Backend::gram makes: n x n, exactly symmetric, float64.
+struct Grams {
+  HostMatrix ntk;       // H
+  HostMatrix features;  // Phi'Phi
+  HostMatrix states;    // Z'Z
+  HostMatrix adjoints;  // L'L
+};
+
 /// The library's own product C = A B on random operands, nothing before it and nothing after.
 struct BareProduct {
   Matrix A;                        // m x m, real or int8 (mixed)
@@ -277,10 +285,10 @@ class Backend {
   // --------------------------------------------------------------------------------
   /// In float64 whatever the elements, from sums of squares, hence positive semi-definite to
   /// rounding:
-  ///   ntk      = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z [+ Phi'Phi with the skip]
-  ///   features = Phi'Phi
-  /// both n x n, exactly symmetric. May be called from another thread than the other stages.
-  virtual void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) = 0;
+  ///   ntk = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z [+ Phi'Phi with the skip]
+  /// and its ingredients; what `out` held is replaced. May be called from another thread than the
+  /// other stages.
+  virtual void gram(const GramInput& input, Grams& out) = 0;
 
   // ---- the yardstick
   // -------------------------------------------------------------------------------

@@ -393,6 +393,7 @@ inline Answer solve(const Model& model, const HostMatrix& X, const SolveOptions&
   AdjointSolver adjoint(on, model.precision(), m, n);
   answer.adjoint = adjoint.solve(model, equilibrium.P(), options);
   answer.L = download(adjoint.L());
+  Grams grams;
   on.gram({.Z = equilibrium.Z(),
            .L = adjoint.L(),
            .Phi = Phi,
@@ -400,7 +401,9 @@ inline Answer solve(const Model& model, const HostMatrix& X, const SolveOptions&
            .X = inputs,
            .s = model.s(),
            .injection = model.options.injection},
-          answer.H, answer.G);
+          grams);
+  answer.H = std::move(grams.ntk);
+  answer.G = std::move(grams.features);
   return answer;
 }
 

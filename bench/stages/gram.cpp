@@ -18,9 +18,7 @@ class Gram final : public Trial {
         v_(random_matrix(c, c.shape.m, 1, 4)),
         X_(random_matrix(c, c.inputs, c.shape.n, 5)) {}
 
-  void call() override {
-    case_.backend.gram({Z_, L_, Phi_, v_, X_, s, Injection::relu}, ntk_, features_);
-  }
+  void call() override { case_.backend.gram({Z_, L_, Phi_, v_, X_, s, Injection::relu}, grams_); }
 
   Work work() const override {
     const auto [m, n, d] = sizes(case_);
@@ -46,7 +44,8 @@ class Gram final : public Trial {
       H.values[i] = s * s * LL.values[i] * ZZ.values[i] +
                     BB.values[i] * XX.values[i] / static_cast<double>(Z.rows) + ZZ.values[i] +
                     PP.values[i];
-    return std::max(relative_error(ntk_, H), relative_error(features_, PP));
+    return std::max({relative_error(grams_.ntk, H), relative_error(grams_.features, PP),
+                     relative_error(grams_.states, ZZ), relative_error(grams_.adjoints, LL)});
   }
 
  private:
@@ -54,7 +53,7 @@ class Gram final : public Trial {
 
   Case case_;
   Matrix Z_, L_, Phi_, v_, X_;
-  HostMatrix ntk_, features_;
+  Grams grams_;
 };
 
 }  // namespace
@@ -64,7 +63,7 @@ Stage gram_stage() {
       .name = "gram",
       .formula = "H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi",
       .tolerance = {.fp64 = 1e-12, .fp32 = 1e-12, .mixed = 1e-12},
-      .footprint = {.panels = 4, .grams = 3},
+      .footprint = {.panels = 4, .grams = 5},
       .set_up = [](const Case& c) -> std::unique_ptr<Trial> { return std::make_unique<Gram>(c); }};
 }
 

@@ -101,20 +101,60 @@ std::vector<int> chosen_classes(const LabelledImages& images, const std::vector<
   return wanted;
 }
 
+/// How many samples to take in all, those to hold out included, where so many are there.
+Index wanted_samples(const DatasetRequest& request, Index available, const std::string& of_what,
+                     const std::string& where) {
+  const Index wanted = request.samples ? *request.samples + request.held_out : available;
+  if (wanted > available || wanted <= request.held_out)
+    refuse(fmt::format(
+               "{}{} were asked for, and there are {}{}",
+               request.samples ? fmt::format("{} samples", *request.samples) : "samples",
+               request.held_out > 0 ? fmt::format(" and {} to hold out", request.held_out) : "",
+               available, of_what),
+           where,
+           of_what.empty() ? "ask for fewer samples" : "ask for fewer samples or more classes");
+  return wanted;
+}
+
+/// Moves the last samples to the held-out ones.
+void hold_out(Dataset& data, Index count) {
+  if (count == 0) return;
+  const Index d = data.inputs.rows, n = data.inputs.columns - count;
+  const auto kept_values = static_cast<std::ptrdiff_t>(d * n);
+  data.held_out.inputs = HostMatrix(d, count);
+  std::copy(data.inputs.values.begin() + kept_values, data.inputs.values.end(),
+            data.held_out.inputs.values.begin());
+  data.held_out.targets.assign(data.targets.begin() + n, data.targets.end());
+  data.inputs.columns = n;
+  data.inputs.values.resize(static_cast<std::size_t>(d * n));
+  data.targets.resize(static_cast<std::size_t>(n));
+  if (!data.labels.empty()) data.labels.resize(static_cast<std::size_t>(n));
+}
+
+/// "500 samples of 784 inputs, 100 more held out"
+std::string size_text(const Dataset& data, const DatasetRequest& request) {
+  const Index n = data.inputs.columns - request.held_out;
+  const std::string more =
+      request.held_out > 0 ? fmt::format(", {} more held out", request.held_out) : "";
+  return fmt::format("{} samples of {} inputs{}", n, data.inputs.rows, more);
+}
+
 Dataset select(const LabelledImages& images, const DatasetRequest& request) {
   const std::vector<int> classes = chosen_classes(images, request.classes);
   std::vector<Index> rows;
   for (std::size_t row = 0; row < images.labels.size(); ++row)
     if (std::count(classes.begin(), classes.end(), images.labels[row]) > 0)
       rows.push_back(static_cast<Index>(row));
-  const auto available = static_cast<Index>(rows.size());
-  if (request.samples.value_or(0) > available)
-    refuse(fmt::format("{} samples were asked for, and there are {} of the classes {}",
-                       *request.samples, available, fmt::join(classes, ", ")),
-           images.where, "ask for fewer samples or more classes");
-  rows.resize(static_cast<std::size_t>(request.samples.value_or(available)));
+  const Index count =
+      wanted_samples(request, static_cast<Index>(rows.size()),
+                     fmt::format(" of the classes {}", fmt::join(classes, ", ")), images.where);
+  rows.resize(static_cast<std::size_t>(count));
 
   Dataset data;
+  // Targets: -1 + 2 c / (K - 1).
+  const auto last = static_cast<double>(classes.size()) - 1.0;
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    data.class_targets.push_back(last > 0.0 ? -1.0 + 2.0 * static_cast<double>(c) / last : 1.0);
   data.inputs = HostMatrix(images.pixels, static_cast<Index>(rows.size()));
   for (Index j = 0; j < data.inputs.columns; ++j) {
     const auto row = static_cast<std::size_t>(rows[static_cast<std::size_t>(j)]);
@@ -126,15 +166,13 @@ Dataset select(const LabelledImages& images, const DatasetRequest& request) {
              "remove it (samples are counted from 0)");
     for (Index i = 0; i < images.pixels; ++i)
       data.inputs(i, j) = pixels[i] / norm;
-    // Targets: -1 + 2 c / (K - 1).
     const int label = images.labels[row];
     const auto c = std::find(classes.begin(), classes.end(), label) - classes.begin();
-    const auto last = static_cast<double>(classes.size()) - 1.0;
     data.labels.push_back(label);
-    data.targets.push_back(last > 0.0 ? -1.0 + 2.0 * static_cast<double>(c) / last : 1.0);
+    data.targets.push_back(data.class_targets[static_cast<std::size_t>(c)]);
   }
-  data.description = fmt::format("{}, classes {}: {} samples of {} inputs", images.where,
-                                 fmt::join(classes, ", "), data.inputs.columns, data.inputs.rows);
+  data.description = fmt::format("{}, classes {}: {}", images.where, fmt::join(classes, ", "),
+                                 size_text(data, request));
   return data;
 }
 
@@ -147,15 +185,11 @@ Dataset load_npy(const std::string& paths, const DatasetRequest& request) {
   Dataset data;
   data.inputs = load_inputs(path);
   data.targets = load_targets(paths.substr(comma + 1), data.inputs.columns);
-  const Index wanted = request.samples.value_or(data.inputs.columns);
-  if (wanted > data.inputs.columns)
-    refuse(fmt::format("{} samples were asked for, and there are {}", wanted, data.inputs.columns),
-           path, "ask for fewer samples");
+  const Index wanted = wanted_samples(request, data.inputs.columns, "", path);
   data.inputs.columns = wanted;
   data.inputs.values.resize(static_cast<std::size_t>(data.inputs.rows * wanted));
   data.targets.resize(static_cast<std::size_t>(wanted));
-  data.description =
-      fmt::format("{}: {} samples of {} inputs", path, data.inputs.columns, data.inputs.rows);
+  data.description = fmt::format("{}: {}", path, size_text(data, request));
   return data;
 }
 
@@ -164,7 +198,7 @@ Dataset make_sphere(const DatasetRequest& request) {
   constexpr Index default_samples = 256;
   constexpr Index limit = Index{1} << 31;  // the generator counts rows and columns in 32 bits
   const Index d = request.sphere_inputs;
-  const Index n = request.samples.value_or(default_samples);
+  const Index n = request.samples.value_or(default_samples) + request.held_out;
   if (d < 2 || d > limit || n > limit)
     throw Failure(ExitCode::usage, "a sphere has 2 to 2^31 inputs and up to 2^31 samples",
                   fmt::format("{} inputs, {} samples", d, n), "ask for a size within these");
@@ -184,8 +218,7 @@ Dataset make_sphere(const DatasetRequest& request) {
     }
     data.targets.push_back((2.0 * std::sin(along_a) + std::cos(2.0 * along_b)) / 3.0);
   }
-  data.description =
-      fmt::format("sphere, seed {}: {} samples of {} inputs", request.seed, data.inputs.columns, d);
+  data.description = fmt::format("sphere, seed {}: {}", request.seed, size_text(data, request));
   return data;
 }
 
@@ -219,7 +252,9 @@ Scale scale_of(std::span<const double> x) {
 
 }  // namespace
 
-Dataset load_dataset(const DatasetRequest& request) {
+namespace {
+
+Dataset load_all(const DatasetRequest& request) {
   const std::string& source = request.source;
   const auto after = [&](std::string_view prefix) { return source.substr(prefix.size()); };
   if (request.samples && *request.samples < 1)
@@ -235,6 +270,14 @@ Dataset load_dataset(const DatasetRequest& request) {
     throw Failure(ExitCode::usage, "this source of data has no classes to choose from", source,
                   "leave the classes out");
   return is_npy ? load_npy(after("npy:"), request) : make_sphere(request);
+}
+
+}  // namespace
+
+Dataset load_dataset(const DatasetRequest& request) {
+  Dataset data = load_all(request);
+  hold_out(data, request.held_out);
+  return data;
 }
 
 HostMatrix load_inputs(const std::string& path) {

@@ -11,19 +11,27 @@
 
 namespace widedeq {
 
-/// n samples of d numbers with their targets. Everything is finite, n >= 1 and d >= 1.
-struct Dataset {
+/// Samples of d numbers with their targets.
+struct Samples {
   HostMatrix inputs;            ///< d x n, one sample a column
   std::vector<double> targets;  ///< n
-  std::vector<int> labels;      ///< n classes, or empty where there are none
-  std::string description;      ///< one line for people
+};
+
+/// n samples to train on, and those held out. Everything is finite, n >= 1 and d >= 1.
+struct Dataset : Samples {
+  std::vector<int> labels;            ///< n classes, or empty where there are none
+  std::vector<double> class_targets;  ///< of every class, ascending; empty where there are none
+  Samples held_out;                   ///< the samples that follow in the source, perhaps none
+  std::string description;            ///< one line for people
 };
 
 /// What the user asked for.
 struct DatasetRequest {
   std::string source = "digits";  ///< "digits", "mnist:DIR", "npy:INPUTS.npy,TARGETS.npy", "sphere"
   std::vector<int> classes;       ///< digits and mnist: those to keep, in this order; empty: all
-  std::optional<Index> samples;   ///< the first so many; nothing: all of them (sphere: 256)
+  std::optional<Index> samples;   ///< the first so many; nothing: all that are not held out
+                                  ///< (sphere: 256)
+  Index held_out = 0;             ///< so many that follow them
   std::uint64_t seed = 0;         ///< sphere
   Index sphere_inputs = 16;       ///< sphere: d
 };

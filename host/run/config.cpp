@@ -92,6 +92,18 @@ constexpr auto table = std::to_array<Setting>({
        return put_integer(c.samples, text, 1, most_int);
      },
      [](const TrainConfig& c) { return integer_text(c.samples); }},
+    {"test-samples", SettingKind::integer, "N", "an integer from 0 to 2147483647",
+     "hold out the N samples after them, and say how the network does on those",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.test_samples, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.test_samples)); }},
+    {"test-every", SettingKind::integer, "K", "an integer from 1 to 2147483647",
+     "look at the held-out samples every K epochs and in the last one",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.test_every, parse_integer(text, 1, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.test_every)); }},
     {"width", SettingKind::integer, "M", "an integer from 1 to 1048576",
      "m, the number of hidden units (1024, or what the weights file has)",
      [](TrainConfig& c, std::string_view text) {
@@ -177,6 +189,12 @@ constexpr auto table = std::to_array<Setting>({
        return put(c.gram_every, parse_integer(text, 0, most_int));
      },
      [](const TrainConfig& c) { return Text(std::to_string(c.gram_every)); }},
+    {"norm-every", SettingKind::integer, "K", "an integer from 0 to 2147483647",
+     "record ||A||_2/sqrt(m) with an epoch every K epochs, not only with the Grams; 0: not",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.norm_every, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.norm_every)); }},
     {"seed", SettingKind::integer, "S", "an integer from 0 to 9223372036854775807",
      "of the weights and of synthetic data",
      [](TrainConfig& c, std::string_view text) {

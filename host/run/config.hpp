@@ -37,6 +37,7 @@ struct TrainConfig {
   std::string data = "digits";
   std::optional<std::vector<int>> classes;  // none: 0,1 for digits and mnist, no filter elsewhere
   std::optional<Index> samples;             // none: all of them
+  Index test_samples = 0;                   // held out
   std::optional<Index> width;               // none: the weights file's, else default_width
   double gamma = 0.5;
   Injection injection = Injection::relu;
@@ -49,6 +50,8 @@ struct TrainConfig {
   std::optional<Precision> precision;  // none: the backend's fastest
   BackendChoice backend = BackendChoice::automatic;
   int gram_every = 10;  // 0: no Gram beyond what the learning rate needs
+  int test_every = 1;   // epochs, where there are held-out samples
+  int norm_every = 0;   // 0: with the Grams alone
   std::int64_t seed = 1;
   int threads = 0;  // 0: all cores
   Index chunk = 0;  // samples at a time; 0: chosen by width
@@ -67,6 +70,11 @@ struct TrainConfig {
 
   /// Of the initial A, unless a file gives it.
   WeightLaw law() const { return weights == "gaussian" ? WeightLaw::gaussian : WeightLaw::lattice; }
+  /// How A(0) was drawn; nothing where a file has it.
+  std::optional<Draw> draw() const {
+    if (weights_from_file()) return std::nullopt;
+    return Draw{law(), static_cast<std::uint64_t>(seed)};
+  }
   bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
   ModelOptions model_options() const { return {gamma, injection, skip}; }
   SolveOptions solve_options() const { return {tolerance, max_sweeps}; }

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "host/failure.hpp"
-#include "host/probe.hpp"
 #include "host/run/guards.hpp"
 #include "host/run/stop.hpp"
 #include "host/run/time_limit.hpp"
@@ -33,8 +32,7 @@ bool is_due(int every, int epoch) {
 
 CertifyOptions certify_options(const TrainConfig& config) {
   CertifyOptions options;
-  if (!config.weights_from_file())
-    options.norm.draw = Draw{config.law(), static_cast<std::uint64_t>(config.seed)};
+  options.norm.draw = config.draw();
   return options;
 }
 
@@ -55,18 +53,44 @@ bool is_time_to_stop(const Training& training) {
   return true;
 }
 
-/// ||A||_2 / sqrt(m) from below: the Gram's where there is one, else a look of its own, at times;
-/// nothing when it is not due.
-std::optional<double> norm_if_due(const Training& training, const GramMonitor* monitor) {
+/// ||A||_2 / sqrt(m) from below; nothing when it is not due: every norm_every epochs, with every
+/// Gram, and, in a run without Grams, with every audit.
+std::optional<double> norm_if_due(Training& training, bool has_gram) {
   const TrainConfig& config = training.run.config;
-  if (monitor) return monitor->operator_norm();
-  if (config.gram_every > 0 || !is_due(config.audit_every, training.state.epoch))
-    return std::nullopt;
-  constexpr int steps = 40;
+  const int epoch = training.state.epoch;
+  const bool is_guard = config.gram_every == 0 && is_due(config.audit_every, epoch);
+  if (!has_gram && !is_guard && !is_due(config.norm_every, epoch)) return std::nullopt;
   const Model& model = *training.run.model;
-  std::vector<double> start = probe_vector(model.width());
-  return estimate_operator_norm(*training.run.backend, model.A.view(), start, steps) /
+  return training.state.norm.estimate(*training.run.backend, model.A.view()) /
          std::sqrt(static_cast<double>(model.width()));
+}
+
+/// Where A stands. ||A - A(0)||_F costs a pass over A.
+WeightNorms weight_norms(const Training& training, double operator_norm) {
+  WeightNorms norms{operator_norm};
+  if (const auto draw = training.run.config.draw())
+    norms.distance = training.run.model->A.distance_from(*draw);
+  return norms;
+}
+
+/// The scores of the weights that `now` was evaluated at, but for the norm.
+EpochScores scores_of(Training& training, const Evaluation& now, bool is_last) {
+  const TrainConfig& config = training.run.config;
+  const Dataset& data = training.run.data;
+  const bool has_classes = data.class_targets.size() > 1;
+  EpochScores scores;
+  if (has_classes)
+    scores.error = classification_error(now.predictions, data.targets, data.class_targets);
+  const int epoch = training.state.epoch;
+  if (!training.run.held_out || !(is_last || is_due(config.test_every, epoch))) return scores;
+
+  const HeldOutScore test = training.run.held_out->evaluate(*training.run.model);
+  require_solved(test, config, epoch);
+  scores.test_loss = test.loss;
+  if (has_classes)
+    scores.test_error =
+        classification_error(test.predictions, data.held_out.targets, data.class_targets);
+  return scores;
 }
 
 /// Writes a checkpoint if one is due, `seconds` after the last one; not while epochs are computed
@@ -133,10 +157,13 @@ void train(Training& training, int end) {
     require_solved(now, config, epoch);
 
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
-    if (monitor) monitor->submit(*training.run.model, training.run.trainer->X());
+    const auto norm = norm_if_due(training, monitor != nullptr);
+    if (monitor)
+      monitor->submit(*training.run.model, training.run.trainer->X(),
+                      weight_norms(training, *norm));
 
     // q = gamma ||A||_2 / sqrt(m) < 1
-    if (const auto norm = norm_if_due(training, monitor)) {
+    if (norm) {
       if (!state.first_norm) state.first_norm = norm;
       require_well_posed(*state.first_norm, *norm, config, epoch, state.last_norm_epoch);
       state.last_norm_epoch = epoch;
@@ -160,6 +187,10 @@ void train(Training& training, int end) {
           certificate_record(epoch, certify(*training.run.backend, *training.run.model,
                                             *training.run.trainer, certify_options(config))));
 
+    EpochScores scores = scores_of(training, now, is_last);
+    if (is_due(config.norm_every, epoch)) scores.operator_norm = norm;
+    (epoch == 0 ? state.first_scores : state.last_scores) = scores;
+
     if (epoch == 0) state.first_residual = minus(now.predictions, training.run.data.targets);
     state.losses.push_back(now.loss);
     state.weights_are_good = false;
@@ -172,7 +203,7 @@ void train(Training& training, int end) {
 
     const double seconds = seconds_since(start);
     training.longest_epoch = std::max(training.longest_epoch, seconds);
-    sink.write(epoch_record(epoch, now, gradient_norm, seconds));
+    sink.write(epoch_record(epoch, now, scores, gradient_norm, seconds));
     training.progress.epoch(epoch, now, seconds);
     journal.look();
   }

@@ -10,9 +10,9 @@
 namespace widedeq {
 namespace {
 
-void save_ntk(const RunDirectory& directory, const char* name, const GramStatistics& gram) {
-  // Symmetric: its columns are its rows.
-  write_npy(directory.file(name), {gram.ntk.rows, gram.ntk.columns}, gram.ntk.values);
+/// A symmetric matrix: its columns are its rows.
+void save(const RunDirectory& directory, const char* name, const HostMatrix& matrix) {
+  write_npy(directory.file(name), {matrix.rows, matrix.columns}, matrix.values);
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ void GramJournal::transfer(Archive& archive) {
 }
 
 void GramJournal::save_last() const {
-  if (last_) save_ntk(directory_, "gram/ntk-last.npy", *last_);
+  if (last_) save(directory_, "gram/ntk-last.npy", last_->ntk);
 }
 
 void GramJournal::announce(GramStatistics gram) {
@@ -73,8 +73,11 @@ void GramJournal::announce(GramStatistics gram) {
   write_npy(directory_.file(fmt::format("gram/eigenvalues-{:06}.npy", gram.epoch)), {n},
             gram.eigenvalues);
   if (!first_) {
+    save(directory_, "gram/ntk-first.npy", gram.ntk);
+    save(directory_, "gram/state-first.npy", gram.states);
+    save(directory_, "gram/adjoint-first.npy", gram.adjoints);
+    gram.states = gram.adjoints = HostMatrix();  // the files have them
     first_ = gram;
-    save_ntk(directory_, "gram/ntk-first.npy", gram);
   }
   progress_.gram(gram);
   last_ = std::move(gram);

@@ -27,6 +27,15 @@ void require_solved(const Evaluation& now, const TrainConfig& config, int epoch)
   throw Divergence(failure, epoch - 1);
 }
 
+void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch) {
+  if (score.forward.status == SolveStatus::converged) return;
+  const Failure failure =
+      solve_failure("forward", score.forward, config.model_options(), config.solve_options(),
+                    at(epoch) + ", held-out samples, ", epoch > 0);
+  if (epoch == 0) throw failure;
+  throw Divergence(failure, epoch - 1);
+}
+
 void require_hope(double first_loss, double loss, double eta, int epoch) {
   if (std::isfinite(loss) && loss <= hopeless_loss * first_loss) return;
   const Failure failure(ExitCode::diverged,

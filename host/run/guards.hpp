@@ -5,6 +5,7 @@
 
 #include "host/failure.hpp"
 #include "host/gram_monitor.hpp"
+#include "host/held_out.hpp"
 #include "host/run/config.hpp"
 #include "host/trainer.hpp"
 
@@ -25,6 +26,9 @@ class Divergence : public Failure {
 /// Both solves have converged. Throws Divergence when the weights of a former epoch did, Failure
 /// (diverged, not_converged) at epoch 0, where no step can be to blame.
 void require_solved(const Evaluation& now, const TrainConfig& config, int epoch);
+
+/// The same for held-out samples, at the weights that `epoch` starts with.
+void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch);
 
 /// The loss is finite and has not grown a thousandfold. Throws Divergence, or Failure at epoch 0.
 void require_hope(double first_loss, double loss, double eta, int epoch);

@@ -18,9 +18,11 @@ Dataset load(const TrainConfig& config) {
   request.source = config.data;
   if (config.classes) request.classes = *config.classes;
   request.samples = config.samples;
+  request.held_out = config.test_samples;
   request.seed = static_cast<std::uint64_t>(config.seed);
   Dataset data = load_dataset(request);
   refuse_zero_samples(data.inputs, config.data);
+  refuse_zero_samples(data.held_out.inputs, config.data);
   if (const std::string duplicate = describe_duplicate(data.inputs); !duplicate.empty())
     throw Failure(ExitCode::bad_data, duplicate, config.data, "remove one of each such pair");
   return data;
@@ -28,8 +30,10 @@ Dataset load(const TrainConfig& config) {
 
 std::string checksum_of(const Dataset& data) {
   Checksum sum;
-  sum.add(std::as_bytes(std::span(data.inputs.values)));
-  sum.add(std::as_bytes(std::span(data.targets)));
+  for (const Samples* samples : {static_cast<const Samples*>(&data), &data.held_out}) {
+    sum.add(std::as_bytes(std::span(samples->inputs.values)));
+    sum.add(std::as_bytes(std::span(samples->targets)));
+  }
   return fmt::format("{:016x}", sum.value());
 }
 
@@ -107,6 +111,10 @@ PreparedRun with_model(PlannedRun planned, std::unique_ptr<Model> model) {
                                 config.solve_options(), config.trainer_options());
   if (config.epochs > 0 && is_gram_due(config, 0))
     run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
+  if (config.test_samples > 0)
+    run.held_out = std::make_unique<HeldOut>(*run.backend, *run.model, run.data.held_out.inputs,
+                                             run.data.held_out.targets, config.solve_options(),
+                                             run.trainer->chunk());
   config.chunk = run.trainer->chunk();
   run.facts = {.data = run.data.description,
                .data_checksum = checksum_of(run.data),

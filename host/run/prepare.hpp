@@ -6,6 +6,7 @@
 
 #include "host/data/dataset.hpp"
 #include "host/gram_monitor.hpp"
+#include "host/held_out.hpp"
 #include "host/run/config.hpp"
 #include "host/run/record.hpp"
 #include "host/trainer.hpp"
@@ -30,6 +31,7 @@ struct PreparedRun {
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   std::unique_ptr<GramMonitor> monitor;  // none when no Gram will be due
+  std::unique_ptr<HeldOut> held_out;     // none without held-out samples
 };
 
 /// Whether epoch's Gram is wanted: every gram_every epochs, and the first one for the learning rate

@@ -77,10 +77,10 @@ void Progress::epoch(int epoch, const Evaluation& evaluation, double seconds) {
 
 void Progress::gram(const GramStatistics& gram) {
   lambda_min_ = gram.lambda_min;
-  note(
-      fmt::format("gram of epoch {}: lambda_min {:.4g}, lambda_max {:.4g}, drift {:.3g}, "
-                  "||A||/sqrt(m) {:.4f}",
-                  gram.epoch, gram.lambda_min, gram.lambda_max, gram.drift, gram.operator_norm));
+  note(fmt::format(
+      "gram of epoch {}: lambda_min {:.4g}, lambda_max {:.4g}, drift {:.3g}, "
+      "||A||/sqrt(m) {:.4f}",
+      gram.epoch, gram.lambda_min, gram.lambda_max, gram.drift, gram.weights.operator_norm));
 }
 
 void Progress::note(const std::string& text) {

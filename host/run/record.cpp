@@ -25,17 +25,25 @@ Json run_record(const TrainConfig& config, const RunFacts& facts) {
   return record;
 }
 
-Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds) {
+Json epoch_record(int epoch, const Evaluation& evaluation, const EpochScores& scores,
+                  double gradient_norm, double seconds) {
   Json record;
   record["kind"] = "epoch";
   record["epoch"] = epoch;
   record["loss"] = evaluation.loss;
+  const auto add = [&](const char* name, const std::optional<double>& value) {
+    if (value) record[name] = *value;
+  };
+  add("error", scores.error);
+  add("test_loss", scores.test_loss);
+  add("test_error", scores.test_error);
+  add("operator_norm", scores.operator_norm);
   record["residual_forward"] = evaluation.forward.worst_residual;
   record["residual_adjoint"] = evaluation.adjoint.worst_residual;
   record["sweeps_forward"] = evaluation.forward.sweeps;
   record["sweeps_adjoint"] = evaluation.adjoint.sweeps;
-  if (evaluation.forward.audit) record["audit_forward"] = *evaluation.forward.audit;
-  if (evaluation.adjoint.audit) record["audit_adjoint"] = *evaluation.adjoint.audit;
+  add("audit_forward", evaluation.forward.audit);
+  add("audit_adjoint", evaluation.adjoint.audit);
   record["gradient_norm"] = gradient_norm;
   record["seconds"] = seconds;
   return record;
@@ -50,7 +58,9 @@ Json gram_record(const GramStatistics& gram) {
   record["trace"] = gram.trace;
   record["drift"] = gram.drift;
   record["feature_lambda_min"] = gram.feature_lambda_min;
-  record["operator_norm"] = gram.operator_norm;
+  record["operator_norm"] = gram.weights.operator_norm;
+  if (gram.weights.distance) record["distance_A"] = *gram.weights.distance;
+  record["flipped"] = gram.flipped;
   return record;
 }
 

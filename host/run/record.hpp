@@ -41,9 +41,17 @@ struct RunFacts {
 /// {"kind":"run","schema":1,"version":...,"commit":...,"samples":...,...,"config":{...}}
 Json run_record(const TrainConfig& config, const RunFacts& facts);
 
+/// What an epoch's record says beside the loss, of the same weights, where there is an answer.
+struct EpochScores {
+  std::optional<double> error;                  // share of misclassified training samples
+  std::optional<double> test_loss, test_error;  // of the held-out samples
+  std::optional<double> operator_norm;          // ||A||_2 / sqrt(m), estimated from below
+};
+
 /// {"kind":"epoch",...}. The loss is the one before the epoch's update; residuals are the largest
 /// over samples; gradient_norm is over all parameters.
-Json epoch_record(int epoch, const Evaluation& evaluation, double gradient_norm, double seconds);
+Json epoch_record(int epoch, const Evaluation& evaluation, const EpochScores& scores,
+                  double gradient_norm, double seconds);
 
 /// {"kind":"certificate","epoch":...,"contraction":{"verdict":...,"value":...,"probability":...,
 /// "reason":...},"distance":{...},"lambda_min":{...}}

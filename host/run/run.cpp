@@ -108,6 +108,8 @@ RunSummary summary_of(const Training& training) {
   summary.directory = training.run.config.out;
   summary.stopped = state.epoch < training.run.config.epochs;
   summary.losses = state.losses;
+  summary.first_scores = state.first_scores;
+  summary.last_scores = state.last_scores;
   summary.halvings = state.times_halved();
   summary.learning_rate = state.first_eta;
   summary.first_residual = state.first_residual;

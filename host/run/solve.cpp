@@ -135,7 +135,7 @@ SolveResult solve(const SolveRequest& request) {
   add_finite(file, "residual", {n}, std::move(residual));
 
   // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi     G = Phi'Phi
-  HostMatrix ntk, features;
+  Grams grams;
   backend->gram({.Z = forward.Z(),
                  .L = adjoint.L(),
                  .Phi = Phi,
@@ -143,12 +143,12 @@ SolveResult solve(const SolveRequest& request) {
                  .X = X,
                  .s = model.s(),
                  .injection = settings.injection},
-                ntk, features);
-  std::vector<double> eigenvalues = symmetric_eigenvalues(ntk);
+                grams);
+  std::vector<double> eigenvalues = symmetric_eigenvalues(grams.ntk);
   result.lambda_min = eigenvalues.front();
   result.lambda_max = eigenvalues.back();
-  add_finite(file, "ntk", {n, n}, std::move(ntk.values));
-  add_finite(file, "feature_gram", {n, n}, std::move(features.values));
+  add_finite(file, "ntk", {n, n}, std::move(grams.ntk.values));
+  add_finite(file, "feature_gram", {n, n}, std::move(grams.features.values));
   add_finite(file, "eigenvalues", {n}, std::move(eigenvalues));
 
   if (!request.targets.empty())

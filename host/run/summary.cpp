@@ -42,6 +42,13 @@ std::string summary_table(const RunSummary& summary) {
   const std::size_t last = summary.losses.size() - 1;
   table += "\n" + row("", "epoch 0", fmt::format("epoch {}", last));
   table += row("loss", number(summary.losses.front()), number(summary.losses.back()));
+  const auto add_score = [&](const char* name, const std::optional<double> EpochScores::*score) {
+    const auto &first = summary.first_scores.*score, &final = summary.last_scores.*score;
+    if (first && final) table += row(name, number(*first), number(*final));
+  };
+  add_score("misclassified", &EpochScores::error);
+  add_score("test loss", &EpochScores::test_loss);
+  add_score("test misclassified", &EpochScores::test_error);
 
   if (summary.first_gram) {
     const GramStatistics& first = *summary.first_gram;

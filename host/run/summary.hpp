@@ -6,17 +6,19 @@
 #include <vector>
 
 #include "host/gram_monitor.hpp"
+#include "host/run/record.hpp"
 
 namespace widedeq {
 
 struct RunSummary {
   std::string directory;
-  bool stopped = false;                 // by a signal or for lack of time, before its last epoch
-  bool was_done = false;                // there was nothing left to do
-  int halvings = 0;                     // of the step
-  std::vector<double> losses;           // of every epoch, before its update
-  std::optional<double> learning_rate;  // none without an epoch
-  std::vector<double> first_residual;   // r = yhat - y at epoch 0
+  bool stopped = false;                   // by a signal or for lack of time, before its last epoch
+  bool was_done = false;                  // there was nothing left to do
+  int halvings = 0;                       // of the step
+  std::vector<double> losses;             // of every epoch, before its update
+  EpochScores first_scores, last_scores;  // of the first epoch and of the last
+  std::optional<double> learning_rate;    // none without an epoch
+  std::vector<double> first_residual;     // r = yhat - y at epoch 0
   std::optional<GramStatistics> first_gram, last_gram;
 };
 

@@ -21,6 +21,13 @@ void transfer_optional(Archive& archive, const char* name, std::optional<double>
   value = values.empty() ? std::nullopt : std::optional(values.front());
 }
 
+void transfer_scores(Archive& archive, EpochScores& scores) {
+  transfer_optional(archive, "error", scores.error);
+  transfer_optional(archive, "test_loss", scores.test_loss);
+  transfer_optional(archive, "test_error", scores.test_error);
+  transfer_optional(archive, "operator_norm", scores.operator_norm);
+}
+
 void transfer_json(Archive& archive, const char* name, Json& value) {
   std::string text = to_line(value);
   archive.text(name, text);
@@ -53,6 +60,9 @@ void TrainingState::transfer(Archive& archive) {
   archive.numbers("losses", losses);
   archive.numbers("first_residual", first_residual);
   transfer_optional(archive, "first_norm", first_norm);
+  archive.within("norm", [&] { norm.transfer(archive); });
+  archive.within("first_scores", [&] { transfer_scores(archive, first_scores); });
+  archive.within("last_scores", [&] { transfer_scores(archive, last_scores); });
   archive.integers("starts", starts);
   archive.integer("last_norm_epoch", last_norm_epoch);
   archive.integer("exact_since", exact_since);
@@ -131,6 +141,7 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   LoadingArchive old_archive(*old.backend, file);
   old_archive.within("model", [&] { old.model->transfer(old_archive); });
   const Weights weights = download_weights(*old.backend, *old.model);
+  old.held_out.reset();
   old.monitor.reset();
   old.trainer.reset();
   old.model.reset();
@@ -146,6 +157,7 @@ void open_journal(Training& training) {
 
 void release(Training& training) {
   training.journal.reset();
+  training.run.held_out.reset();
   training.run.monitor.reset();
   training.run.trainer.reset();
   training.run.model.reset();

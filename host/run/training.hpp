@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/operator_norm.hpp"
 #include "host/run/checkpoints.hpp"
 #include "host/run/gram_journal.hpp"
 #include "host/run/prepare.hpp"
@@ -31,10 +32,12 @@ struct TrainingState {
   std::vector<double> first_residual;  // r at epoch 0
   std::optional<double> first_norm;    // ||A||_2 / sqrt(m) at the first Gram
   int last_norm_epoch = 0;             // when it was last looked at
-  std::vector<std::int64_t> starts;    // where in metrics.jsonl the records of epochs begin
-  std::vector<Halving> halvings;       // ascending
-  int exact_since = 0;                 // there is no way back to an epoch before
-  bool weights_are_good = false;       // there has been an update, and it went well; not saved
+  OperatorNorm norm;                   // which looks
+  EpochScores first_scores, last_scores;
+  std::vector<std::int64_t> starts;  // where in metrics.jsonl the records of epochs begin
+  std::vector<Halving> halvings;     // ascending
+  int exact_since = 0;               // there is no way back to an epoch before
+  bool weights_are_good = false;     // there has been an update, and it went well; not saved
 
   /// How often the step was halved, given up or not.
   int times_halved() const;

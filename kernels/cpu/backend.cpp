@@ -173,9 +173,9 @@ class CpuBackend final : public Backend {
     return cpu::add_scaled(C, alpha, G);
   }
 
-  void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) override {
+  void gram(const GramInput& input, Grams& out) override {
     use_threads();  // a team's size belongs to the calling thread, and this may be another one
-    cpu::gram(input, ntk, features);
+    cpu::gram(input, out);
   }
 
   BareProduct bare_product(Precision precision, Index m, Index n) override {

@@ -75,38 +75,39 @@ void mirror_lower(HostMatrix& matrix) {
 }
 
 template <class Real>
-void gram_as(const GramInput& input, HostMatrix& ntk, HostMatrix& features) {
+void gram_as(const GramInput& input, Grams& out) {
   const Index m = input.Z.rows;
   const Index n = input.Z.columns;
   const double s = input.s;
-  ntk = HostMatrix(n, n);
-  features = HostMatrix(n, n);
-  HostMatrix other(n, n);
+  for (HostMatrix* matrix : {&out.features, &out.states, &out.adjoints})
+    *matrix = HostMatrix(n, n);
 
   // H = s^2 (L'L) o (Z'Z) + Z'Z
-  add_gram(ntk, m, rows_of(input.L.as<const Real>()));
-  add_gram(other, m, rows_of(input.Z.as<const Real>()));
-  combine_lower(ntk, other, [s](double ll, double zz) { return s * s * ll * zz + zz; });
+  add_gram(out.adjoints, m, rows_of(input.L.as<const Real>()));
+  add_gram(out.states, m, rows_of(input.Z.as<const Real>()));
+  out.ntk = out.adjoints;
+  combine_lower(out.ntk, out.states, [s](double ll, double zz) { return s * s * ll * zz + zz; });
 
   // H += (B'B) o (X'X) / m
-  std::ranges::fill(other.values, 0.0);
-  add_gram(other, m, rows_of_B<Real>(input));
-  add_gram(features, input.X.rows, rows_of(input.X.as<const Real>()));
-  combine_lower(other, features, [m](double bb, double xx) { return bb * xx / double(m); });
-  combine_lower(ntk, other, [](double h, double bx) { return h + bx; });
+  HostMatrix BtB(n, n);
+  add_gram(BtB, m, rows_of_B<Real>(input));
+  add_gram(out.features, input.X.rows, rows_of(input.X.as<const Real>()));
+  combine_lower(BtB, out.features, [m](double bb, double xx) { return bb * xx / double(m); });
+  combine_lower(out.ntk, BtB, [](double h, double bx) { return h + bx; });
 
   // G = Phi'Phi, and H += G with the skip
-  std::ranges::fill(features.values, 0.0);
-  add_gram(features, m, rows_of(input.Phi.as<const Real>()));
-  if (!input.v.empty()) combine_lower(ntk, features, [](double h, double g) { return h + g; });
+  std::ranges::fill(out.features.values, 0.0);
+  add_gram(out.features, m, rows_of(input.Phi.as<const Real>()));
+  if (!input.v.empty())
+    combine_lower(out.ntk, out.features, [](double h, double g) { return h + g; });
 
-  mirror_lower(ntk);
-  mirror_lower(features);
+  for (HostMatrix* matrix : {&out.ntk, &out.features, &out.states, &out.adjoints})
+    mirror_lower(*matrix);
 }
 
 }  // namespace
 
-void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) {
+void gram(const GramInput& input, Grams& out) {
   const Index m = input.Z.rows;
   const Index n = input.Z.columns;
   expect_shape("gram", "L", input.L, m, n);
@@ -114,9 +115,9 @@ void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features) {
   expect_shape("gram", "X", input.X, input.X.rows, n);
   if (!input.v.empty()) expect_shape("gram", "v", input.v, m, 1);
   if (input.Z.element == Element::float64) {
-    gram_as<double>(input, ntk, features);
+    gram_as<double>(input, out);
   } else {
-    gram_as<float>(input, ntk, features);
+    gram_as<float>(input, out);
   }
 }
 

@@ -5,6 +5,6 @@
 
 namespace widedeq::cpu {
 
-void gram(const GramInput& input, HostMatrix& ntk, HostMatrix& features);
+void gram(const GramInput& input, Grams& out);
 
 }  // namespace widedeq::cpu

@@ -1,5 +1,8 @@
 // `widedeq train`: the run directory, its records, repeatability, and runs that fail half-way.
 
+#include <fmt/format.h>
+
+#include "host/data/dataset.hpp"
 #include "tests/cli/cli_support.hpp"
 
 namespace widedeq::test {
@@ -36,7 +39,7 @@ TEST_F(CliTest, AGoodRunWritesItsDirectory) {
   const auto epochs = of_kind(records, "epoch");
   ASSERT_EQ(epochs.size(), 12U);
   for (std::size_t k = 0; k < epochs.size(); ++k) {
-    EXPECT_EQ(epochs[k].size(), epochs[k].contains("audit_forward") ? 11U : 9U);
+    EXPECT_EQ(epochs[k].size(), epochs[k].contains("audit_forward") ? 12U : 10U);
     EXPECT_EQ(epochs[k].at("epoch"), k);
     EXPECT_LE(epochs[k].at("residual_forward").get<double>(), 1e-6);
     EXPECT_LE(epochs[k].at("residual_adjoint").get<double>(), 1e-6);
@@ -55,7 +58,7 @@ TEST_F(CliTest, AGoodRunWritesItsDirectory) {
   const auto grams = of_kind(records, "gram");
   ASSERT_EQ(grams.size(), 3U);
   for (std::size_t k = 0; k < grams.size(); ++k) {
-    EXPECT_EQ(grams[k].size(), 8U);
+    EXPECT_EQ(grams[k].size(), 10U);
     EXPECT_EQ(grams[k].at("epoch"), 5 * k);
     EXPECT_LT(grams[k].at("lambda_min"), grams[k].at("lambda_max"));
     const std::string number = std::to_string(1000000 + 5 * k).substr(1);
@@ -78,6 +81,60 @@ TEST_F(CliTest, AGoodRunWritesItsDirectory) {
 
   // The place is taken now, and stays as it is.
   expect_refused(std::string(small) + "--out a/run", 2, {"another run", "done", "--out"});
+}
+
+TEST_F(CliTest, HeldOutSamplesNormsAndTheWayFromTheStartAreRecorded) {
+  const std::string options =
+      "train --width 48 --samples 30 --classes 0,1,2 --precision fp64 --tolerance 1e-12 "
+      "--learning-rate 0.02 --test-samples 12 --test-every 2 --norm-every 3 ";
+  for (const int epochs : {0, 4})
+    ASSERT_EQ(run(options + fmt::format("--gram-every 0 --epochs {0} --out {0}", epochs)).code, 0);
+  const Result result = run(options + "--gram-every 4 --epochs 6 --out run");
+  ASSERT_EQ(result.code, 0) << result.error;
+  EXPECT_NE(result.output.find("test loss"), std::string::npos) << result.output;
+  const auto records = read_records(directory / "run/metrics.jsonl");
+  const auto epochs = of_kind(records, "epoch");
+  ASSERT_EQ(epochs.size(), 6U);
+  for (std::size_t k = 0; k < 6; ++k) {
+    EXPECT_TRUE(epochs[k].contains("error"));
+    EXPECT_EQ(epochs[k].contains("test_loss"), k % 2 == 0 || k == 5) << k;
+    EXPECT_EQ(epochs[k].contains("test_error"), k % 2 == 0 || k == 5) << k;
+    EXPECT_EQ(epochs[k].contains("operator_norm"), k % 3 == 0) << k;
+  }
+
+  // The weights before epoch 4, and the held-out samples, answered by another command.
+  const Dataset data =
+      load_dataset({.source = "digits", .classes = {0, 1, 2}, .samples = 30, .held_out = 12});
+  const Samples& test = data.held_out;
+  write_npy(path("X.npy"), {12, 64}, test.inputs.values);
+  write_npy(path("y.npy"), {12}, test.targets);
+  ASSERT_EQ(run("solve --weights 4/weights.npz --inputs X.npy --targets y.npy --gamma 0.5 "
+                "--precision fp64 --tolerance 1e-12 --out test.npz")
+                .code,
+            0);
+  const auto solution = read_npz(path("test.npz"));
+  EXPECT_NEAR(epochs[4].at("test_loss").get<double>(), solution.at("loss").values[0], 1e-9);
+  int wrong = 0;
+  for (std::size_t j = 0; j < 12; ++j)  // targets -1, 0, 1
+    wrong +=
+        std::clamp(std::round(solution.at("prediction").values[j]), -1.0, 1.0) != test.targets[j];
+  EXPECT_NEAR(epochs[4].at("test_error").get<double>(), wrong / 12.0, 1e-15);
+
+  // ||A(4) - A(0)||_F, and the norm of A from below.
+  const auto grams = of_kind(records, "gram");
+  ASSERT_EQ(grams.size(), 2U);
+  EXPECT_EQ(grams[0].at("distance_A"), 0.0);
+  EXPECT_EQ(grams[0].at("flipped"), 0.0);
+  const auto start = read_npz(path("0/weights.npz")).at("A").values;
+  const auto later = read_npz(path("4/weights.npz")).at("A").values;
+  double squares = 0.0;
+  for (std::size_t i = 0; i < start.size(); ++i)
+    squares += (later[i] - start[i]) * (later[i] - start[i]);
+  EXPECT_NEAR(grams[1].at("distance_A").get<double>(), std::sqrt(squares), 1e-12);
+  EXPECT_GT(grams[1].at("flipped").get<double>(), 0.0);
+  EXPECT_EQ(grams[0].at("operator_norm"), epochs[0].at("operator_norm"));
+  for (const char* name : {"gram/state-first.npy", "gram/adjoint-first.npy"})
+    EXPECT_EQ(read_npy(path("run/" + std::string(name))).shape, (std::vector<Index>{30, 30}));
 }
 
 TEST_F(CliTest, EqualRunsWriteEqualMetrics) {

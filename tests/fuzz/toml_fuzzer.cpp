@@ -11,12 +11,12 @@ using namespace widedeq;
 /// All members. One more in TrainConfig, and this wants it as well. (The settings' own texts would
 /// not do: to_toml is made of them, and what they lose it loses.)
 auto members(const TrainConfig& config) {
-  const auto& [data, classes, samples, width, gamma, injection, skip, weights, epochs,
-               learning_rate, tolerance, max_sweeps, precision, backend, gram_every, seed, threads,
+  const auto& [data, classes, samples, test_samples, width, gamma, injection, skip, weights, epochs,
+               learning_rate, tolerance, max_sweeps, precision, backend, gram_every, test_every, norm_every, seed, threads,
                chunk, warm_start, audit_every, on_divergence, certify_every, checkpoint_every, keep,
                max_walltime, out] = config;
-  return std::tie(data, classes, samples, width, gamma, injection, skip, weights, epochs,
-                  learning_rate, tolerance, max_sweeps, precision, backend, gram_every, seed,
+  return std::tie(data, classes, samples, test_samples, width, gamma, injection, skip, weights, epochs,
+                  learning_rate, tolerance, max_sweeps, precision, backend, gram_every, test_every, norm_every, seed,
                   threads, chunk, warm_start, audit_every, on_divergence, certify_every,
                   checkpoint_every, keep, max_walltime, out);
 }

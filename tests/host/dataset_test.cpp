@@ -108,6 +108,44 @@ TEST(Dataset, RefusesMoreSamplesThanThereAreAndSaysHowMany) {
   expect_refused(request_of("sphere", {}, -5), ExitCode::usage, "not positive");
 }
 
+TEST(Dataset, HoldsOutTheSamplesThatFollow) {
+  for (const char* source : {"digits", "sphere"}) {
+    const std::vector<int> classes =
+        std::string(source) == "digits" ? std::vector{0, 1, 2} : std::vector<int>();
+    const Dataset all = load_dataset(request_of(source, classes, 30));
+    DatasetRequest request = request_of(source, classes, 20);
+    request.held_out = 10;
+    const Dataset data = load_dataset(request);
+    ASSERT_EQ(data.inputs.columns, 20);
+    ASSERT_EQ(data.held_out.inputs.rows, data.inputs.rows);
+    ASSERT_EQ(data.held_out.inputs.columns, 10);
+    for (Index j = 0; j < 30; ++j) {
+      const Samples& part = j < 20 ? static_cast<const Samples&>(data) : data.held_out;
+      const Index column = j < 20 ? j : j - 20;
+      EXPECT_EQ(part.targets[static_cast<std::size_t>(column)],
+                all.targets[static_cast<std::size_t>(j)]);
+      for (Index i = 0; i < all.inputs.rows; ++i)
+        ASSERT_EQ(part.inputs(i, column), all.inputs(i, j));
+    }
+    EXPECT_NE(data.description.find("20 samples of"), std::string::npos) << data.description;
+    EXPECT_NE(data.description.find(", 10 more held out"), std::string::npos) << data.description;
+    if (!classes.empty()) {
+      EXPECT_EQ(data.labels.size(), 20U);
+      EXPECT_EQ(data.class_targets, (std::vector<double>{-1.0, 0.0, 1.0}));
+    }
+  }
+  // All but those, where nobody says how many; and never all of them.
+  DatasetRequest rest = request_of("digits", {0, 1});
+  rest.held_out = 100;
+  EXPECT_EQ(load_dataset(rest).inputs.columns, 260);
+  rest.held_out = 360;
+  expect_refused(rest, ExitCode::bad_data, "360 to hold out were asked for, and there are 360");
+  rest.samples = 300;
+  rest.held_out = 61;
+  expect_refused(rest, ExitCode::bad_data,
+                 "300 samples and 61 to hold out were asked for, and there are 360 of the classes");
+}
+
 TEST(Dataset, RefusesUnknownSourcesAndClassesWhereThereAreNone) {
   expect_refused(request_of("imagenet"), ExitCode::usage, "imagenet");
   expect_refused(request_of(""), ExitCode::usage, "not known");

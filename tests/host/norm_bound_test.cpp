@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "host/master_product.hpp"
+#include "host/operator_norm.hpp"
 #include "host/rounding.hpp"
 #include "host/verified_cholesky.hpp"
 #include "tests/host/extended.hpp"

@@ -68,7 +68,7 @@ TEST(Record, EpochHasTheKeysScriptsRelyOn) {
   evaluation.loss = 0.1 + 0.2;
   evaluation.forward = {SolveStatus::converged, 12, 9e-7, {9e-7}};
   evaluation.adjoint = {SolveStatus::converged, 11, 8e-7, {8e-7}};
-  const Json record = epoch_record(3, evaluation, 2.5, 0.125);
+  const Json record = epoch_record(3, evaluation, {}, 2.5, 0.125);
   EXPECT_EQ(keys(record), (std::vector<std::string>{"kind", "epoch", "loss", "residual_forward",
                                                     "residual_adjoint", "sweeps_forward",
                                                     "sweeps_adjoint", "gradient_norm", "seconds"}));
@@ -76,6 +76,12 @@ TEST(Record, EpochHasTheKeysScriptsRelyOn) {
   EXPECT_EQ(again["loss"].get<double>(), evaluation.loss);
   EXPECT_EQ(again["sweeps_forward"], 12);
   EXPECT_EQ(again["residual_adjoint"], 8e-7);
+
+  const Json scored = epoch_record(3, evaluation, {0.25, 4.0, 0.5, 1.9}, 2.5, 0.125);
+  EXPECT_EQ(scored["error"], 0.25);
+  EXPECT_EQ(scored["test_loss"], 4.0);
+  EXPECT_EQ(scored["test_error"], 0.5);
+  EXPECT_EQ(scored["operator_norm"], 1.9);
 }
 
 TEST(Record, GramHasTheKeysScriptsRelyOn) {
@@ -83,7 +89,9 @@ TEST(Record, GramHasTheKeysScriptsRelyOn) {
   gram.epoch = 10;
   EXPECT_EQ(keys(gram_record(gram)),
             (std::vector<std::string>{"kind", "epoch", "lambda_min", "lambda_max", "trace", "drift",
-                                      "feature_lambda_min", "operator_norm"}));
+                                      "feature_lambda_min", "operator_norm", "flipped"}));
+  gram.weights.distance = 0.5;
+  EXPECT_EQ(gram_record(gram)["distance_A"], 0.5);
 }
 
 TEST(Record, RunComesWithSchemaAndConfig) {
@@ -104,7 +112,7 @@ TEST(Record, WhatIsNotFiniteIsStillJson) {
   Evaluation evaluation;
   evaluation.loss = std::numeric_limits<double>::quiet_NaN();
   evaluation.forward.worst_residual = std::numeric_limits<double>::infinity();
-  const Json again = Json::parse(to_line(epoch_record(0, evaluation, 1.0, 1.0)));
+  const Json again = Json::parse(to_line(epoch_record(0, evaluation, {}, 1.0, 1.0)));
   EXPECT_TRUE(again["loss"].is_null());
   EXPECT_TRUE(again["residual_forward"].is_null());
   EXPECT_NO_THROW(Json::parse(to_line(Json{{"path", "not \xff UTF-8"}})));

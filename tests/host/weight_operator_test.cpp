@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "host/operator_norm.hpp"
 #include "tests/support.hpp"
 
 namespace widedeq {
@@ -104,6 +105,41 @@ TEST_P(WeightOperators, RefuseWhatIsNotFiniteOrNotSquare) {
   if (precision() != Precision::fp64) {
     EXPECT_THROW(WeightOperator(backend(), precision(), A.view()), std::domain_error);
   }
+}
+
+// ---- the way from the start
+// ----------------------------------------------------------------------
+
+TEST_P(WeightOperators, KnowHowFarTheyAreFromTheDraw) {
+  for (const WeightLaw law : {WeightLaw::lattice, WeightLaw::gaussian})
+    for (const Index m : {5, 66, 300}) {
+      WeightOperator A(backend(), precision(), m, law, 90);
+      EXPECT_EQ(A.distance_from({law, 90}), 0.0);
+      const HostMatrix start = A.download_columns(0, m);
+      double moved = 0.0;
+      for (int update = 0; update < 3; ++update) {
+        const Index n = 4;
+        const Matrix left = test::upload(real(), Random(1 + update).matrix(m, n)),
+                     right = test::upload(real(), Random(9 + update).matrix(m, n));
+        A.add_rank_update(-0.01, left, Random(5).vector(n), right);
+        A.refresh();
+        HostMatrix difference = A.download_columns(0, m);
+        for (std::size_t i = 0; i < difference.values.size(); ++i)
+          difference.values[i] -= start.values[i];
+        const double distance = A.distance_from({law, 90});
+        // Where the change is not kept apart from the draw it is rounded as A is, to eps/2 an entry
+        // of size 1 or so; factors are summed anew.
+        const double rounding = test::epsilon(precision()) * static_cast<double>(m);
+        EXPECT_NEAR(distance, oracle::norm(difference.values), rounding) << m;
+        EXPECT_GT(distance, moved);
+        moved = distance;
+      }
+      // Of another draw, and of weights that were given: the draw is drawn once more.
+      const WeightOperator given(backend(), precision(), start.view());
+      EXPECT_EQ(given.distance_from({law, 90}), 0.0);
+      const double apart = std::sqrt(2.0) * static_cast<double>(m);
+      EXPECT_NEAR(given.distance_from({law, 91}), apart, 0.3 * apart);
+    }
 }
 
 // ---- the operator norm

@@ -48,7 +48,7 @@ Ingredients ingredients(Element real, Index m, Index n, Index d, bool relu_injec
 }
 
 /// From blocks inside larger matrices, as chunks and pinned copies are.
-void compute(Element real, const Ingredients& it, HostMatrix& ntk, HostMatrix& features) {
+void compute(Element real, const Ingredients& it, Grams& grams) {
   const Framed Z(real, it.Z), L(real, it.L), Phi(real, it.Phi), X(real, it.X), v(real, it.v);
   backend().gram({.Z = Z,
                   .L = L,
@@ -57,7 +57,7 @@ void compute(Element real, const Ingredients& it, HostMatrix& ntk, HostMatrix& f
                   .X = X,
                   .s = it.s,
                   .injection = it.relu_injection ? Injection::relu : Injection::linear},
-                 ntk, features);
+                 grams);
   for (const Framed* framed : {&Z, &L, &Phi, &X, &v})
     EXPECT_TRUE(framed->frame_untouched());
 }
@@ -78,22 +78,24 @@ constexpr Shape shapes[] = {{1, 1, 1},  {1, 7, 2},   {2, 1, 3},    {5, 5, 1},   
 TEST_P(Gram, IsTheFormula) {
   for (const auto& [m, n, d] : shapes) {
     const Ingredients it = ingredients(real(), m, n, d, relu_injection(), skip());
-    HostMatrix ntk, features;
-    compute(real(), it, ntk, features);
+    Grams grams;
+    compute(real(), it, grams);
     const HostMatrix H = oracle::ntk(it.s, it.skip, it.L, it.Z, it.B(), it.X, it.Phi);
     // Computed in double whatever the elements (L + v in B is rounded to the element type at most).
     const double bound = real() == Element::float64 || !it.skip ? 1e-13 : 1e-7;
-    EXPECT_LT(relative_error(ntk, H), bound) << m << " " << n << " " << d;
-    EXPECT_LT(relative_error(features, oracle::inner_products(it.Phi)), 1e-13);
+    EXPECT_LT(relative_error(grams.ntk, H), bound) << m << " " << n << " " << d;
+    EXPECT_LT(relative_error(grams.features, oracle::inner_products(it.Phi)), 1e-13);
+    EXPECT_LT(relative_error(grams.states, oracle::inner_products(it.Z)), 1e-13);
+    EXPECT_LT(relative_error(grams.adjoints, oracle::inner_products(it.L)), 1e-13);
   }
 }
 
 TEST_P(Gram, IsExactlySymmetric) {
   for (const auto& [m, n, d] : shapes) {
-    HostMatrix ntk, features;
-    compute(real(), ingredients(real(), m, n, d, relu_injection(), skip()), ntk, features);
-    EXPECT_EQ(ntk.values, oracle::transpose(ntk).values);
-    EXPECT_EQ(features.values, oracle::transpose(features).values);
+    Grams grams;
+    compute(real(), ingredients(real(), m, n, d, relu_injection(), skip()), grams);
+    for (const HostMatrix* matrix : {&grams.ntk, &grams.features, &grams.states, &grams.adjoints})
+      EXPECT_EQ(matrix->values, oracle::transpose(*matrix).values);
   }
 }
 
@@ -101,10 +103,10 @@ TEST_P(Gram, IsPositiveSemidefiniteToRounding) {
   // Rank at most m (d + 2 + rank of L'L o Z'Z) < n for the first shapes: eigenvalues that are zero.
   for (const auto& [m, n, d] :
        {Shape{1, 30, 1}, Shape{2, 40, 1}, Shape{3, 60, 2}, Shape{64, 65, 7}}) {
-    HostMatrix ntk, features;
-    compute(real(), ingredients(real(), m, n, d, relu_injection(), skip()), ntk, features);
+    Grams grams;
+    compute(real(), ingredients(real(), m, n, d, relu_injection(), skip()), grams);
     const double rounding = static_cast<double>(n) * std::numeric_limits<double>::epsilon();
-    for (const HostMatrix& matrix : {ntk, features}) {
+    for (const HostMatrix& matrix : {grams.ntk, grams.features}) {
       const oracle::Vector eigenvalues = oracle::eigenvalues(matrix);
       EXPECT_GE(eigenvalues.front(), -rounding * eigenvalues.back()) << m << " " << n;
     }
@@ -113,8 +115,8 @@ TEST_P(Gram, IsPositiveSemidefiniteToRounding) {
 
 TEST_P(Gram, GivesTheSameBitsFromAnotherThreadWhileStagesRun) {
   const Ingredients it = ingredients(real(), 64, 65, 7, relu_injection(), skip());
-  HostMatrix ntk, features, other_ntk, other_features;
-  compute(real(), it, ntk, features);
+  Grams grams, others;
+  compute(real(), it, grams);
   const Matrix Z = test::upload(real(), it.Z), L = test::upload(real(), it.L),
                Phi = test::upload(real(), it.Phi), X = test::upload(real(), it.X),
                v = test::upload(real(), it.v);
@@ -126,35 +128,41 @@ TEST_P(Gram, GivesTheSameBitsFromAnotherThreadWhileStagesRun) {
                     .X = X,
                     .s = it.s,
                     .injection = it.relu_injection ? Injection::relu : Injection::linear},
-                   other_ntk, other_features);
+                   others);
   });
   Matrix C = backend().allocate(real(), 64, 64);
   for (int k = 0; k < 50; ++k)
     backend().rank_update(C, 0.1, Z, std::vector<double>(65, 1.0), L);
   thread.join();
-  EXPECT_EQ(other_ntk.values, ntk.values);
-  EXPECT_EQ(other_features.values, features.values);
+  EXPECT_EQ(others.ntk.values, grams.ntk.values);
+  EXPECT_EQ(others.features.values, grams.features.values);
 }
 
 TEST_P(Gram, ReplacesWhatTheOutputsHeld) {
   const Ingredients it = ingredients(real(), 9, 5, 3, relu_injection(), skip());
-  HostMatrix ntk, features, used(7, 2), used_too(9, 9);
-  std::fill(used_too.values.begin(), used_too.values.end(), 3.0);
-  compute(real(), it, ntk, features);
-  compute(real(), it, used, used_too);
-  EXPECT_EQ(used.values, ntk.values);
-  EXPECT_EQ(used.rows, 5);
-  EXPECT_EQ(used_too.values, features.values);
+  Grams grams, used;
+  used.ntk = HostMatrix(7, 2);
+  for (HostMatrix* matrix : {&used.features, &used.states, &used.adjoints}) {
+    *matrix = HostMatrix(9, 9);
+    std::fill(matrix->values.begin(), matrix->values.end(), 3.0);
+  }
+  compute(real(), it, grams);
+  compute(real(), it, used);
+  EXPECT_EQ(used.ntk.values, grams.ntk.values);
+  EXPECT_EQ(used.ntk.rows, 5);
+  EXPECT_EQ(used.features.values, grams.features.values);
+  EXPECT_EQ(used.states.values, grams.states.values);
+  EXPECT_EQ(used.adjoints.values, grams.adjoints.values);
 }
 
 TEST_P(Gram, ShapesThatDoNotFitAreRefused) {
   Ingredients it = ingredients(real(), 4, 5, 3, relu_injection(), skip());
-  HostMatrix ntk, features;
+  Grams grams;
   it.L = HostMatrix(4, 6);
-  EXPECT_SHAPE_ERROR(compute(real(), it, ntk, features), "4 x 6", "4 x 5");
+  EXPECT_SHAPE_ERROR(compute(real(), it, grams), "4 x 6", "4 x 5");
   it.L = HostMatrix(4, 5);
   it.X = HostMatrix(3, 2);
-  EXPECT_SHAPE_ERROR(compute(real(), it, ntk, features), "3 x 2", "3 x 5");
+  EXPECT_SHAPE_ERROR(compute(real(), it, grams), "3 x 2", "3 x 5");
 }
 
 INSTANTIATE_TEST_SUITE_P(, Gram,
