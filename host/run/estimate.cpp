@@ -82,14 +82,25 @@ double packed_plane(const Sizes& z) {
   return (z.is_warm ? warm_digits : cold_digits) * packed_base(z);
 }
 
-/// Two sweep states (Backend::make_sweep_state) and the forward solver's response.
-double states(const Sizes& z) {
-  const double whole = z.m * z.c * z.real;
+/// One of Backend::make_sweep_state, of c columns.
+double sweep_state(const Sizes& z, double c) {
+  const double whole = z.m * c * z.real;
   const double increments =
-      z.is_mixed ? z.m * (rounded_up(z.c, 64.0) + std::ceil(64.0 / z.m)) : whole;
-  const double columns = z.c * (10.0 * float64_bytes + 4.0);
-  return 2.0 * ((z.is_mixed ? 3.0 : 2.0) * whole + increments + columns) +
-         (z.is_warm ? whole : 0.0);
+      z.is_mixed ? z.m * (rounded_up(c, 64.0) + std::ceil(64.0 / z.m)) : whole;
+  const double columns = c * (10.0 * float64_bytes + 4.0);
+  return (z.is_mixed ? 3.0 : 2.0) * whole + increments + columns;
+}
+
+/// Those of both solves, and the forward solver's response.
+double states(const Sizes& z) {
+  return 2.0 * sweep_state(z, z.c) + (z.is_warm ? z.m * z.c * z.real : 0.0);
+}
+
+/// X, Phi and a sweep state. (host/held_out.cpp)
+double held_out(const Workload& work, const Sizes& z) {
+  const auto n = static_cast<double>(work.test_samples);
+  const double c = std::min(n, z.c);
+  return n > 0.0 ? z.real * (z.d * n + z.m * c) + sweep_state(z, c) : 0.0;
 }
 
 /// X, Phi, B, the gradients. (host/trainer.cpp)
@@ -123,11 +134,12 @@ double audit(const Sizes& z) {
          z.m * z.n * z.real;
 }
 
-/// Copies of Z, L and Phi; six n x n matrices: three in the making or being decomposed, the first
+/// Copies of Z, L and Phi; eight n x n matrices: five in the making or being decomposed, the first
 /// for the drift, and the journal's first and last. (host/gram_monitor.cpp, kernels/cpu/gram.cpp)
+/// The patterns of activations are small beside these.
 double gram_memory(const Sizes& z) {
   if (z.grams == 0) return 0.0;
-  return 3.0 * z.m * z.n * z.real + float64_bytes * (6.0 * z.n * z.n + converted_rows * z.n);
+  return 3.0 * z.m * z.n * z.real + float64_bytes * (8.0 * z.n * z.n + converted_rows * z.n);
 }
 
 double norm_estimate(const Sizes& z) {
@@ -149,6 +161,8 @@ Workload workload_of(const TrainConfig& config, Index samples, Index inputs) {
   work.chunk = config.chunk;
   work.warm_start = config.warm_start;
   work.audit_every = config.audit_every;
+  work.test_samples = config.test_samples;
+  work.test_every = config.test_every;
   work.epochs = config.epochs;
   work.gram_every = config.gram_every;
   work.automatic_rate = !config.learning_rate;
@@ -178,6 +192,7 @@ MemoryEstimate estimate_memory(const Workload& work) {
   add("weights, packed for products", packed_base(z) + packed_plane(z));
   add("states", states(z));
   add("data, injection, gradients", trainers(z));
+  add("held-out samples", held_out(work, z));
   add("Gram", gram_memory(z) + norm_estimate(z));
   add("scratch", workspace(z, panels_of(work, z)));
   add("audit", audit(z));
@@ -222,12 +237,14 @@ struct SolveProducts {
       cold = strips + (work.weights != WeightSource::lattice ? plane : 0.0);
       const double settled = work.weights != WeightSource::lattice ? 14.0 : 4.5;
       later = z.is_warm ? saved * sweeps + settled : strips + plane;
+      cold_with_change = strips + plane;
     } else {
-      cold = fp;
+      cold = cold_with_change = fp;
       later = z.is_warm ? std::max(2.0, saved * sweeps) : fp;
     }
   }
   double cold = 0.0, later = 0.0;
+  double cold_with_change = 0.0;  // from nothing, but with weights that have been trained
 };
 
 Operations& operator+=(Operations& sum, const Operations& more) {
@@ -284,6 +301,13 @@ WorkEstimate estimate_work(const Workload& work) {
     const int audits = 1 + (later - 1) / std::max(1, work.audit_every);
     estimate.later.fp64 += 2.0 * one * audits / later;
   }
+  // Held-out samples: a forward solve, half of both, from nothing.
+  if (work.test_samples > 0) {
+    const double one_test =
+        one * static_cast<double>(work.test_samples) / z.n * solves.cold_with_change / 2.0;
+    of(estimate.first, work.precision) += one_test;
+    of(estimate.later, work.precision) += one_test / std::max(1, work.test_every);
+  }
   if (work.epochs > 0) estimate.all = estimate.first;
   estimate.all += times(estimate.later, later);
 
@@ -299,11 +323,11 @@ std::vector<Share> estimate_disk(const Workload& work) {
   const Sizes z(work);
   constexpr double header = 128.0;  // of an .npy file
   std::vector<Share> disk;
-  // A record of an epoch is about 230 bytes, of a Gram 260; the log has a line for each.
+  // A record of an epoch is about 230 bytes, of a Gram 300; the log has a line for each.
   disk.push_back({"metrics, log", 4e3 + 350.0 * work.epochs + 400.0 * z.grams});
   if (z.grams > 0)
     disk.push_back({"gram/", z.grams * (header + float64_bytes * z.n) +
-                                 2.0 * (header + float64_bytes * z.n * z.n)});
+                                 4.0 * (header + float64_bytes * z.n * z.n)});
   disk.push_back({"weights.npz", 1e3 + z.real * z.m * (z.m + z.d + 2.0)});
   if (work.checkpoints > 0) {
     // change, W, u, v and the states of both solves. A new one is there before an old one goes.

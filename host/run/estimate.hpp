@@ -19,6 +19,8 @@ enum class WeightSource : std::uint8_t { lattice, gaussian, file };
 /// The numbers that decide. Everything is resolved: no zeros that mean a choice, but for `chunk`.
 struct Workload {
   Index width = 0, samples = 0, inputs = 0;
+  Index test_samples = 0;  // held out
+  int test_every = 1;
   Precision precision = Precision::fp64;
   Index chunk = 0;  // samples at a time; 0: as Trainer chooses
   bool warm_start = true;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "host/held_out.hpp"
 #include "host/run/estimate.hpp"
 #include "host/trainer.hpp"
 
@@ -63,8 +64,8 @@ TEST(EstimateMemory, SmallCaseByHand) {
             8 * (3 * 10 + 2 * 64 * 10 + 64 * 5 + 10));
   // z and rows of A in double, sums, and c
   EXPECT_EQ(bytes_of(shares, "audit"), 8 * (64 * 10 + 64 * (64 + 10)) + 8 * 64 * 10);
-  // Z, L, Phi; six n x n and 256 converted rows; 80 Lanczos vectors
-  EXPECT_EQ(bytes_of(shares, "Gram"), 8 * (3 * 64 * 10) + 8 * (6 * 100 + 256 * 10) + 8 * 80 * 64);
+  // Z, L, Phi; eight n x n and 256 converted rows; 80 Lanczos vectors
+  EXPECT_EQ(bytes_of(shares, "Gram"), 8 * (3 * 64 * 10) + 8 * (8 * 100 + 256 * 10) + 8 * 80 * 64);
 
   // Lattice weights, no epoch: int8 alone, packed both ways.
   work.precision = Precision::mixed;
@@ -131,7 +132,7 @@ TEST(EstimateDisk, ByHand) {
   Workload work = workload(100, 10, Precision::fp32);
   work.epochs = 21;  // Grams of epochs 0, 10, 20
   const auto disk = estimate_disk(work);
-  EXPECT_EQ(bytes_of(disk, "gram/"), 3 * (128 + 80) + 2 * (128 + 800));
+  EXPECT_EQ(bytes_of(disk, "gram/"), 3 * (128 + 80) + 4 * (128 + 800));
   EXPECT_NEAR(bytes_of(disk, "weights.npz"), 4 * (10000 + 100 * 10), 2000);
   EXPECT_EQ(bytes_of(disk, "checkpoints"), 0);
   work.checkpoints = 2;  // and a third while it is written
@@ -145,6 +146,38 @@ TEST(EstimateDisk, ByHand) {
   EXPECT_EQ(estimate_work(work).grams, 0);
   work.automatic_rate = true;
   EXPECT_EQ(estimate_work(work).grams, 1);
+}
+
+TEST(EstimateWork, HeldOutSamplesCostAForwardSolveEach) {
+  const auto backend = make_cpu_backend(1);
+  const Index m = 384, n = 60, held = 90, d = 8;
+  for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::mixed}) {
+    if (precision == Precision::mixed && !backend->why_not_mixed().empty()) continue;
+    Workload work = workload(m, n, precision);
+    work.epochs = 5;
+    const double without = total(estimate_work(work).all);
+    const double memory_without = estimate_memory(work).peak();
+    work.test_samples = held;
+    const double expected = total(estimate_work(work).all) - without;
+    EXPECT_GT(estimate_memory(work).peak(), memory_without);
+    work.test_every = 1000;
+    EXPECT_LT(total(estimate_work(work).all) - without, 0.3 * expected);
+
+    Model model(*backend, precision, {.panels = 0}, m, d, WeightLaw::lattice, 1);
+    Trainer trainer(*backend, model, unit_columns(d, n), std::vector<double>(n, 1.0), {});
+    HeldOut held_out(*backend, model, unit_columns(d, held), std::vector<double>(held, 1.0), {},
+                     trainer.chunk());
+    double counted = 0.0;
+    for (int epoch = 0; epoch < 5; ++epoch) {
+      ASSERT_TRUE(trainer.evaluate().converged());
+      const double before = total(backend->operations());
+      ASSERT_EQ(held_out.evaluate(model).forward.status, SolveStatus::converged);
+      counted += total(backend->operations()) - before;
+      trainer.update(2e-3);
+    }
+    EXPECT_LT(expected, 1.6 * counted) << name_of(precision);
+    EXPECT_GT(expected, counted / 1.6) << name_of(precision);
+  }
 }
 
 TEST(EstimateWork, IsWhatTheBackendCounts) {
