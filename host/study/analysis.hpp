@@ -36,11 +36,11 @@ struct Quantity {
   std::optional<double> limit;     // the value at infinite width
 };
 
-enum class Finding : std::uint8_t { holds, fails, open };
+enum class StudyFinding : std::uint8_t { holds, fails, open };
 
 /// One statement, and what the cells say to it.
-struct Verdict {
-  Finding finding = Finding::open;
+struct StudyVerdict {
+  StudyFinding finding = StudyFinding::open;
   std::string statement;  // "well-posed throughout: gamma ||A||_2/sqrt(m) < 1"
   std::string evidence;   // "largest 0.998 (m = 512, seed 3, epoch 40), 12 of 12 cells"
 };
@@ -51,7 +51,7 @@ struct StudyGroup {
   std::vector<std::pair<std::string, std::string>> settings;  // those the study varies
   std::vector<int> cells;
   std::vector<Quantity> quantities;
-  std::vector<Verdict> verdicts;
+  std::vector<StudyVerdict> verdicts;
 };
 
 struct AnalysedCell {
