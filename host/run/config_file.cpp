@@ -3,20 +3,18 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <sstream>
-#include <vector>
+#include <utility>
 
 #include "host/data/byte_source.hpp"
 #include "host/failure.hpp"
+#include "host/run/config_toml.hpp"
 #include "host/run/spelling.hpp"
 
 namespace widedeq {
-namespace {
 
-/// A scalar or a list of integers as the setting's text; nothing for a value of the wrong type.
 std::optional<std::string> text_of(const toml::node& node, SettingKind kind) {
   switch (kind) {
     case SettingKind::integer:
@@ -60,7 +58,6 @@ std::string as_written(const toml::node& node) {
   return line;
 }
 
-/// The inside of a TOML basic string, in one line.
 std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
@@ -75,56 +72,84 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-/// A TOML basic string.
-std::string quoted(std::string_view text) {
-  return '"' + escaped(text) + '"';
+std::string toml_value(SettingKind kind, const std::string& text) {
+  if (kind == SettingKind::integers) return '[' + text + ']';
+  const bool is_word = text.find_first_not_of("0123456789") != text.npos;
+  const bool is_text =
+      kind == SettingKind::text || (kind == SettingKind::span && is_word) || text == "auto";
+  return is_text ? '"' + escaped(text) + '"' : text;
 }
 
-}  // namespace
-
-void apply_config_file(TrainConfig& config, const std::string& path) {
+std::string read_config_text(const std::string& path) {
   InputFile file(path);
   std::string text(file.size(), '\0');
   text.resize(read_fully(file.source(), std::as_writable_bytes(std::span(text))));
-  apply_config_text(config, text, path);
+  return text;
 }
 
-void apply_config_text(TrainConfig& config, std::string_view text, const std::string& name) {
-  const auto place = [&](const toml::source_region& source) {
-    return fmt::format("{}, line {}", name, source.begin.line);
-  };
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    std::string what(error.description());
-    std::replace(what.begin(), what.end(), '\n', ' ');
-    throw Failure(ExitCode::usage, "this is not TOML: " + what, place(error.source()),
-                  "write KEY = VALUE, strings in quotation marks");
-  }
+toml::table parse_toml(std::string_view text, const std::string& name) try {
+  return toml::parse(text);
+} catch (const toml::parse_error& error) {
+  std::string what(error.description());
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  throw Failure(ExitCode::usage, "this is not TOML: " + what,
+                fmt::format("{}, line {}", name, error.source().begin.line),
+                "write KEY = VALUE, strings in quotation marks");
+}
+
+std::vector<std::string> keys_in_order(const toml::table& table) {
+  std::vector<std::pair<toml::source_position, std::string>> found;
+  for (const auto& [key, node] : table)
+    found.emplace_back(key.source().begin, key.str());
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> keys;
+  for (auto& [position, key] : found)
+    keys.push_back(std::move(key));
+  return keys;
+}
+
+std::string place_of(const toml::table& table, std::string_view key, const std::string& name) {
+  return fmt::format("{}, line {}", name, table.find(key)->first.source().begin.line);
+}
+
+void refuse_key(std::string_view key, const std::vector<std::string>& known,
+                const std::string& where) {
+  const std::string nearest = nearest_word(key, known);
+  throw Failure(ExitCode::usage, "there is no key '" + escaped(key) + "'", where,
+                nearest.empty() ? fmt::format("the keys are {}", fmt::join(known, ", "))
+                                : "did you mean " + nearest + "?");
+}
+
+void apply_table(TrainConfig& config, const toml::table& table, const std::string& name,
+                 std::span<const std::string_view> others) {
   std::vector<std::string> known;
   for (const Setting& entry : settings())
     known.emplace_back(entry.name);
-  // toml++ keeps keys in alphabetical order; the first mistake in the file is the one to report.
-  std::vector<std::pair<toml::source_position, std::string>> keys;
-  for (const auto& [key, node] : table)
-    keys.emplace_back(key.source().begin, key.str());
-  std::sort(keys.begin(), keys.end());
-
-  for (const auto& [position, key] : keys) {
-    const toml::node& node = *table.get(key);
-    const std::string where = fmt::format("{}, line {}", name, position.line);
+  for (const std::string& key : keys_in_order(table)) {
+    if (std::find(others.begin(), others.end(), key) != others.end()) continue;
+    const std::string where = place_of(table, key, name);
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      const std::string nearest = nearest_word(key, known);
-      throw Failure(ExitCode::usage, "there is no key '" + escaped(key) + "'", where,
-                    nearest.empty() ? fmt::format("the keys are {}", fmt::join(known, ", "))
-                                    : "did you mean " + nearest + "?");
+      known.insert(known.end(), others.begin(), others.end());
+      refuse_key(key, known, where);
     }
+    const toml::node& node = *table.get(key);
     const Setting& entry = setting(key);
     const std::string shown = key + " = " + as_written(node);
     // A value of the wrong type becomes a text that no setting allows.
     apply_setting(config, entry, text_of(node, entry.kind).value_or("\n"), shown, where);
   }
+}
+
+void apply_config_file(TrainConfig& config, const std::string& path) {
+  apply_config_text(config, read_config_text(path), path);
+}
+
+void apply_config_text(TrainConfig& config, std::string_view text, const std::string& name) {
+  const toml::table table = parse_toml(text, name);
+  if (const toml::node* grid = table.get("grid"); grid != nullptr && grid->is_table())
+    throw Failure(ExitCode::usage, "[grid] makes many runs of this file",
+                  place_of(table, "grid", name), "start them with: widedeq study --config FILE");
+  apply_table(config, table, name);
 }
 
 std::string to_toml(const TrainConfig& config) {
@@ -133,13 +158,7 @@ std::string to_toml(const TrainConfig& config) {
   for (const Setting& entry : settings()) {
     const auto value = entry.get(config);
     if (!value) continue;
-    std::string shown = *value;
-    const bool is_word = shown.find_first_not_of("0123456789") != shown.npos;
-    if (entry.kind == SettingKind::text || (entry.kind == SettingKind::span && is_word) ||
-        shown == "auto")
-      shown = quoted(shown);
-    if (entry.kind == SettingKind::integers) shown = "[" + shown + "]";
-    text += fmt::format("{} = {}\n", entry.name, shown);
+    text += fmt::format("{} = {}\n", entry.name, toml_value(entry.kind, *value));
   }
   return text;
 }

@@ -39,7 +39,7 @@ class RunDirectory {
   /// make: makes the directory and its parents, takes its lock, STATUS becomes "running". Throws as
   /// check().
   /// go_on: takes the lock of a run that is there and removes what a killed process left half
-  /// written. Throws Failure: usage when another process holds the lock, io.
+  /// written. Throws Busy when another process holds the lock, Failure (io).
   RunDirectory(const std::string& path, Mode mode);
 
   const std::filesystem::path& path() const { return path_; }

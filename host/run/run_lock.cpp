@@ -351,10 +351,10 @@ void RunLock::close_file() {
 }
 
 void RunLock::refuse(const std::optional<LockHolder>& holder) const {
-  throw Failure(ExitCode::usage,
-                "another process is at work in the directory: " +
-                    (holder ? holder->describe() : "it has not said which"),
-                path_, "wait for it, stop it there, or choose another --out");
+  throw Busy(ExitCode::usage,
+             "another process is at work in the directory: " +
+                 (holder ? holder->describe() : "it has not said which"),
+             path_, "wait for it, stop it there, or choose another --out");
 }
 
 void RunLock::fail(const std::string& what, int error) const {

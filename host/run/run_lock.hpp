@@ -25,7 +25,15 @@
 #include <string_view>
 #include <thread>
 
+#include "host/failure.hpp"
+
 namespace widedeq {
+
+/// Another process holds the lock.
+class Busy : public Failure {
+ public:
+  using Failure::Failure;
+};
 
 /// Times are parameters so that tests need not wait.
 struct LockOptions {
@@ -73,8 +81,8 @@ class RunLock {
  public:
   /// Takes the lock of a directory that is there. At once where it is free or its holder died on
   /// this machine; otherwise after watching the heartbeat for options.watch_time().
-  /// Throws Failure: usage when another process holds it, naming that one; io when the file cannot
-  /// be made or written; stopped when options.cancelled says so.
+  /// Throws Busy (usage) when another process holds it, naming that one; Failure: io when the file
+  /// cannot be made or written; stopped when options.cancelled says so.
   explicit RunLock(const std::string& directory, LockOptions options = {});
   /// Gives the lock back and removes the file, unless the lock is lost.
   ~RunLock();
