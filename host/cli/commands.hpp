@@ -49,6 +49,20 @@ class SolveCommand {
   GivenSettings given_;
 };
 
+class LimitCommand {
+ public:
+  explicit LimitCommand(CLI::App& parent);
+  LimitCommand(const LimitCommand&) = delete;  // the parser writes into this one
+  LimitCommand& operator=(const LimitCommand&) = delete;
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  std::string inputs_, out_;
+  GivenSettings given_;
+};
+
 class BenchCommand {
  public:
   explicit BenchCommand(CLI::App& parent);

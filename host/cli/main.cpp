@@ -27,6 +27,7 @@ constexpr const char* description =
 constexpr const char* footer = R"(Examples:
   widedeq train --data digits --width 1024 --epochs 60 --out runs/first
   widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
+  widedeq limit --inputs X.npy --gamma 0.5 --out limit.npz
   widedeq bench --shapes 1024x256,4096x1000
   widedeq doctor --out /scratch
   widedeq train --help
@@ -68,7 +69,7 @@ CLI::App* chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
     throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve, bench, info or doctor; see widedeq --help");
+                  "give train, solve, limit, bench, info or doctor; see widedeq --help");
   if (const auto left = chosen.front()->remaining(); !left.empty())
     throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
   return chosen.front();
@@ -88,6 +89,7 @@ int run_tool(int count, char** arguments) {
                        fmt::format("widedeq {} ({})", build_info::version, build_info::git_commit));
   const TrainCommand train(app);
   const SolveCommand solve(app);
+  const LimitCommand limit(app);
   const BenchCommand bench(app);
   const InfoCommand info(app);
   const DoctorCommand doctor(app);
@@ -107,6 +109,7 @@ int run_tool(int count, char** arguments) {
   const CLI::App* command = chosen_command(app);
   if (command == train.app()) return train.run(quoted_command_line(count, arguments));
   if (command == solve.app()) return solve.run();
+  if (command == limit.app()) return limit.run();
   if (command == bench.app()) return bench.run();
   if (command == doctor.app()) return doctor.run();
   return info.run();

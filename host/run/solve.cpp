@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <filesystem>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "host/equilibrium_solver.hpp"
 #include "host/failure.hpp"
 #include "host/run/machine.hpp"
+#include "host/run/output_checks.hpp"
 #include "host/run/sample_checks.hpp"
 #include "host/run/solve_failure.hpp"
 #include "host/run/weights_file.hpp"
@@ -28,15 +27,6 @@ void require_converged(const char* which, const SolveReport& report, const Train
   if (report.status != SolveStatus::converged)
     throw solve_failure(which, report, settings.model_options(), settings.solve_options(), "",
                         false);
-}
-
-/// Adds an array, but never one with a NaN or an infinity in it. Throws Failure (diverged).
-void add_finite(NpzWriter& file, const std::string& name, std::vector<Index> shape,
-                std::vector<double> values) {
-  if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
-    throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written",
-                  "the inputs, weights or targets are too large: scale them, or --precision fp64");
-  file.add(name, std::move(shape), std::move(values));
 }
 
 /// m x n columns, which are n rows of m in C order.
@@ -60,16 +50,6 @@ void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMat
   add_finite(file, "grad_W", {m, model.inputs()}, transposed(std::move(gradient.W)));
   add_finite(file, "grad_u", {m}, std::move(gradient.u));
   add_finite(file, "grad_v", {m}, std::move(gradient.v));
-}
-
-/// The answer must not replace what it is computed from.
-void refuse_overwriting(const SolveRequest& request) {
-  for (const std::string& source : {request.weights, request.inputs, request.targets}) {
-    std::error_code ignored;
-    if (!source.empty() && std::filesystem::equivalent(source, request.out, ignored))
-      throw Failure(ExitCode::usage, "the output would replace its own input", request.out,
-                    "give another --out");
-  }
 }
 
 }  // namespace
@@ -106,7 +86,7 @@ SolveResult solve(const SolveRequest& request) {
   }();
   const Index m = model.width(), n = inputs.columns;
   const Element real = real_of(result.precision);
-  refuse_overwriting(request);
+  refuse_overwriting({request.weights, request.inputs, request.targets}, request.out);
   NpzWriter file(request.out);
 
   // Phi = relu(W X) / sqrt(m)

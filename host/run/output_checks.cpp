@@ -1,0 +1,29 @@
+#include "host/run/output_checks.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "host/failure.hpp"
+
+namespace widedeq {
+
+void refuse_overwriting(const std::vector<std::string>& sources, const std::string& out) {
+  for (const std::string& source : sources) {
+    std::error_code ignored;
+    if (!source.empty() && std::filesystem::equivalent(source, out, ignored))
+      throw Failure(ExitCode::usage, "the output would replace its own input", out,
+                    "give another --out");
+  }
+}
+
+void add_finite(NpzWriter& file, const std::string& name, std::vector<Index> shape,
+                std::vector<double> values, const std::string& remedy) {
+  if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
+    throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written", remedy);
+  file.add(name, std::move(shape), std::move(values));
+}
+
+}  // namespace widedeq
