@@ -11,9 +11,8 @@
 #include "host/run/weights_file.hpp"
 
 namespace widedeq {
-namespace {
 
-Dataset load(const TrainConfig& config) {
+Dataset load_data(const TrainConfig& config) {
   DatasetRequest request;
   request.source = config.data;
   if (config.classes) request.classes = *config.classes;
@@ -27,6 +26,8 @@ Dataset load(const TrainConfig& config) {
     throw Failure(ExitCode::bad_data, duplicate, config.data, "remove one of each such pair");
   return data;
 }
+
+namespace {
 
 std::string checksum_of(const Dataset& data) {
   Checksum sum;
@@ -92,7 +93,7 @@ PlannedRun plan(TrainConfig config) {
   config.precision = choose_precision(config.precision, *run.backend);
   check_tolerance(config.tolerance, *config.precision);
   if (!config.weights_from_file()) config.width = config.width.value_or(TrainConfig::default_width);
-  run.data = load(config);
+  run.data = load_data(config);
   run.config = std::move(config);
   return run;
 }

@@ -13,6 +13,10 @@
 
 namespace widedeq {
 
+/// The data of a resolved configuration, loaded and checked: no sample of zeros, no two parallel
+/// ones. Throws Failure as load_dataset.
+Dataset load_data(const TrainConfig& config);
+
 /// A run before the weights: what it takes to say what it will need.
 struct PlannedRun {
   TrainConfig config;  // resolved; without a width where a weights file has it

@@ -8,16 +8,9 @@
 #include <utility>
 #include <vector>
 
-namespace widedeq {
+#include "host/study/power_fit.hpp"
 
-/// value = factor * m^exponent, by least squares of log value on log m over all cells. The interval
-/// holds the exponent with 95 % confidence: Student's t over the scatter of cells around the line.
-struct PowerFit {
-  double exponent = 0.0;
-  double low = 0.0, high = 0.0;  // of the exponent
-  double factor = 0.0;
-  int cells = 0, widths = 0;
-};
+namespace widedeq {
 
 /// What one cell says of a quantity.
 struct CellValue {
@@ -31,7 +24,7 @@ struct Quantity {
   std::string label;    // "relative error of Z'Z", for people
   std::string formula;  // "||Z'Z - K||_F / ||K||_F"
   std::vector<CellValue> values;
-  std::optional<PowerFit> fit;     // two widths or more, more than two cells, positive values
+  std::optional<PowerFit> fit;     // against the width; none as fit_power() says
   std::optional<double> expected;  // the exponent that theory gives
   std::optional<double> limit;     // the value at infinite width
 };
@@ -65,6 +58,7 @@ struct StudyAnalysis {
   std::string directory;
   std::vector<AnalysedCell> cells;
   std::vector<StudyGroup> groups;
+  std::vector<std::string> remarks;  // why cells have no limit of infinite width
 };
 
 /// Reads the cells of the study in that directory, as far as they have come, and fits. Throws

@@ -1,0 +1,248 @@
+#include "host/study/verdicts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/study/quantities.hpp"
+
+namespace widedeq {
+namespace {
+
+using Cells = std::vector<const CellData*>;
+
+constexpr double resolution = 1e-5;      // of a loss, from solves to 10^-6
+constexpr double exponent_slack = 0.1;   // how far an exponent may be from the theory's
+constexpr double widest_interval = 0.4;  // that still says something
+
+/// "12 of 12 cells"
+std::string share(std::size_t some, std::size_t all) {
+  return fmt::format("{} of {} cell{}", some, all, all == 1 ? "" : "s");
+}
+
+/// Holds when all do, fails when one does not; open without any.
+StudyFinding finding_of(std::size_t good, std::size_t all) {
+  if (all == 0) return StudyFinding::open;
+  return good == all ? StudyFinding::holds : StudyFinding::fails;
+}
+
+/// The cells that are done and have at least two epochs.
+Cells trained(const Cells& cells) {
+  Cells some;
+  std::ranges::copy_if(cells, std::back_inserter(some), [](const CellData* cell) {
+    return cell->is_done && cell->run.epochs.size() >= 2;
+  });
+  return some;
+}
+
+std::string range_text(const EpochRange& range) {
+  return range.length() <= 0 ? "no epoch" : fmt::format("epochs {} to {}", range.first, range.last);
+}
+
+/// Every solve has met its tolerance, or the run would have failed.
+StudyVerdict all_converged(const Cells& cells) {
+  std::size_t ended = 0, good = 0;
+  double worst = 0.0;
+  std::string failure;
+  for (const CellData* cell : cells) {
+    const bool failed = cell->run.status.starts_with("failed");
+    if (!failed && !cell->is_done) continue;
+    ++ended;
+    good += failed ? 0 : 1;
+    if (failed && failure.empty())
+      failure = fmt::format("; {}: {}", cell->describe(), cell->run.status);
+    for (const EpochRecord& epoch : cell->run.epochs)
+      for (const auto& residual : {epoch.residual_forward, epoch.residual_adjoint})
+        worst = std::max(worst, residual.value_or(0.0));
+  }
+  std::string evidence = share(good, ended);
+  if (worst > 0.0) evidence += fmt::format("; largest residual {:.2g}", worst);
+  return {finding_of(good, ended), "every solve of every epoch meets the tolerance",
+          evidence + failure};
+}
+
+/// q = gamma ||A||_2/sqrt(m) as estimated, which is from below: above 1 is so, below 1 is likely.
+StudyVerdict well_posed(const Cells& cells) {
+  std::size_t asked = 0, good = 0;
+  double worst = 0.0;
+  std::string place;
+  for (const CellData* cell : cells) {
+    double largest = 0.0;
+    int epoch = 0;
+    const auto look = [&](int at, const std::optional<double>& norm) {
+      const double q = cell->run.config.gamma * norm.value_or(0.0);
+      if (q > largest) epoch = at;
+      largest = std::max(largest, q);
+    };
+    for (const GramRecord& gram : cell->run.grams)
+      look(gram.epoch, gram.operator_norm);
+    for (const EpochRecord& record : cell->run.epochs)
+      look(record.epoch, record.operator_norm);
+    if (largest == 0.0) continue;
+    ++asked;
+    good += largest < 1.0 ? 1 : 0;
+    if (largest > worst) {
+      worst = largest;
+      place = fmt::format("{}, epoch {}", cell->describe(), epoch);
+    }
+  }
+  return {finding_of(good, asked), "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
+          asked == 0 ? "no cell has looked at the norm"
+                     : fmt::format("{}; largest {:.4f} ({})", share(good, asked), worst, place)};
+}
+
+/// loss(k) <= (1 - eta lambda_0/2)^k loss(0), lambda_0 = lambda_min(Phi'Phi) at the start.
+StudyVerdict paper_rate(const Cells& cells) {
+  std::size_t asked = 0, good = 0;
+  std::optional<int> earliest;
+  std::string place;
+  for (const CellData* cell : cells) {
+    const auto eta = constant_rate(cell->run);
+    if (!eta || cell->run.grams.empty() || !cell->run.grams.front().feature_lambda_min) continue;
+    ++asked;
+    const double lambda = std::max(0.0, *cell->run.grams.front().feature_lambda_min);
+    const auto above = first_above(cell->run.epochs, 1.0 - *eta * lambda / 2.0);
+    good += above ? 0 : 1;
+    if (above && (!earliest || *above < *earliest)) {
+      earliest = above;
+      place = cell->describe();
+    }
+  }
+  std::string evidence = share(good, asked);
+  if (earliest) evidence += fmt::format("; first passed at epoch {} ({})", *earliest, place);
+  return {finding_of(good, asked),
+          "linear rate of the theorem: loss(k) <= (1 - eta lambda_0/2)^k loss(0), "
+          "lambda_0 = lambda_min(Phi'Phi)",
+          evidence};
+}
+
+/// Every epoch's factor is at most that of the slowest mode of the kernels there were.
+StudyVerdict kernel_rate(const Cells& cells) {
+  std::size_t asked = 0, good = 0;
+  EpochRange least;
+  double least_share = 2.0;
+  std::string place;
+  for (const CellData* cell : cells) {
+    const auto eta = constant_rate(cell->run);
+    if (!eta || cell->run.grams.empty()) continue;
+    double lambda = cell->run.grams.front().lambda_min;
+    for (const GramRecord& gram : cell->run.grams)
+      lambda = std::min(lambda, gram.lambda_min);
+    ++asked;
+    const double factor = std::exp(-guaranteed_rate(cell->run, *eta, std::max(0.0, lambda)));
+    const EpochRange range = linear_range(cell->run.epochs, factor);
+    const double steps = static_cast<double>(cell->run.epochs.size()) - 1.0;
+    good += range.length() >= steps ? 1 : 0;
+    if (range.length() / steps < least_share) {
+      least_share = range.length() / steps;
+      least = range;
+      place = fmt::format("{}, {} epochs", cell->describe(), cell->run.epochs.size());
+    }
+  }
+  std::string evidence = share(good, asked);
+  if (asked > 0) evidence += fmt::format(" throughout; least: {} ({})", range_text(least), place);
+  return {finding_of(good, asked),
+          "linear rate of the kernel: every epoch multiplies the loss by at most "
+          "(1 - eta lambda_min(H))^2",
+          evidence};
+}
+
+/// The smallest over the Grams of lambda / its start, against a bound.
+StudyVerdict stays_above(const Cells& cells, const char* statement, double bound,
+                         std::optional<double> (*lambda)(const GramRecord&)) {
+  std::size_t asked = 0, good = 0;
+  double least = INFINITY;
+  std::string place;
+  for (const CellData* cell : cells) {
+    const auto& grams = cell->run.grams;
+    if (grams.size() < 2 || !lambda(grams.front())) continue;
+    ++asked;
+    double smallest = INFINITY;
+    for (const GramRecord& gram : grams)
+      smallest = std::min(smallest, lambda(gram).value_or(INFINITY) / *lambda(grams.front()));
+    const bool is_good = *lambda(grams.front()) > 0.0 && smallest > bound;
+    good += is_good ? 1 : 0;
+    if (smallest < least) {
+      least = smallest;
+      place = cell->describe();
+    }
+  }
+  std::string evidence = asked == 0 ? "no cell has two Grams" : share(good, asked);
+  if (asked > 0) evidence += fmt::format("; at least {:.4g} times its start ({})", least, place);
+  return {finding_of(good, asked), statement, evidence};
+}
+
+StudyFinding exponent_finding(const PowerFit& fit, const ExpectedExponent& expected) {
+  const double low = expected.value - exponent_slack, high = expected.value + exponent_slack;
+  if (expected.at_most) {
+    if (fit.high <= high) return StudyFinding::holds;
+    return fit.low > high ? StudyFinding::fails : StudyFinding::open;
+  }
+  if (fit.high < low || fit.low > high) return StudyFinding::fails;
+  const bool says_something = fit.high - fit.low <= widest_interval;
+  const bool is_near = fit.exponent >= low && fit.exponent <= high;
+  return says_something && is_near ? StudyFinding::holds : StudyFinding::open;
+}
+
+StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& expected) {
+  const std::string law =
+      expected.value == 0.0
+          ? "does not depend on the width"
+          : fmt::format("falls {}as m^{:g}", expected.at_most ? "at least " : "", expected.value);
+  const std::string statement = fmt::format("{} {}", quantity.label, law);
+  if (!quantity.fit)
+    return {StudyFinding::open, statement, "too few cells or widths for an exponent"};
+  const PowerFit& fit = *quantity.fit;
+  return {exponent_finding(fit, expected), statement,
+          fmt::format("m^{:.3f}, 95 %: {:.3f} to {:.3f}; {} cells, {} widths", fit.exponent,
+                      fit.low, fit.high, fit.cells, fit.widths)};
+}
+
+}  // namespace
+
+EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor) {
+  EpochRange longest, current;
+  for (std::size_t k = 0; k + 1 < epochs.size(); ++k) {
+    const int epoch = epochs[k].epoch;
+    const bool falls = epochs[k + 1].loss <= factor * epochs[k].loss * (1.0 + resolution);
+    if (!falls) {
+      current = EpochRange{epoch + 1, epoch};
+      continue;
+    }
+    if (current.length() == 0) current.first = epoch;
+    current.last = epoch;
+    if (current.length() > longest.length()) longest = current;
+  }
+  return longest;
+}
+
+std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor) {
+  for (std::size_t k = 1; k < epochs.size(); ++k) {
+    const double bound = std::pow(factor, static_cast<double>(k)) * epochs.front().loss;
+    if (!(epochs[k].loss <= bound * (1.0 + resolution))) return epochs[k].epoch;
+  }
+  return std::nullopt;
+}
+
+std::vector<StudyVerdict> study_verdicts(const Cells& cells,
+                                         const std::vector<Quantity>& quantities) {
+  std::vector<StudyVerdict> verdicts{all_converged(cells), well_posed(cells)};
+  if (const Cells some = trained(cells); !some.empty()) {
+    verdicts.push_back(paper_rate(some));
+    verdicts.push_back(kernel_rate(some));
+    verdicts.push_back(stays_above(some, "lambda_min(Phi'Phi) stays above half of its start", 0.5,
+                                   [](const GramRecord& gram) { return gram.feature_lambda_min; }));
+    verdicts.push_back(
+        stays_above(some, "lambda_min(H) stays positive", 0.0,
+                    [](const GramRecord& gram) { return std::optional(gram.lambda_min); }));
+  }
+  for (const QuantityKind& kind : quantity_kinds()) {
+    const auto quantity = std::ranges::find(quantities, kind.name, &Quantity::name);
+    if (kind.expected && quantity != quantities.end())
+      verdicts.push_back(exponent_verdict(*quantity, *kind.expected));
+  }
+  return verdicts;
+}
+
+}  // namespace widedeq

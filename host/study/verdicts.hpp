@@ -1,0 +1,34 @@
+// The theory's statements, each held against the cells of a group.
+//
+// Source: Gao et al., "A global convergence theory for deep ReLU implicit networks via
+// over-parameterization", ICLR 2022: while training stays in the ball where A is well-posed,
+// lambda_min(Phi'Phi) does not fall below half of its start lambda_0 and
+//
+//   loss(k) <= (1 - eta lambda_0 / 2)^k loss(0)
+#pragma once
+
+#include <vector>
+
+#include "host/study/analysis.hpp"
+#include "host/study/cell_data.hpp"
+
+namespace widedeq {
+
+/// A stretch of epochs, the last one included; empty when last < first.
+struct EpochRange {
+  int first = 0, last = -1;
+  int length() const { return last - first + 1; }
+};
+
+/// The longest stretch of epochs k with loss(k+1) <= factor loss(k), as far as the tolerance of the
+/// solves can tell: to 10^-5.
+EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor);
+
+/// The first epoch k with loss(k) > factor^k loss(0), likewise; nothing when there is none.
+std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor);
+
+/// Every statement that the cells have something to say to; `quantities` are those of the group.
+std::vector<StudyVerdict> study_verdicts(const std::vector<const CellData*>& cells,
+                                         const std::vector<Quantity>& quantities);
+
+}  // namespace widedeq

@@ -1,0 +1,348 @@
+// The analysis of a study: runs made up so that every answer is known, and a few real ones.
+#include "host/study/analysis.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "host/data/npy.hpp"
+#include "host/failure.hpp"
+#include "host/run/prepare.hpp"
+#include "host/run/record.hpp"
+#include "host/run/run.hpp"
+#include "host/study/results_file.hpp"
+#include "host/study/study_config.hpp"
+#include "host/study/verdicts.hpp"
+#include "host/study/width_limit.hpp"
+
+namespace widedeq {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<EpochRecord> epochs_with(const std::vector<double>& losses) {
+  std::vector<EpochRecord> epochs;
+  for (const double loss : losses) {
+    EpochRecord epoch;
+    epoch.epoch = static_cast<int>(epochs.size());
+    epoch.loss = loss;
+    epochs.push_back(epoch);
+  }
+  return epochs;
+}
+
+TEST(LinearRange, IsTheLongestStretchThatFallsFastEnough) {
+  // Factors 1/2, 1, 1/2, 1/2, 1/4, 2
+  const auto epochs = epochs_with({64, 32, 32, 16, 8, 2, 4});
+  const EpochRange range = linear_range(epochs, 0.5);
+  EXPECT_EQ(range.first, 2);
+  EXPECT_EQ(range.last, 4);
+  EXPECT_EQ(range.length(), 3);
+  EXPECT_EQ(linear_range(epochs, 0.1).length(), 0);
+  EXPECT_EQ(linear_range(epochs, 2.0).length(), 6);
+  EXPECT_EQ(linear_range(epochs_with({1.0}), 0.5).length(), 0);
+  // To 10^-5 of the loss.
+  EXPECT_EQ(linear_range(epochs_with({1.0, 0.500004}), 0.5).length(), 1);
+  EXPECT_EQ(linear_range(epochs_with({1.0, 0.50002}), 0.5).length(), 0);
+  EXPECT_EQ(linear_range(epochs_with({1.0, NAN}), 0.5).length(), 0);
+}
+
+TEST(LinearRange, TheBoundFromTheStartIsPassedWhereItIs) {
+  const auto epochs = epochs_with({64, 40, 15, 8, 5});  // bounds 64, 32, 16, 8, 4
+  EXPECT_EQ(first_above(epochs, 0.5), 1);
+  EXPECT_EQ(first_above(epochs_with({64, 30, 15, 8, 5}), 0.5), 4);
+  EXPECT_EQ(first_above(epochs_with({64, 30, 15, 8, 4}), 0.5), std::nullopt);
+  EXPECT_EQ(first_above(epochs_with({64, NAN}), 0.5), 1);
+}
+
+/// A study in a folder of its own, with cells made by the test.
+class Analysis : public testing::Test {
+ protected:
+  Analysis() {
+    std::string name = (fs::temp_directory_path() / "widedeq-analysis-XXXXXX").string();
+    directory = ::mkdtemp(name.data());
+  }
+  ~Analysis() override { fs::remove_all(directory); }
+
+  Study make_study(const std::string& text) const {
+    Study study = parse_study(text, "test.toml", directory);
+    std::ofstream(fs::path(directory) / "study.toml") << to_toml(study);
+    return study;
+  }
+
+  /// A finished run whose quantities are powers of the width, times exp(scatter * seed).
+  void make_cell(const StudyCell& cell, double scatter) const {
+    const fs::path out(cell.directory);
+    fs::create_directories(out / "gram");
+    const double m = static_cast<double>(*cell.config.width);
+    const double noise = std::exp(scatter * (static_cast<double>(cell.config.seed) - 2.0));
+
+    const Dataset data = load_data(cell.config);
+    const WidthLimit limit =
+        width_limit(data.inputs, {cell.config.gamma, cell.config.injection, cell.config.skip});
+    const auto save = [&](const char* name, const HostMatrix& kernel, double error) {
+      std::vector<double> values = kernel.values;
+      for (double& entry : values)
+        entry *= 1.0 + error;  // ||E|| / ||K|| = error
+      write_npy((out / "gram" / name).string(), {kernel.rows, kernel.columns}, values);
+    };
+    save("state-first.npy", limit.K, std::pow(m, -0.5) * noise);
+    save("adjoint-first.npy", limit.Q, 2.0 * std::pow(m, -0.5) * noise);
+    save("ntk-first.npy", limit.H, 3.0 * std::pow(m, -1.0) * noise);
+
+    TrainConfig config = cell.config;
+    RunFacts facts;
+    facts.data = data.description;
+    facts.samples = data.inputs.columns;
+    facts.inputs = data.inputs.rows;
+    facts.width = *config.width;
+    facts.learning_rate = config.learning_rate;
+    std::ofstream metrics(out / "metrics.jsonl");
+    metrics << to_line(run_record(config, facts)) << '\n';
+    // lambda_min(H) = 0.1: (1 - eta 0.1)^2 = 0.9025; the loss falls by 0.9 an epoch.
+    for (int epoch = 0; epoch < 20; ++epoch) {
+      metrics << to_line({{"kind", "epoch"},
+                          {"epoch", epoch},
+                          {"loss", 100.0 * std::pow(0.9, epoch)},
+                          {"residual_forward", 9e-7},
+                          {"residual_adjoint", 8e-7},
+                          {"sweeps_forward", 7},
+                          {"sweeps_adjoint", 11},
+                          {"gradient_norm", 1.0},
+                          {"seconds", 1e-8 * m * m}})
+              << '\n';
+      if (epoch % 10 == 0)
+        metrics << to_line({{"kind", "gram"},
+                            {"epoch", epoch},
+                            {"lambda_min", 0.1 + 0.001 * epoch},
+                            {"lambda_max", 2.0},
+                            {"trace", 5.0},
+                            {"drift", epoch == 0 ? 0.0 : 0.8 * std::pow(m, -0.5) * noise},
+                            {"feature_lambda_min", epoch == 0 ? 0.02 : 0.015},
+                            {"operator_norm", 1.9},
+                            {"distance_A", epoch == 0 ? 0.0 : 2.5 * noise},
+                            {"flipped", epoch == 0 ? 0.0 : 0.4 * std::pow(m, -0.2) * noise}})
+                << '\n';
+    }
+    std::ofstream(out / "STATUS") << "done\n";
+  }
+
+  static const Quantity& quantity(const StudyGroup& group, const std::string& name) {
+    for (const Quantity& entry : group.quantities)
+      if (entry.name == name) return entry;
+    throw std::out_of_range(name);
+  }
+
+  static const StudyVerdict& verdict(const StudyGroup& group, const std::string& words) {
+    for (const StudyVerdict& entry : group.verdicts)
+      if (entry.statement.find(words) != std::string::npos) return entry;
+    throw std::out_of_range(words);
+  }
+
+  std::string directory;
+};
+
+constexpr const char* made_up = R"(
+data = "digits"
+samples = 12
+epochs = 20
+learning-rate = 0.5
+[grid]
+width = [128, 512, 2048]
+seed = "1..3"
+gamma = [0.3, 0.5]
+)";
+
+TEST_F(Analysis, FindsTheLawsThatRunsWereMadeBy) {
+  const Study study = make_study(made_up);
+  ASSERT_EQ(study.cells.size(), 18U);
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  const StudyAnalysis analysis = analyse_study(directory);
+  ASSERT_EQ(analysis.cells.size(), 18U);
+  EXPECT_TRUE(analysis.remarks.empty());
+  for (const AnalysedCell& cell : analysis.cells)
+    EXPECT_EQ(cell.status, "done");
+  ASSERT_EQ(analysis.groups.size(), 2U);
+  EXPECT_EQ(analysis.groups[0].label, "gamma 0.3");
+  for (const StudyGroup& group : analysis.groups) {
+    EXPECT_EQ(group.cells.size(), 9U);
+    // The scatter is the same at every width, so slopes are exact; the interval is not empty.
+    for (const auto& [name, exponent, factor] : {std::tuple{"error_state", -0.5, 1.0},
+                                                 {"error_adjoint", -0.5, 2.0},
+                                                 {"error_ntk", -1.0, 3.0},
+                                                 {"kernel_drift", -0.5, 0.8},
+                                                 {"distance_A", 0.0, 2.5},
+                                                 {"flipped", -0.2, 0.4},
+                                                 {"seconds", 2.0, 1e-8},
+                                                 {"sweeps_forward", 0.0, 7.0}}) {
+      const Quantity& it = quantity(group, name);
+      ASSERT_TRUE(it.fit.has_value()) << name;
+      EXPECT_NEAR(it.fit->exponent, exponent, 1e-9) << name;
+      EXPECT_NEAR(it.fit->factor, factor, 1e-8 * factor) << name;
+      EXPECT_EQ(it.fit->cells, 9);
+      EXPECT_EQ(it.fit->widths, 3);
+      EXPECT_LE(it.fit->low, exponent + 1e-9);
+      EXPECT_GE(it.fit->high, exponent - 1e-9);
+    }
+    EXPECT_EQ(quantity(group, "operator_norm").limit, 2.0);
+    EXPECT_NEAR(quantity(group, "rate").values[0].value, -std::log(0.9), 1e-12);
+    EXPECT_NEAR(quantity(group, "rate_ratio").values[0].value,
+                std::log(0.9) / (2.0 * std::log(0.95)), 1e-12);
+    EXPECT_GT(*quantity(group, "lambda_min_ntk").limit, 0.0);
+
+    using enum StudyFinding;
+    for (const auto& [words, finding] : {std::pair{"meets the tolerance", holds},
+                                         {"well-posed", holds},
+                                         {"theorem", holds},
+                                         {"of the kernel: every epoch", holds},
+                                         {"above half", holds},
+                                         {"stays positive", holds},
+                                         {"Z'Z falls as m^-0.5", holds},
+                                         {"L'L/m falls as m^-0.5", holds},
+                                         {"the NTK falls as m^-0.5", fails},
+                                         {"drift of the kernel falls at least as", holds},
+                                         {"drift of the weights does not depend", holds},
+                                         {"flip falls at least as", fails},
+                                         {"forward solve does not depend", holds}})
+      EXPECT_EQ(verdict(group, words).finding, finding)
+          << verdict(group, words).statement << ": " << verdict(group, words).evidence;
+    EXPECT_NE(verdict(group, "theorem").evidence.find("9 of 9 cells"), std::string::npos);
+    EXPECT_NE(verdict(group, "of the kernel: every epoch").evidence.find("epochs 0 to 18"),
+              std::string::npos)
+        << verdict(group, "of the kernel: every epoch").evidence;
+  }
+}
+
+TEST_F(Analysis, SaysWhatIsMissing) {
+  const Study study = make_study(made_up);
+  make_cell(study.cells[0], 0.02);
+  make_cell(study.cells[7], 0.02);
+  std::ofstream(fs::path(study.cells[7].directory) / "STATUS")
+      << "failed: the forward solve did not converge\n";
+  const StudyAnalysis analysis = analyse_study(directory);
+  EXPECT_EQ(analysis.cells[0].status, "done");
+  EXPECT_EQ(analysis.cells[1].status, "waiting");
+  EXPECT_EQ(analysis.cells[7].status, "failed: the forward solve did not converge");
+  bool has_failed = false;
+  for (const StudyGroup& group : analysis.groups) {
+    for (const Quantity& entry : group.quantities)
+      EXPECT_FALSE(entry.fit.has_value()) << entry.name;
+    const StudyVerdict& converged = verdict(group, "meets the tolerance");
+    if (converged.finding != StudyFinding::fails) continue;
+    has_failed = true;
+    EXPECT_NE(converged.evidence.find("did not converge"), std::string::npos);
+  }
+  EXPECT_TRUE(has_failed);
+
+  // Nothing at all is no error.
+  for (const StudyCell& cell : study.cells)
+    fs::remove_all(cell.directory);
+  const StudyAnalysis empty = analyse_study(directory);
+  for (const StudyGroup& group : empty.groups)
+    EXPECT_EQ(verdict(group, "meets the tolerance").finding, StudyFinding::open);
+}
+
+TEST_F(Analysis, DataThatAreGoneCostTheLimitsAlone) {
+  write_npy(directory + "/X.npy", {3, 2}, std::vector<double>{1, 0, 0, 1, 1, 1});
+  write_npy(directory + "/y.npy", {3}, std::vector<double>{1, -1, 1});
+  const Study study = make_study(fmt::format(R"(data = "npy:{0}/X.npy,{0}/y.npy"
+learning-rate = 0.5
+epochs = 20
+[grid]
+width = [128, 512, 2048]
+)",
+                                             directory));
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  EXPECT_TRUE(quantity(analyse_study(directory).groups[0], "error_state").fit.has_value());
+  fs::remove(directory + "/X.npy");
+  const StudyAnalysis analysis = analyse_study(directory);
+  ASSERT_EQ(analysis.remarks.size(), 1U);
+  EXPECT_NE(analysis.remarks[0].find("X.npy"), std::string::npos) << analysis.remarks[0];
+  EXPECT_THROW(quantity(analysis.groups[0], "error_state"), std::out_of_range);
+  EXPECT_TRUE(quantity(analysis.groups[0], "kernel_drift").fit.has_value());
+}
+
+TEST_F(Analysis, ResultsAreForProgramsAndTables) {
+  const Study study = make_study(made_up);
+  for (const StudyCell& cell : study.cells)
+    if (cell.number != 4) make_cell(cell, 0.02);
+  const StudyAnalysis analysis = analyse_study(directory);
+  write_results(analysis);
+  std::ifstream json(fs::path(directory) / "results.json");
+  const Json results = Json::parse(json);
+  EXPECT_EQ(results["schema"], 1);
+  EXPECT_EQ(results["cells"].size(), 18U);
+  EXPECT_EQ(results["cells"][4]["status"], "waiting");
+  EXPECT_EQ(results["cells"][0]["settings"]["width"], "128");
+  EXPECT_TRUE(fs::exists(fs::path(directory) / results["cells"][0]["directory"].get<std::string>() /
+                         "STATUS"));
+  const Json& first = results["groups"][0]["quantities"][0];
+  EXPECT_EQ(first["name"], "error_state");
+  EXPECT_EQ(first["expected_exponent"], -0.5);
+  EXPECT_NEAR(first["fit"]["exponent"].get<double>(), -0.5, 0.05);
+  EXPECT_EQ(results["groups"][0]["verdicts"][0]["finding"], "holds");
+
+  std::ifstream csv(fs::path(directory) / "cells.csv");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(csv, line);)
+    lines.push_back(line);
+  ASSERT_EQ(lines.size(), 19U);
+  EXPECT_TRUE(lines[0].starts_with("cell,directory,status,width,gamma,seed,error_state,"))
+      << lines[0];
+  const auto commas = [](const std::string& line) { return std::ranges::count(line, ','); };
+  for (const std::string& line : lines)
+    EXPECT_EQ(commas(line), commas(lines[0])) << line;
+  EXPECT_NE(lines[5].find(",waiting,"), std::string::npos) << lines[5];
+
+  const std::string text = format_analysis(analysis);
+  EXPECT_NE(text.find("gamma 0.5"), std::string::npos);
+  EXPECT_NE(text.find("holds  well-posed"), std::string::npos) << text;
+}
+
+TEST_F(Analysis, RealRunsComeNearTheirLimits) {
+  const Study study = make_study(R"(
+data = "digits"
+samples = 20
+epochs = 4
+gram-every = 3
+[grid]
+width = [64, 256, 1024]
+seed = [1, 2]
+)");
+  for (const StudyCell& cell : study.cells)
+    run(cell.config, Resume::no, "test");
+  const StudyAnalysis analysis = analyse_study(directory);
+  const StudyGroup& group = analysis.groups.at(0);
+  for (const char* name : {"error_state", "error_adjoint", "error_ntk"}) {
+    const Quantity& error = quantity(group, name);
+    ASSERT_EQ(error.values.size(), 6U) << name;
+    ASSERT_TRUE(error.fit.has_value());
+    // Two seeds and three widths: the law of m^-1/2 within three tenths.
+    EXPECT_NEAR(error.fit->exponent, -0.5, 0.3) << name;
+    for (const CellValue& value : error.values)
+      EXPECT_LT(value.value, 6.0 / std::sqrt(static_cast<double>(value.width))) << name;
+  }
+  for (const char* name : {"kernel_drift", "distance_A", "flipped", "operator_norm", "rate",
+                           "sweeps_forward", "seconds"})
+    EXPECT_EQ(quantity(group, name).values.size(), 6U) << name;
+  EXPECT_EQ(verdict(group, "meets the tolerance").finding, StudyFinding::holds);
+  EXPECT_EQ(verdict(group, "theorem").finding, StudyFinding::holds);
+}
+
+TEST_F(Analysis, WhereThereIsNoStudyItSaysSo) {
+  try {
+    analyse_study(directory);
+    ADD_FAILURE();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.code(), ExitCode::usage);
+  }
+}
+
+}  // namespace
+}  // namespace widedeq
