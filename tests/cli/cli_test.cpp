@@ -10,9 +10,9 @@ TEST_F(CliTest, HelpTeaches) {
   EXPECT_EQ(top.code, 0);
   EXPECT_EQ(top.error, "");
   for (const char* part :
-       {"z = relu(s A z", "train", "solve", "bench", "info", "Exit codes", "Examples"})
+       {"z = relu(s A z", "train", "solve", "limit", "bench", "info", "Exit codes", "Examples"})
     EXPECT_NE(top.output.find(part), std::string::npos) << part;
-  for (const char* command : {"train", "solve", "bench", "info"})
+  for (const char* command : {"train", "solve", "limit", "bench", "info"})
     EXPECT_EQ(run(std::string(command) + " --help").code, 0);
   const std::string train = run("train --help").output;
   for (const char* option :
