@@ -19,11 +19,11 @@ void refuse_overwriting(const std::vector<std::string>& sources, const std::stri
   }
 }
 
-void add_finite(NpzWriter& file, const std::string& name, std::vector<Index> shape,
+void add_finite(NpzWriter& file, const std::string& name, const std::vector<Index>& shape,
                 std::vector<double> values, const std::string& remedy) {
   if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
     throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written", remedy);
-  file.add(name, std::move(shape), std::move(values));
+  file.add(name, shape, std::move(values));
 }
 
 }  // namespace widedeq

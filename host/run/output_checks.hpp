@@ -15,7 +15,8 @@ void refuse_overwriting(const std::vector<std::string>& sources, const std::stri
 /// Adds an array of `shape` in C order, but never one with a NaN or an infinity in it: throws
 /// Failure (diverged) with the `remedy`. Errors otherwise as NpzWriter::add.
 void add_finite(
-    NpzWriter& file, const std::string& name, std::vector<Index> shape, std::vector<double> values,
+    NpzWriter& file, const std::string& name, const std::vector<Index>& shape,
+    std::vector<double> values,
     const std::string& remedy =
         "the inputs, weights or targets are too large: scale them, or --precision fp64");
 

@@ -19,7 +19,7 @@
 //   H = gamma^2 Q o K + S o Q + K                                    linear injection
 //
 // Finite networks come to it as m^-1/2. Sources: Gao et al., arXiv 2310.10767 (the Gaussian
-// process), 2310.14062 (the kernel of equilibrium models); Dh and the skip are worked out here.
+// process), Feng and Kolter, arXiv 2310.14062 (the kernel); Dh and the skip are worked out here.
 #pragma once
 
 #include "kernels/backend.hpp"
