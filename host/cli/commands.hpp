@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,20 @@ class DoctorCommand {
   std::string directory_ = ".";
   bool json_ = false;
   GivenSettings given_;
+};
+
+class ReportCommand {
+ public:
+  explicit ReportCommand(CLI::App& parent);
+  ReportCommand(const ReportCommand&) = delete;  // the parser writes into this one
+  ReportCommand& operator=(const ReportCommand&) = delete;
+  int run() const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  CLI::App* app_;
+  std::vector<std::string> words_;
+  std::optional<std::string> out_;
 };
 
 class InfoCommand {

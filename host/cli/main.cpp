@@ -28,6 +28,7 @@ constexpr const char* footer = R"(Examples:
   widedeq train --data digits --width 1024 --epochs 60 --out runs/first
   widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
   widedeq limit --inputs X.npy --gamma 0.5 --out limit.npz
+  widedeq report runs/first
   widedeq bench --shapes 1024x256,4096x1000
   widedeq doctor --out /scratch
   widedeq train --help
@@ -69,7 +70,7 @@ CLI::App* chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
     throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve, limit, bench, info or doctor; see widedeq --help");
+                  "give train, solve, limit, report, bench, info or doctor; see widedeq --help");
   if (const auto left = chosen.front()->remaining(); !left.empty())
     throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
   return chosen.front();
@@ -90,6 +91,7 @@ int run_tool(int count, char** arguments) {
   const TrainCommand train(app);
   const SolveCommand solve(app);
   const LimitCommand limit(app);
+  const ReportCommand report(app);
   const BenchCommand bench(app);
   const InfoCommand info(app);
   const DoctorCommand doctor(app);
@@ -110,6 +112,7 @@ int run_tool(int count, char** arguments) {
   if (command == train.app()) return train.run(quoted_command_line(count, arguments));
   if (command == solve.app()) return solve.run();
   if (command == limit.app()) return limit.run();
+  if (command == report.app()) return report.run();
   if (command == bench.app()) return bench.run();
   if (command == doctor.app()) return doctor.run();
   return info.run();

@@ -1,0 +1,290 @@
+#include "host/study/run_digest.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "host/run/prediction.hpp"
+#include "host/study/notation.hpp"
+
+namespace widedeq {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
+
+std::string setting_of(const RunData& run, const std::string& name, const std::string& otherwise) {
+  for (const auto& [key, value] : run.settings)
+    if (key == name) return value;
+  return otherwise;
+}
+
+/// Whether r <- (I - eta H) r with one eta is what the run's epochs do to first order.
+bool is_plain_descent(const RunData& run) {
+  return run.halved.empty() && run.resumed.empty() && run.learning_rate &&
+         setting_of(run, "optimizer", "descent") == "descent" &&
+         setting_of(run, "batch-size", "0") == "0";
+}
+
+std::vector<double> predicted_losses(const RunData& run) {
+  const std::size_t n = run.first_residual.size();
+  const double operations = static_cast<double>(n * n) * static_cast<double>(run.epochs.size());
+  const bool possible = n > 0 && run.ntk_first && operations <= most_operations &&
+                        run.ntk_first->rows == static_cast<Index>(n);
+  if (!possible || !is_plain_descent(run)) return {};
+  const bool whole = run.epochs.front().epoch == 0 && !run.grams.empty() &&
+                     run.grams.front().epoch == 0 &&
+                     run.epochs.back().epoch + 1 == static_cast<int>(run.epochs.size());
+  if (!whole) return {};
+  return linearised_losses(*run.ntk_first, run.first_residual, *run.learning_rate,
+                           static_cast<int>(run.epochs.size()));
+}
+
+template <class Member>
+std::optional<AtEpoch> largest(const std::vector<EpochRecord>& epochs, Member member) {
+  std::optional<AtEpoch> found;
+  for (const EpochRecord& record : epochs)
+    if (const auto& value = record.*member; value && (!found || *value > found->value))
+      found = {*value, record.epoch};
+  return found;
+}
+
+void take_times(RunDigest& digest, const RunData& run) {
+  std::vector<double> seconds;
+  for (const EpochRecord& record : run.epochs)
+    if (record.seconds) seconds.push_back(*record.seconds);
+  if (seconds.empty()) return;
+  digest.seconds = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  digest.median_seconds = *middle;
+}
+
+template <class Value>
+std::optional<double> number(const std::optional<Value>& value) {
+  return value ? std::optional(static_cast<double>(*value)) : std::nullopt;
+}
+
+std::optional<double> if_finite(double value) {
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+std::optional<double> ratio(double a, double b) {
+  return if_finite(a / b);
+}
+
+StudyVerdict rate_verdict(const RunDigest& digest) {
+  StudyVerdict verdict{StudyFinding::open, "the loss falls at the linear rate of the first kernel",
+                       ""};
+  verdict.evidence = fmt::format("measured x {} an epoch, over the second half of the epochs",
+                                 people_number(digest.factor));
+  if (!std::isfinite(digest.predicted_factor)) return verdict;
+  const double part = std::log(digest.factor) / std::log(digest.predicted_factor);
+  verdict.evidence += fmt::format("; r <- (I - eta H(0)) r gives x {}: {:.3g} % of that rate",
+                                  people_number(digest.predicted_factor), 100.0 * part);
+  // As good as the theory speaks of: the rate, not its digits.
+  verdict.finding = part > 0.8 ? StudyFinding::holds : StudyFinding::fails;
+  return verdict;
+}
+
+StudyVerdict posed_verdict(const RunDigest& digest) {
+  const std::string looks = fmt::format("{} looks", digest.q_looks);
+  if (digest.first_q_beyond_1)
+    return {StudyFinding::fails,
+            fmt::format("well-posed: gamma ||A||_2/sqrt(m) < 1 up to epoch {}",
+                        digest.first_q_beyond_1->epoch),
+            fmt::format("{} there, largest {} (epoch {}), estimated from below; {}",
+                        people_number(digest.first_q_beyond_1->value),
+                        people_number(digest.q->value), digest.q->epoch, looks)};
+  return {StudyFinding::holds, "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
+          fmt::format("largest {} (epoch {}), estimated from below; {}",
+                      people_number(digest.q->value), digest.q->epoch, looks)};
+}
+
+StudyVerdict converged_verdict(const RunData& run, const RunDigest& digest) {
+  const double tolerance = run.config.tolerance;
+  double worst = 0.0;
+  std::string evidence;
+  for (const auto& [residual, what] : {std::pair(&digest.residual_forward, "forward"),
+                                       std::pair(&digest.residual_adjoint, "adjoint")}) {
+    if (!*residual) continue;
+    worst = std::max(worst, (*residual)->value);
+    evidence += fmt::format("{}{} {} (epoch {})", evidence.empty() ? "largest residual " : ", ",
+                            what, people_number((*residual)->value), (*residual)->epoch);
+  }
+  return {worst <= tolerance ? StudyFinding::holds : StudyFinding::fails,
+          fmt::format("every sample converged in every epoch: residuals <= {}",
+                      people_number(tolerance)),
+          evidence};
+}
+
+StudyVerdict kernel_verdict(const RunData& run) {
+  const GramRecord& first = run.grams.front();
+  const GramRecord* least = &first;
+  for (const GramRecord& gram : run.grams)
+    if (gram.lambda_min < least->lambda_min) least = &gram;
+  // The theory's induction: lambda_min(H) stays above half of what it is at the start.
+  const bool holds = least->lambda_min >= 0.5 * first.lambda_min;
+  std::string evidence =
+      fmt::format("{} at the start, least {} (epoch {})", people_number(first.lambda_min),
+                  people_number(least->lambda_min), least->epoch);
+  if (const auto& drift = run.grams.back().drift)
+    evidence += fmt::format("; the kernel has drifted by {} of its norm", people_percent(*drift));
+  return {holds ? StudyFinding::holds : StudyFinding::fails,
+          "lambda_min(H) stays above half of its first value", evidence};
+}
+
+/// Of all evaluations of one certificate.
+StudyVerdict certified_verdict(const RunData& run, Certificate CertificateRecord::*which,
+                               const std::string& statement, bool wants_largest) {
+  const CertificateRecord* extreme = nullptr;
+  const CertificateRecord* unproved = nullptr;
+  double probability = 1.0;
+  for (const CertificateRecord& record : run.certificates) {
+    const Certificate& now = record.*which;
+    if (now.verdict != Verdict::certified) {
+      unproved = unproved ? unproved : &record;
+      continue;
+    }
+    probability = std::min(probability, now.probability);
+    const bool further = !extreme || (wants_largest ? now.value > (extreme->*which).value
+                                                    : now.value < (extreme->*which).value);
+    if (further) extreme = &record;
+  }
+  StudyVerdict verdict{unproved ? StudyFinding::open : StudyFinding::holds, statement, ""};
+  if (extreme)
+    verdict.evidence = fmt::format(
+        "{} {} (epoch {}), {}", wants_largest ? "at most" : "at least",
+        people_number((extreme->*which).value), extreme->epoch,
+        probability < 1.0 ? fmt::format("with probability {:.6g}", probability) : "with certainty");
+  if (unproved)
+    verdict.evidence += fmt::format("{}not proved at epoch {}: {}", extreme ? "; " : "",
+                                    unproved->epoch, (unproved->*which).reason);
+  return verdict;
+}
+
+}  // namespace
+
+std::vector<AtEpoch> contraction_of(const RunData& run) {
+  std::map<int, double> looks;
+  const auto look = [&](int epoch, const std::optional<double>& norm) {
+    if (!norm) return;
+    double& q = looks[epoch];
+    q = std::max(q, run.config.gamma * *norm);  // both are from below
+  };
+  for (const EpochRecord& record : run.epochs)
+    look(record.epoch, record.operator_norm);
+  for (const GramRecord& gram : run.grams)
+    look(gram.epoch, gram.operator_norm);
+  std::vector<AtEpoch> list;
+  for (const auto& [epoch, q] : looks)
+    list.push_back({q, epoch});
+  return list;
+}
+
+RunDigest digest(const RunData& run) {
+  RunDigest digest;
+  for (const EpochRecord& record : run.epochs)
+    digest.losses.push_back(record.loss);
+  if (!run.epochs.empty()) digest.predicted = predicted_losses(run);
+  digest.factor = loss_factor(digest.losses);
+  digest.predicted_factor = loss_factor(digest.predicted);
+  for (const AtEpoch& look : contraction_of(run)) {
+    ++digest.q_looks;
+    if (!digest.q || look.value > digest.q->value) digest.q = look;
+    if (!digest.first_q_beyond_1 && !(look.value < 1.0)) digest.first_q_beyond_1 = look;
+  }
+  digest.residual_forward = largest(run.epochs, &EpochRecord::residual_forward);
+  digest.residual_adjoint = largest(run.epochs, &EpochRecord::residual_adjoint);
+  take_times(digest, run);
+  return digest;
+}
+
+std::vector<KeyFigure> key_figures(const RunData& run, const RunDigest& digest) {
+  using Kind = NumberKind;
+  const EpochRecord* first = run.epochs.empty() ? nullptr : &run.epochs.front();
+  const EpochRecord* last = run.epochs.empty() ? nullptr : &run.epochs.back();
+  const GramRecord* first_gram = run.grams.empty() ? nullptr : &run.grams.front();
+  const GramRecord* last_gram = run.grams.empty() ? nullptr : &run.grams.back();
+  // Of a record that may not be there.
+  const auto of = [](const auto* record, auto member) {
+    return record ? number(std::optional(record->*member)) : std::optional<double>();
+  };
+  const auto maybe_of = [](const auto* record, auto member) {
+    return record ? number(record->*member) : std::optional<double>();
+  };
+  const auto at = [](const std::optional<AtEpoch>& extreme) {
+    return extreme ? std::optional(extreme->value) : std::nullopt;
+  };
+  return {
+      {"width m", number(run.width()), Kind::count},
+      {"samples n", number(run.samples()), Kind::count},
+      {"epochs recorded", static_cast<double>(run.epochs.size()), Kind::count},
+      {"learning rate eta", run.learning_rate},
+      {"loss, first epoch", of(first, &EpochRecord::loss)},
+      {"loss, last epoch", of(last, &EpochRecord::loss)},
+      {"loss factor an epoch, measured", if_finite(digest.factor)},
+      {"loss factor an epoch, predicted", if_finite(digest.predicted_factor)},
+      {"test loss, last epoch", maybe_of(last, &EpochRecord::test_loss)},
+      {"error, last epoch", maybe_of(last, &EpochRecord::error), Kind::percent},
+      {"test error, last epoch", maybe_of(last, &EpochRecord::test_error), Kind::percent},
+      {"lambda_min(H), first Gram", of(first_gram, &GramRecord::lambda_min)},
+      {"lambda_min(H), last Gram", of(last_gram, &GramRecord::lambda_min)},
+      {"lambda_max(H), first Gram", of(first_gram, &GramRecord::lambda_max)},
+      {"lambda_max(H), last Gram", of(last_gram, &GramRecord::lambda_max)},
+      {"condition of H, first Gram",
+       first_gram ? ratio(first_gram->lambda_max, first_gram->lambda_min) : std::nullopt},
+      {"lambda_min(G), first Gram", maybe_of(first_gram, &GramRecord::feature_lambda_min)},
+      {"drift of H, last Gram", maybe_of(last_gram, &GramRecord::drift), Kind::percent},
+      {"||A - A(0)||_F, last Gram", maybe_of(last_gram, &GramRecord::distance_A)},
+      {"flipped activations, last Gram", maybe_of(last_gram, &GramRecord::flipped), Kind::percent},
+      {"gamma ||A||_2/sqrt(m), largest", at(digest.q)},
+      {"residual forward, largest", at(digest.residual_forward)},
+      {"residual adjoint, largest", at(digest.residual_adjoint)},
+      {"sweeps forward, last epoch", maybe_of(last, &EpochRecord::sweeps_forward), Kind::count},
+      {"sweeps adjoint, last epoch", maybe_of(last, &EpochRecord::sweeps_adjoint), Kind::count},
+      {"time of an epoch, median", digest.median_seconds, Kind::seconds},
+      {"time of all epochs", digest.seconds, Kind::seconds},
+  };
+}
+
+std::string value_html(const KeyFigure& figure) {
+  if (!figure.value) return "–";
+  switch (figure.kind) {
+    case NumberKind::number:
+      return notation_to_html(people_number(*figure.value));
+    case NumberKind::count:
+      return people_count(std::llround(*figure.value));
+    case NumberKind::percent:
+      return notation_to_html(people_percent(*figure.value));
+    case NumberKind::seconds:
+      return people_seconds(*figure.value);
+  }
+  return "";
+}
+
+std::vector<StudyVerdict> run_verdicts(const RunData& run, const RunDigest& digest) {
+  std::vector<StudyVerdict> verdicts;
+  if (std::isfinite(digest.factor)) verdicts.push_back(rate_verdict(digest));
+  if (digest.q) verdicts.push_back(posed_verdict(digest));
+  if (digest.residual_forward || digest.residual_adjoint)
+    verdicts.push_back(converged_verdict(run, digest));
+  if (run.grams.size() > 1) verdicts.push_back(kernel_verdict(run));
+  if (!run.certificates.empty()) {
+    verdicts.push_back(certified_verdict(run, &CertificateRecord::contraction,
+                                         "certified: q = gamma ||A||_2/sqrt(m) < 1", true));
+    verdicts.push_back(certified_verdict(
+        run, &CertificateRecord::distance,
+        "certified: distance from the exact equilibrium, relative, largest over samples", true));
+    verdicts.push_back(certified_verdict(run, &CertificateRecord::lambda_min,
+                                         "certified: lambda_min(H) from below", false));
+  }
+  return verdicts;
+}
+
+}  // namespace widedeq
