@@ -9,7 +9,7 @@
 namespace widedeq {
 namespace {
 
-constexpr int wanted_ticks = 5;
+constexpr int wanted_ticks = 6;
 constexpr int most_decades = 7;  // with a label each
 
 double power_of_ten(int exponent) {
@@ -69,7 +69,9 @@ std::vector<Tick> log_ticks(const Axis& axis, double low, double high) {
 
 }  // namespace
 
-Scale scale_of(const Axis& axis, double low, double high) {
+namespace {
+
+Scale scale_with_room(const Axis& axis, double low, double high) {
   low = std::min(low, axis.low.value_or(low));
   high = std::max(high, axis.high.value_or(high));
   Scale scale;
@@ -92,6 +94,18 @@ Scale scale_of(const Axis& axis, double low, double high) {
   if (axis.low && low == *axis.low) scale.low = low;
   if (axis.high && high == *axis.high) scale.high = high;
   scale.ticks = linear_ticks(axis, scale.low, scale.high);
+  return scale;
+}
+
+}  // namespace
+
+Scale scale_of(const Axis& axis, double low, double high) {
+  Scale scale = scale_with_room(axis, low, high);
+  if (axis.marks.empty()) return scale;
+  scale.ticks.clear();
+  for (const double value : axis.marks)
+    if (value >= scale.low && value <= scale.high)
+      scale.ticks.push_back({value, tick_label(value) + axis.unit});
   return scale;
 }
 

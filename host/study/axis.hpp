@@ -17,6 +17,7 @@ struct Axis {
   bool integers = false;            // no marks between them
   std::optional<double> low, high;  // that must be shown, whatever the numbers are
   std::string unit;                 // after each mark: " %"
+  std::vector<double> marks;        // where they are to be; empty: chosen
 };
 
 struct Tick {

@@ -50,8 +50,9 @@ std::string style_of(const Pen& pen, Mark mark) {
   const std::string line =
       fmt::format("linewidth {:g} dashtype {} {}", pen.width,
                   dashes[static_cast<std::size_t>(pen.dash) % dashes.size()], colour);
-  const std::string point = fmt::format(
-      "pointtype {} pointsize 0.8", points[static_cast<std::size_t>(pen.point) % points.size()]);
+  const std::string point =
+      fmt::format("pointtype {} pointsize {:g}",
+                  points[static_cast<std::size_t>(pen.point) % points.size()], pen.size);
   switch (mark) {
     case Mark::line:
       return "with lines " + line;
@@ -138,8 +139,9 @@ std::string curves(const Figure& figure) {
       "set grid xtics ytics mytics back linetype 1 linewidth 0.6 linecolor rgb '#d4d4d4', "
       "linetype 1 linewidth 0.4 linecolor rgb '#ececec'\n";
   if (has_key) {
-    script += "set key above left Left reverse horizontal samplen 2.6 height 0.4 title " +
-              bold(figure.title) + " left\n";
+    script +=
+        "set key above left Left reverse horizontal samplen 2.6 spacing 1.25 height 0.3 title " +
+        bold(figure.title) + " left\n";
   } else {
     script += "unset key\nset tmargin 3\nset label " + bold(figure.title) +
               " at graph 0, graph 1 left offset 0, 1.1\n";
@@ -273,9 +275,9 @@ std::string figure_data(const Figure& figure) {
 }
 
 std::string figure_script(const Figure& figure) {
-  const int width = figure.is_wide ? 880 : figure.map ? 440 : 560;
-  const int height = figure.is_wide ? 420 : figure.map ? 420 : 380;
-  constexpr const char* look = "enhanced background '#ffffff' font 'sans-serif,14'";
+  const int width = figure.is_wide ? 980 : figure.map ? 370 : 480;
+  const int height = figure.is_wide ? 420 : figure.map ? 370 : 340;
+  constexpr const char* look = "enhanced background '#ffffff' font 'sans-serif,13'";
   std::string script = fmt::format(
       "# {0}.gp: draws {0}.svg and {0}.png from {0}.dat. In this folder: gnuplot {0}.gp\n",
       figure.name);

@@ -24,6 +24,7 @@ struct Pen {
   int dash = 0;        // 0 solid; 1 dashes, 2 dash and dot, 3 dots, 4 long dashes
   double width = 2.0;  // of the line
   int point = 0;       // 0 disc, 1 triangle, 2 diamond, 3 square, 4 circle, 5 down triangle
+  double size = 0.8;   // of points
   bool operator==(const Pen&) const = default;
 };
 

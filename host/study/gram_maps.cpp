@@ -133,7 +133,8 @@ std::vector<Figure> gram_maps(const std::vector<ShownGram>& grams) {
     maps[k].high = high;
     figures.push_back(figure_of(grams[k].name, grams[k].title, std::move(maps[k]), *grams[k].order,
                                 grams[k].gram->rows));
-    figures.back().caption += "The same colours mean the same values in each.";
+    if (k > 0) figures.back().caption = "In the same colours.";
+    if (k == 0) figures.back().caption += "The same colours mean the same values in each.";
   }
   return figures;
 }
@@ -151,7 +152,7 @@ Figure gram_change(const std::string& name, const HostMatrix& before, const Host
   map.low = -map.high;
   map.diverging = true;
   Figure figure = figure_of(name, "change", std::move(map), order, before.rows);
-  figure.caption += "The last less the first; colours of its own, white where nothing changed.";
+  figure.caption = "The last less the first; colours of its own, white where nothing changed.";
   return figure;
 }
 

@@ -31,6 +31,7 @@ constexpr auto signs = std::to_array<std::pair<std::string_view, std::string_vie
     {">=", "≥"},
     {"+-", "±"},
     {"<-", "←"},
+    {"1/2 sum ", "½ Σ "},
     {" - ", " − "},
     {" * ", " · "},
     {" x 0", " × 0"},
@@ -43,7 +44,6 @@ constexpr auto words = std::to_array<std::pair<std::string_view, std::string_vie
     {"theta", "θ"},
     {"eta", "η"},
     {"Phi", "Φ"},
-    {"sum", "Σ"},
 });
 
 /// Reads notation from left to right.
@@ -90,7 +90,10 @@ class Typesetter {
     if (start > 0 && is_letter(text_[start - 1])) return false;
     while (first + 1 < end && text_[first] == '0')
       ++first;
-    put("×10");
+    // 1e-06 is 10^-6.
+    const bool is_one = text_.substr(start, at_ - start) == "1";
+    if (is_one) pieces_.back().text.pop_back();
+    put(is_one ? "10" : "×10");
     put((negative ? "−" : "") + std::string(text_.substr(first, end - first)), Piece::Level::above);
     at_ = end;
     return true;
@@ -117,6 +120,7 @@ class Typesetter {
       content = text_.substr(at_ + 1, end - at_ - 1);
     }
     if (content.empty() || content == "-") return false;
+    if (content == "inf") content = "∞";
     if (content.starts_with('-')) content = "−" + content.substr(1);
     put(content, level);
     at_ = end;
@@ -144,10 +148,12 @@ class Typesetter {
     return false;
   }
 
-  /// Z'Z, u'Z; not in "the run's".
+  /// Z'Z, Phi'Phi, A'; not in "the run's".
   bool prime() {
-    const bool letter = is_letter(before()) && (at_ < 2 || !is_word(text_[at_ - 2]));
-    if (text_[at_] != '\'' || !letter || peek(1) == 's') return false;
+    const bool single = at_ < 2 || !is_word(text_[at_ - 2]);
+    const bool product = peek(1) >= 'A' && peek(1) <= 'Z';
+    if (text_[at_] != '\'' || !is_letter(before()) || peek(1) == 's' || !(single || product))
+      return false;
     put("′");
     ++at_;
     return true;

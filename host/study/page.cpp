@@ -141,6 +141,13 @@ void Page::table(const Table& table) {
   if (!table.rows.empty()) put("<div class=\"scroll\">" + table_html(table) + "</div>\n");
 }
 
+void Page::tables(const std::vector<Table>& tables) {
+  std::string html;
+  for (const Table& table : tables)
+    if (!table.rows.empty()) html += "<div class=\"scroll\">" + table_html(table) + "</div>\n";
+  if (!html.empty()) put("<div class=\"beside\">" + html + "</div>\n");
+}
+
 void Page::folded(const std::string& summary, const Table& table) {
   if (table.rows.empty()) return;
   put("<details><summary>" + summary + "</summary>\n<div class=\"scroll\">" + table_html(table) +

@@ -32,6 +32,8 @@ class Page {
   void section(const std::string& heading);
   void paragraph(const std::string& html);
   void table(const Table& table);
+  /// Side by side where there is room.
+  void tables(const std::vector<Table>& tables);
   /// What matters most, in large type: value and what it is, both HTML.
   void headline(const std::vector<std::pair<std::string, std::string>>& values);
   /// A line each, with a mark that needs no colour.

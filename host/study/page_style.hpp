@@ -7,7 +7,7 @@ inline constexpr const char* page_style = R"css(
 :root { --ink: #1c2026; --quiet: #5a626e; --line: #d9dde3; --accent: #12355b; --wash: #f5f6f8; }
 * { box-sizing: border-box; }
 html { font-size: 106.25%; -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; padding: 3.5rem 1.5rem 4rem; max-width: 72rem; color: var(--ink);
+body { margin: 0 auto; padding: 3.5rem 1.5rem 4rem; max-width: 62rem; color: var(--ink);
   background: #fff; line-height: 1.5; font-family: Charter, 'Bitstream Charter', 'Sitka Text',
   Cambria, 'DejaVu Serif', Georgia, serif; font-variant-numeric: lining-nums; }
 header { margin-bottom: 2rem; }
@@ -25,15 +25,17 @@ code { font-family: ui-monospace, 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans
   font-size: .82em; overflow-wrap: anywhere; }
 
 .headline { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr));
-  gap: 1px; background: var(--line); border: 1px solid var(--line); margin: 1.8rem 0; }
-.headline div { background: #fff; padding: .8rem 1rem .75rem; display: flex;
+  gap: 1px; padding: 1px; margin: 1.8rem 0; }
+.headline div { box-shadow: 0 0 0 1px var(--line); padding: .8rem 1rem .75rem; display: flex;
   flex-direction: column-reverse; justify-content: flex-end; }
 .headline dd { margin: 0; font-size: 1.45rem; line-height: 1.3; font-weight: 600;
   letter-spacing: -0.01em; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .headline dt { font-size: .8rem; color: var(--quiet); line-height: 1.35; }
 
 .scroll { overflow-x: auto; margin: 0 0 1.3rem; }
-.columns { columns: 26rem 2; column-gap: 2.5rem; }
+.beside { display: grid; gap: 0 2.8rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
+.formula { white-space: nowrap; }
 table { border-collapse: collapse; font-size: .88rem; line-height: 1.4; width: 100%; }
 th, td { text-align: left; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line);
   vertical-align: baseline; }
@@ -56,18 +58,20 @@ tr { break-inside: avoid; }
 .marks .fails { color: #fff; background: #a11d16; border-color: #a11d16; }
 .marks span { display: block; } .marks .evidence { color: var(--quiet); font-size: .88rem; }
 
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr));
-  gap: 1.6rem 2.2rem; margin: 0 0 1.8rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 1.8rem 2.4rem; margin: 0 0 1.8rem; }
 .figures.maps { grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
   gap: 1.6rem 1.2rem; }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
-figure.wide { grid-column: 1 / -1; max-width: 56rem; }
+figure.wide { grid-column: 1 / -1; }
 figure svg { display: block; width: 100%; height: auto; }
 figure svg image { image-rendering: pixelated; }
 figcaption { font-size: .82rem; line-height: 1.45; color: var(--quiet); margin-top: .35rem;
   max-width: 44rem; }
 .files { font-size: .74rem; white-space: nowrap; } .files a { margin-left: .45em; }
-details { margin: 0 0 1.3rem; } summary { cursor: pointer; font-size: .88rem; margin-bottom: .6rem;
+details { margin: 0 0 1rem; } details table { width: auto; }
+details td:first-child { padding-right: 2rem; white-space: nowrap; }
+ summary { cursor: pointer; font-size: .88rem; margin-bottom: .6rem;
   color: var(--accent); }
 footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--line);
   font-size: .78rem; color: var(--quiet); }
@@ -76,6 +80,7 @@ footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--lin
   body { padding: 1.5rem 1rem 2rem; } h1 { font-size: 1.5rem; }
   .marks li { grid-template-columns: 1fr; } .marks b { justify-self: start; }
   .headline { grid-template-columns: 1fr 1fr; } .headline dd { font-size: 1.2rem; }
+  figure.wide { overflow-x: auto; } figure.wide svg { min-width: 38rem; }
 }
 @page { size: A4; margin: 17mm 15mm; }
 @media print {
@@ -84,7 +89,8 @@ footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--lin
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem 1.4rem; }
   .figures.maps { grid-template-columns: repeat(3, 1fr); gap: 1rem .6rem; }
   .figures.maps.pair { grid-template-columns: 1fr 1fr; }
-  .headline { grid-template-columns: repeat(4, 1fr); }
+  .headline { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
+  footer { margin-top: 1.5rem; }
   .scroll { overflow: visible; } p, li, table { orphans: 3; widows: 3; }
   details:not([open]) > *:not(summary) { display: block; }
   details::details-content { content-visibility: visible; block-size: auto; }

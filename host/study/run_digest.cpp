@@ -93,7 +93,7 @@ StudyVerdict rate_verdict(const RunDigest& digest) {
 }
 
 StudyVerdict posed_verdict(const RunDigest& digest) {
-  const std::string looks = fmt::format("{} looks", digest.q_looks);
+  const std::string looks = fmt::format("looked at {} times", digest.q_looks);
   if (digest.first_q_beyond_1)
     return {StudyFinding::fails,
             fmt::format("well-posed: gamma ||A||_2/sqrt(m) < 1 up to epoch {}",
@@ -170,7 +170,10 @@ StudyVerdict certified_verdict(const RunData& run, Certificate CertificateRecord
 
 }  // namespace
 
-std::vector<AtEpoch> contraction_of(const RunData& run) {
+namespace {
+
+/// gamma ||A||_2/sqrt(m) wherever it was looked at, the larger of two estimates from below.
+std::map<int, double> all_looks(const RunData& run) {
   std::map<int, double> looks;
   const auto look = [&](int epoch, const std::optional<double>& norm) {
     if (!norm) return;
@@ -181,10 +184,20 @@ std::vector<AtEpoch> contraction_of(const RunData& run) {
     look(record.epoch, record.operator_norm);
   for (const GramRecord& gram : run.grams)
     look(gram.epoch, gram.operator_norm);
-  std::vector<AtEpoch> list;
-  for (const auto& [epoch, q] : looks)
-    list.push_back({q, epoch});
-  return list;
+  return looks;
+}
+
+}  // namespace
+
+std::vector<AtEpoch> contraction_curve(const RunData& run) {
+  std::vector<AtEpoch> own, of_grams;
+  for (const EpochRecord& record : run.epochs)
+    if (record.operator_norm)
+      own.push_back({run.config.gamma * *record.operator_norm, record.epoch});
+  for (const GramRecord& gram : run.grams)
+    if (gram.operator_norm)
+      of_grams.push_back({run.config.gamma * *gram.operator_norm, gram.epoch});
+  return own.size() > 1 ? own : of_grams;
 }
 
 RunDigest digest(const RunData& run) {
@@ -194,7 +207,8 @@ RunDigest digest(const RunData& run) {
   if (!run.epochs.empty()) digest.predicted = predicted_losses(run);
   digest.factor = loss_factor(digest.losses);
   digest.predicted_factor = loss_factor(digest.predicted);
-  for (const AtEpoch& look : contraction_of(run)) {
+  for (const auto& [epoch, q] : all_looks(run)) {
+    const AtEpoch look{q, epoch};
     ++digest.q_looks;
     if (!digest.q || look.value > digest.q->value) digest.q = look;
     if (!digest.first_q_beyond_1 && !(look.value < 1.0)) digest.first_q_beyond_1 = look;

@@ -32,8 +32,9 @@ struct RunDigest {
 
 RunDigest digest(const RunData& run);
 
-/// gamma ||A||_2/sqrt(m), wherever it was looked at, by epoch: epochs' own looks and the Grams'.
-std::vector<AtEpoch> contraction_of(const RunData& run);
+/// gamma ||A||_2/sqrt(m) over epochs, as a curve: the epochs' own looks where there are some, else
+/// the Grams'. Both are estimates from below, of different care: joined they would make a zigzag.
+std::vector<AtEpoch> contraction_curve(const RunData& run);
 
 /// How the value of a key figure is written.
 enum class NumberKind : std::uint8_t { number, count, percent, seconds };

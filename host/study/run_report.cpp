@@ -17,15 +17,19 @@ namespace {
 std::string introduction(const RunData& run) {
   std::string html = "A wide ReLU equilibrium network";
   if (const auto width = run.width()) html += " of " + people_count(*width) + " units";
-  html += ", " + notation_to_html(
-                     fmt::format("z = relu(s A z + {}/sqrt(m)) with s = gamma/sqrt(m), gamma = {}",
-                                 run.config.injection == Injection::relu ? "relu(W x)" : "W x",
-                                 people_number(run.config.gamma)));
+  const auto formula = [](const std::string& notation) {
+    return "<span class=\"formula\">" + notation_to_html(notation) + "</span>";
+  };
+  html += ", " +
+          formula(run.config.injection == Injection::relu ? "z = relu(s A z + relu(W x)/sqrt(m))"
+                                                          : "z = relu(s A z + W x/sqrt(m))") +
+          " with " + formula("s = gamma/sqrt(m)") + " and " +
+          formula("gamma = " + people_number(run.config.gamma));
   html += ", trained on ";
   html += run.record.is_null() ? html_escaped(run.config.data)
                                : html_escaped(run.record.value("data", run.config.data));
   if (run.learning_rate)
-    html += " with step " + notation_to_html("eta = " + people_number(*run.learning_rate));
+    html += " with step " + formula("eta = " + people_number(*run.learning_rate));
   html += fmt::format(". Of {} epochs there {} {} here; the run is ", run.config.epochs,
                       run.epochs.size() == 1 ? "is" : "are", run.epochs.size());
   return html + "<strong>" + html_escaped(run.status) + "</strong>.";
@@ -53,12 +57,17 @@ std::vector<std::pair<std::string, std::string>> headline(const RunData& run,
   return values;
 }
 
-Table key_table(const RunData& run, const RunDigest& digest) {
-  Table table;
-  table.numbers = {false, true};
+/// In two halves.
+std::vector<Table> key_tables(const RunData& run, const RunDigest& digest) {
+  std::vector<std::vector<std::string>> rows;
   for (const KeyFigure& figure : key_figures(run, digest))
-    if (figure.value) table.rows.push_back({notation_to_html(figure.name), value_html(figure)});
-  return table;
+    if (figure.value) rows.push_back({notation_to_html(figure.name), value_html(figure)});
+  std::vector<Table> halves(2);
+  for (std::size_t k = 0; k < rows.size(); ++k)
+    halves[2 * k < rows.size() ? 0 : 1].rows.push_back(rows[k]);
+  for (Table& half : halves)
+    half.numbers = {false, true};
+  return halves;
 }
 
 std::vector<Figure> maps_of(const RunData& run) {
@@ -99,7 +108,7 @@ Page report_of_run(const RunData& run) {
   page.table(certificate_table(run));
 
   page.section("Key figures");
-  page.table(key_table(run, digest));
+  page.tables(key_tables(run, digest));
   page.section("Where it comes from");
   if (const std::string command = repeating_command(run); !command.empty())
     page.paragraph("Repeat it: <code>" + html_escaped(command) + "</code>");
