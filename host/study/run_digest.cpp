@@ -26,9 +26,16 @@ std::string setting_of(const RunData& run, const std::string& name, const std::s
 
 /// Whether r <- (I - eta H) r with one eta is what the run's epochs do to first order.
 bool is_plain_descent(const RunData& run) {
-  return run.halved.empty() && run.resumed.empty() && run.learning_rate &&
-         setting_of(run, "optimizer", "descent") == "descent" &&
-         setting_of(run, "batch-size", "0") == "0";
+  const auto changes_step = [](const Change& change) {
+    return change.name == "learning-rate" || change.name == "optimizer" ||
+           change.name == "batch-size";
+  };
+  const bool one_step = std::ranges::none_of(run.resumed, [&](const ResumedRecord& record) {
+    return std::ranges::any_of(record.changes, changes_step);
+  });
+  const std::string batch = setting_of(run, "batch-size", "0");
+  return one_step && run.halved.empty() && run.learning_rate &&
+         setting_of(run, "optimizer", "descent") == "descent" && (batch == "0" || batch == "all");
 }
 
 std::vector<double> predicted_losses(const RunData& run) {
