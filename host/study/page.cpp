@@ -1,10 +1,12 @@
 #include "host/study/page.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -33,7 +35,10 @@ constexpr std::string_view signature = "<meta name=\"generator\" content=\"wided
 
 std::string read_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad())
+    fail("cannot read the file", path, {errno, std::generic_category()});
+  return text;
 }
 
 /// Nothing, an empty directory or a report may be replaced.
@@ -44,7 +49,10 @@ void refuse_other_content(const fs::path& directory) {
     fail("--out is a file, and a report wants a directory", directory, {}, ExitCode::usage);
   const bool is_empty = fs::is_empty(directory, error);
   if (error) fail("cannot look into the directory", directory, error);
-  if (!is_empty && read_text(directory / "index.html").find(signature) == std::string::npos)
+  const fs::path page = directory / "index.html";
+  const bool is_report =
+      fs::exists(page, error) && read_text(page).find(signature) != std::string::npos;
+  if (!is_empty && !is_report)
     fail("the directory holds something else than a report", directory, {}, ExitCode::usage);
 }
 
@@ -58,7 +66,10 @@ class NewDirectory {
     path_ = place.parent_path() / fmt::format(".{}.{}.tmp", place.filename().string(), ::getpid());
     fs::remove_all(path_, error);  // of a process of this number that was killed
     fs::create_directories(path_ / "figures", error);
-    if (error) fail("cannot make the directory", path_, error);
+    if (!error) return;
+    std::error_code ignored;  // of removing what there is of it
+    fs::remove_all(path_, ignored);
+    fail("cannot make the directory", path_, error);
   }
   ~NewDirectory() {
     std::error_code error;
@@ -69,8 +80,10 @@ class NewDirectory {
 
   const fs::path& path() const { return path_; }
 
-  /// The one that was there goes aside, and comes back where this one cannot take its place.
+  /// Changes places with the one that was there, in one step where the file system can do that.
   void take_place() const {
+    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) == 0)
+      return;  // the old one goes with this object
     std::error_code error;
     const fs::path aside = path_.string() + ".old";
     const bool was_there = fs::exists(place_, error);
