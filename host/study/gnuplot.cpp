@@ -99,6 +99,7 @@ void run_gnuplot(const std::vector<std::string>& scripts, const std::string& fol
   std::vector<std::string> words = {"gnuplot", "-d"};
   words.insert(words.end(), scripts.begin(), scripts.end());
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words)
     arguments.push_back(word.data());
   arguments.push_back(nullptr);

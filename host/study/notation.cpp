@@ -30,6 +30,7 @@ constexpr auto signs = std::to_array<std::pair<std::string_view, std::string_vie
     {"<=", "≤"},
     {">=", "≥"},
     {"+-", "±"},
+    {"!=", "≠"},
     {"<-", "←"},
     {"1/2 sum ", "½ Σ "},
     {" - ", " − "},
@@ -159,10 +160,13 @@ class Typesetter {
     return true;
   }
 
-  /// -0.5, but not 1-2 or well-posed.
+  /// -0.5 and -log x, but not 1-2 or well-posed.
   bool minus() {
     const char c = before();
-    if (text_[at_] != '-' || !is_digit(peek(1)) || (c != ' ' && c != '(' && c != '[')) return false;
+    const bool starts = at_ == 0 || c == '(' || c == '[';
+    if (text_[at_] != '-' ||
+        !(is_digit(peek(1)) ? starts || c == ' ' : starts && is_letter(peek(1))))
+      return false;
     put("−");
     ++at_;
     return true;

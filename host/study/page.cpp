@@ -171,7 +171,7 @@ void Page::headline(const std::vector<std::pair<std::string, std::string>>& valu
   if (values.empty()) return;
   std::string html = "<dl class=\"headline\">\n";
   for (const auto& [value, meaning] : values)
-    html += "<div><dt>" + meaning + "</dt><dd>" + value + "</dd></div>\n";
+    html += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", meaning, value);
   put(html + "</dl>\n");
 }
 

@@ -8,6 +8,8 @@ namespace widedeq {
 
 std::string write_report(const std::string& directory, const std::optional<std::string>& out) {
   const std::string place = out.value_or((std::filesystem::path(directory) / "report").string());
+  if (std::filesystem::exists(std::filesystem::path(directory) / "study.toml"))
+    return report_of_study(analyse_study(directory), place).write(place);
   return report_of_run(read_run(directory)).write(place);
 }
 

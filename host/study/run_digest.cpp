@@ -226,6 +226,12 @@ RunDigest digest(const RunData& run) {
   return digest;
 }
 
+std::optional<AtEpoch> last_of(const RunData& run, std::optional<double> EpochRecord::*member) {
+  for (std::size_t k = run.epochs.size(); k-- > 0;)
+    if (const auto& value = run.epochs[k].*member) return AtEpoch{*value, run.epochs[k].epoch};
+  return std::nullopt;
+}
+
 std::vector<KeyFigure> key_figures(const RunData& run, const RunDigest& digest) {
   using Kind = NumberKind;
   const EpochRecord* first = run.epochs.empty() ? nullptr : &run.epochs.front();
@@ -251,9 +257,9 @@ std::vector<KeyFigure> key_figures(const RunData& run, const RunDigest& digest) 
       {"loss, last epoch", of(last, &EpochRecord::loss)},
       {"loss factor an epoch, measured", if_finite(digest.factor)},
       {"loss factor an epoch, predicted", if_finite(digest.predicted_factor)},
-      {"test loss, last epoch", maybe_of(last, &EpochRecord::test_loss)},
-      {"error, last epoch", maybe_of(last, &EpochRecord::error), Kind::percent},
-      {"test error, last epoch", maybe_of(last, &EpochRecord::test_error), Kind::percent},
+      {"test loss, last", at(last_of(run, &EpochRecord::test_loss))},
+      {"error, last", at(last_of(run, &EpochRecord::error)), Kind::percent},
+      {"test error, last", at(last_of(run, &EpochRecord::test_error)), Kind::percent},
       {"lambda_min(H), first Gram", of(first_gram, &GramRecord::lambda_min)},
       {"lambda_min(H), last Gram", of(last_gram, &GramRecord::lambda_min)},
       {"lambda_max(H), first Gram", of(first_gram, &GramRecord::lambda_max)},

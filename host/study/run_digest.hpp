@@ -36,6 +36,9 @@ RunDigest digest(const RunData& run);
 /// the Grams'. Both are estimates from below, of different care: joined they would make a zigzag.
 std::vector<AtEpoch> contraction_curve(const RunData& run);
 
+/// The last of an epoch's numbers that not every epoch has; nothing where none has it.
+std::optional<AtEpoch> last_of(const RunData& run, std::optional<double> EpochRecord::*member);
+
 /// How the value of a key figure is written.
 enum class NumberKind : std::uint8_t { number, count, percent, seconds };
 

@@ -68,11 +68,14 @@ Series series_of(const std::vector<Record>& records, const Value& value, std::st
   Series series;
   series.title = std::move(title);
   series.pen = std::move(pen);
-  for (const std::size_t k : thinned(records.size(), most_points))
-    if (const auto number = value(records[k])) {
-      series.x.push_back(records[k].epoch);
-      series.y.push_back(*number);
-    }
+  // What few records have is not to be thinned away with the rest.
+  std::vector<const Record*> with_value;
+  for (const Record& record : records)
+    if (value(record)) with_value.push_back(&record);
+  for (const std::size_t k : thinned(with_value.size(), most_points)) {
+    series.x.push_back(with_value[k]->epoch);
+    series.y.push_back(*value(*with_value[k]));
+  }
   if (series.x.size() <= 40) series.mark = Mark::line_points;
   return series;
 }
@@ -176,8 +179,6 @@ Figure loss_figure(std::span<const ShownRun> runs) {
                                       titled(shown, "test"), pen_of(runs, r, 2)));
     is_tested = is_tested || !figure.series.back().x.empty();
   }
-  for (Series& series : figure.series)
-    series.mark = Mark::line;
   figure.caption = "The loss before each epoch's update.";
   if (is_predicted)
     figure.caption +=

@@ -47,8 +47,9 @@ std::vector<std::pair<std::string, std::string>> headline(const RunData& run,
     const EpochRecord& last = run.epochs.back();
     add(last.loss, "", fmt::format("loss, epoch {}", last.epoch));
     add(digest.factor, "×\u2009", "the loss, each epoch");
-    if (last.test_error)
-      values.emplace_back(notation_to_html(people_percent(*last.test_error)), "test error");
+    if (const auto error = last_of(run, &EpochRecord::test_error))
+      values.emplace_back(people_percent(error->value),
+                          fmt::format("test error, epoch {}", error->epoch));
   }
   if (!run.grams.empty())
     add(run.grams.back().lambda_min, "",

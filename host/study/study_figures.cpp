@@ -90,7 +90,7 @@ Figure overlay(const std::string& name, const std::string& title, Axis y,
   for (const CellRun& cell : cells)
     widths.push_back(cell.width);
   std::ranges::sort(widths);
-  widths.erase(std::ranges::unique(widths).begin(), widths.end());
+  widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
 
   std::vector<const CellRun*> ordered;
   for (const CellRun& cell : cells)

@@ -107,7 +107,10 @@ Table cell_table(const StudyAnalysis& study, const fs::path& out) {
     const fs::path report = target / "report" / "index.html";
     const bool has_report = fs::exists(report, error);
     const bool is_there = fs::exists(target, error);
-    const std::string shown = "<code>" + html_escaped(cell.directory) + "</code>";
+    const fs::path within = whole(target).lexically_relative(whole(study.directory));
+    const bool is_within = !within.empty() && *within.begin() != "..";
+    const std::string shown =
+        "<code>" + html_escaped(is_within ? within.string() : cell.directory) + "</code>";
     const fs::path link = (has_report ? report : target).lexically_proximate(out);
     row.push_back(is_there
                       ? "<a href=\"" + html_escaped(url_of(link.string())) + "\">" + shown + "</a>"
@@ -177,6 +180,18 @@ Page report_of_study(const StudyAnalysis& study, const std::string& out) {
   for (std::size_t k = 0; k < study.groups.size(); ++k)
     add_group(page, study, study.groups[k], alone ? "" : fmt::format("group-{}-", k + 1), alone);
   page.section("Cells");
+  std::string files;
+  for (const char* name : {"cells.csv", "results.json", "study.toml"}) {
+    std::error_code error;
+    const fs::path file = whole(fs::path(study.directory) / name);
+    if (fs::exists(file, error))
+      files +=
+          fmt::format("{}<a href=\"{}\">{}</a>", files.empty() ? "" : ", ",
+                      html_escaped(url_of(file.lexically_proximate(whole(out)).string())), name);
+  }
+  if (!files.empty()) page.paragraph("The same in files: " + files + ".");
+  for (const std::string& remark : study.remarks)
+    page.paragraph(html_escaped(remark));
   page.table(cell_table(study, whole(out)));
   return page;
 }

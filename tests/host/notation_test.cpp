@@ -24,6 +24,8 @@ TEST(NotationTest, FormulasBecomeSigns) {
   expect("c I - A A'", "c I − A A′");
   expect("(-0.6 to -0.4), -2", "(−0.6 to −0.4), −2");
   expect("1/2 sum r^2", "½ Σ r<sup>2</sup>");
+  expect("-log x / (-2 y)", "−log x / (−2 y)");
+  expect("a != b", "a ≠ b");
   expect("1e-06", "10<sup>−6</sup>");
   expect("2.5e+12 +- 1e3", "2.5×10<sup>12</sup> ± 10<sup>3</sup>");
   expect("||H - H_inf||", "‖H − H<sub>∞</sub>‖");

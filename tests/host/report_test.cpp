@@ -43,7 +43,7 @@ class ReportTest : public ::testing::Test {
 
   /// `all`: with everything a run can have; else with what the first versions wrote.
   std::string make_run(const std::string& name, bool all, int width = 8) const {
-    const std::string run = place.file(name);
+    std::string run = place.file(name);
     fs::create_directories(run + "/gram");
     write(run + "/STATUS", "done\n");
     std::string lines = fmt::format(
@@ -220,7 +220,7 @@ TEST_F(ReportTest, ARunUnderWayHasAReport) {
   write(run + "/STATUS", "running\n");
   fs::remove_all(run + "/gram");
   const std::string metrics = contents(run + "/metrics.jsonl");
-  const std::size_t third = metrics.find("\n", metrics.find("\"epoch\":1")) + 40;
+  const std::size_t third = metrics.find('\n', metrics.find("\"epoch\":1")) + 40;
   write(run + "/metrics.jsonl", metrics.substr(0, third));
   const Markup markup = checked(write_report(run, std::nullopt));
   EXPECT_EQ(figures_of(markup), (std::set<std::string>{"loss", "residuals", "sweeps"}));
