@@ -87,12 +87,14 @@ Figure overlay(const std::string& name, const std::string& title, Axis y,
   figure.x.high = 1.0;
   figure.y = std::move(y);
   std::vector<std::int64_t> widths;
+  widths.reserve(cells.size());
   for (const CellRun& cell : cells)
     widths.push_back(cell.width);
   std::ranges::sort(widths);
   widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
 
   std::vector<const CellRun*> ordered;
+  ordered.reserve(cells.size());
   for (const CellRun& cell : cells)
     ordered.push_back(&cell);
   std::ranges::stable_sort(ordered, {}, [](const CellRun* cell) { return cell->width; });
@@ -154,11 +156,7 @@ Figure scaling_figure(const std::string& name, const Quantity& quantity) {
   const Series means = means_of(by_width, figure.y.log);
   const bool has_seeds = means.x.size() < cells.x.size();
   figure.series.push_back(cells);
-  if (has_seeds) {
-    figure.series.push_back(means);
-    figure.caption += figure.y.log ? ". Circles: cells; discs: their geometric mean at each width."
-                                   : ". Circles: cells; discs: their mean at each width.";
-  }
+  if (has_seeds) figure.series.push_back(means);
 
   if (quantity.fit && widths.size() > 1) {
     const PowerFit& fit = *quantity.fit;

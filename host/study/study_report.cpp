@@ -130,6 +130,12 @@ void add_group(Page& page, const StudyAnalysis& study, const StudyGroup& group,
   for (const Quantity& quantity : group.quantities)
     scalings.push_back(scaling_figure(prefix + url_of(quantity.name), quantity));
   if (alone) page.section("As the width grows");
+  if (!scalings.empty())
+    page.paragraph(
+        "Circles are cells, discs their geometric mean at each width (the mean where values are "
+        "not "
+        "all positive). Fits are by least squares of the logarithms over all cells, with the 95 % "
+        "interval of the exponent; of an expected slope, only the slope means something.");
   page.figures(std::move(scalings));
   page.table(fit_table(group));
   if (alone) page.section("Training, cell by cell");
