@@ -106,4 +106,13 @@ std::string format_estimate(const Estimate& estimate);
 /// "1.23 GB", "45.6 MB", "789 B": decimal units, three digits.
 std::string format_bytes(double bytes);
 
+/// "1.23 Gflop", three digits.
+std::string format_operations(double count);
+
+/// "1.2 ms", "123 ms", "12.3 s", and minutes beyond as format_duration().
+std::string format_seconds(double seconds);
+
+/// Bytes free where `out` is or would be made; nothing where the system does not tell, or for "".
+std::optional<double> free_space(const std::string& out);
+
 }  // namespace widedeq

@@ -74,24 +74,6 @@ double copy_speed(Backend& backend) {
   return 8.0 * static_cast<double>(count) / seconds;
 }
 
-std::string format_operations(double count) {
-  static constexpr const char* units[] = {"flop",  "kflop", "Mflop", "Gflop",
-                                          "Tflop", "Pflop", "Eflop"};
-  std::size_t unit = 0;
-  while (count >= 999.5 && unit + 1 < std::size(units)) {
-    count /= 1000.0;
-    ++unit;
-  }
-  return fmt::format("{:.3g} {}", count, units[unit]);
-}
-
-std::string format_seconds(double seconds) {
-  if (seconds < 0.01) return fmt::format("{:.1f} ms", 1e3 * seconds);
-  if (seconds < 1.0) return fmt::format("{:.0f} ms", 1e3 * seconds);
-  if (seconds < 100.0) return fmt::format("{:.1f} s", seconds);
-  return format_duration(seconds);
-}
-
 /// "int8 12.3 Gflop, fp32 1.5 Gflop"
 std::string by_arithmetic(const Operations& operations) {
   std::string text;
@@ -120,17 +102,6 @@ double total(const std::vector<Share>& shares) {
 
 std::string remark_available(const std::optional<double>& bytes, const char* what) {
   return bytes ? fmt::format("{} {}", format_bytes(*bytes), what) : "";
-}
-
-std::optional<double> free_space(const std::string& out) {
-  namespace fs = std::filesystem;
-  if (out.empty()) return std::nullopt;
-  std::error_code error;
-  fs::path place = fs::absolute(out, error);
-  while (!fs::is_directory(place, error) && place.has_relative_path())
-    place = place.parent_path();
-  const fs::space_info space = fs::space(place, error);
-  return error ? std::nullopt : std::optional(static_cast<double>(space.available));
 }
 
 std::string shortages(const Estimate& e) {
@@ -187,6 +158,35 @@ Estimate estimate(Backend& backend, const Workload& work, const std::string& out
 
 bool fits(const Estimate& estimate) {
   return shortages(estimate).empty();
+}
+
+std::string format_operations(double count) {
+  static constexpr const char* units[] = {"flop",  "kflop", "Mflop", "Gflop",
+                                          "Tflop", "Pflop", "Eflop"};
+  std::size_t unit = 0;
+  while (count >= 999.5 && unit + 1 < std::size(units)) {
+    count /= 1000.0;
+    ++unit;
+  }
+  return fmt::format("{:.3g} {}", count, units[unit]);
+}
+
+std::string format_seconds(double seconds) {
+  if (seconds < 0.01) return fmt::format("{:.1f} ms", 1e3 * seconds);
+  if (seconds < 1.0) return fmt::format("{:.0f} ms", 1e3 * seconds);
+  if (seconds < 100.0) return fmt::format("{:.1f} s", seconds);
+  return format_duration(seconds);
+}
+
+std::optional<double> free_space(const std::string& out) {
+  namespace fs = std::filesystem;
+  if (out.empty()) return std::nullopt;
+  std::error_code error;
+  fs::path place = fs::absolute(out, error);
+  while (!fs::is_directory(place, error) && place.has_relative_path())
+    place = place.parent_path();
+  const fs::space_info space = fs::space(place, error);
+  return error ? std::nullopt : std::optional(static_cast<double>(space.available));
 }
 
 std::string format_bytes(double bytes) {

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "host/failure.hpp"
 
@@ -34,8 +35,9 @@ int terminal_columns() {
 
 }  // namespace
 
-Progress::Progress(const std::string& log_file, int epochs)
+Progress::Progress(const std::string& log_file, int epochs, std::string label)
     : epochs_(epochs),
+      label_(std::move(label)),
       live_(stderr_is_live()),
       colour_(!is_set("NO_COLOR")),
       last_line_(Clock::now()) {
@@ -64,7 +66,13 @@ void Progress::epoch(int epoch, const Evaluation& evaluation, double seconds) {
   const auto now = Clock::now();
   const bool last = epoch + 1 == epochs_;
   if (live_ && (last || now - last_drawn_ >= least_redraw)) {
-    draw(progress_line(epoch, epochs_, evaluation, lambda_min_, mean, terminal_columns() - 1));
+    // A terminal too narrow for both shows the label alone.
+    const int room = terminal_columns() - 1;
+    const std::string head = label_.empty() ? "" : label_ + "  ";
+    const int rest = room - static_cast<int>(head.size());
+    draw(rest < 20 && !head.empty()
+             ? head.substr(0, static_cast<std::size_t>(std::max(0, room)))
+             : head + progress_line(epoch, epochs_, evaluation, lambda_min_, mean, rest));
     last_drawn_ = now;
   }
   // A tenth of the run a line, and no silence that makes one wonder.
@@ -85,13 +93,13 @@ void Progress::gram(const GramStatistics& gram) {
 
 void Progress::note(const std::string& text) {
   file_->info(text);
-  if (!live_) terminal_->info(text);
+  if (!live_ && label_.empty()) terminal_->info(text);
 }
 
 void Progress::warn(const std::string& text) {
   clear();
   file_->warn(text);
-  terminal_->warn("warning: " + text);
+  terminal_->warn("warning: " + (label_.empty() ? text : label_ + ": " + text));
 }
 
 void Progress::record(const std::string& text) {
@@ -106,7 +114,7 @@ void Progress::clear() {
 }
 
 void Progress::draw(const std::string& text) {
-  constexpr std::size_t coloured = 5;  // "epoch"
+  const std::size_t coloured = label_.empty() ? 5 : label_.size();  // "epoch"
   std::string line = "\r\x1b[K";
   if (colour_ && text.size() >= coloured) {
     line += "\x1b[32m" + text.substr(0, coloured) + "\x1b[0m" + text.substr(coloured);

@@ -22,8 +22,10 @@ namespace widedeq {
 
 class Progress {
  public:
-  /// `epochs` in all. Throws Failure (io) when the log file cannot be made.
-  Progress(const std::string& log_file, int epochs);
+  /// `epochs` in all. A run with a `label` is one of many: the label heads the live line and
+  /// warnings, and there is nothing else on the terminal. Throws Failure (io) when the log file
+  /// cannot be made.
+  Progress(const std::string& log_file, int epochs, std::string label = "");
   /// Clears the live line.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -34,7 +36,8 @@ class Progress {
   void epoch(int epoch, const Evaluation& evaluation, double seconds);
   /// A Gram is done.
   void gram(const GramStatistics& gram);
-  /// Something worth a line: everywhere but on a terminal, which has its live line.
+  /// Something worth a line: everywhere but on a terminal, which has its live line, or when there
+  /// are many runs.
   void note(const std::string& text);
   /// Something a person should not miss: everywhere.
   void warn(const std::string& text);
@@ -48,6 +51,7 @@ class Progress {
   void draw(const std::string& text);
 
   int epochs_;
+  std::string label_;
   bool live_, colour_;
   bool drawn_ = false;
   int counted_ = -1;  // epochs in `seconds_`; the first one seen is not

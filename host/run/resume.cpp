@@ -102,7 +102,7 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
     for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
       point.changes.push_back(std::move(change));
   if (!point.changes.empty() && resume == Resume::exact)
-    throw Failure(
+    throw CannotResume(
         ExitCode::usage,
         "the run cannot go on bit by bit, for these have changed: " + describe(point.changes),
         place, "resume as it was started, or say --resume=inexact");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/failure.hpp"
 #include "host/run/training.hpp"
 
 namespace widedeq {
@@ -13,6 +14,12 @@ namespace widedeq {
 /// Whether to go on with a run that is in the directory. exact: to the bytes that one session would
 /// have written; inexact: also where program, machine or numerics have changed, which is recorded.
 enum class Resume : std::uint8_t { no, exact, inexact };
+
+/// Going on would not lead to the bytes that one session would have written.
+class CannotResume : public Failure {
+ public:
+  using Failure::Failure;
+};
 
 /// The configuration a run was started with, from its directory; nothing when there is none yet.
 /// Throws Failure as apply_config_file.
@@ -31,9 +38,9 @@ struct ResumePoint {
 };
 
 /// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
-/// Nothing in the directory has changed when it throws Failure: usage where `resume` does not allow
-/// a change or there is nothing to go on from, bad_data where no checkpoint is whole and has its
-/// records.
+/// Nothing in the directory has changed when it throws CannotResume (usage) where `resume` does not
+/// allow what has changed, or Failure: usage where that is another experiment or there is nothing
+/// to go on from, bad_data where no checkpoint is whole and has its records.
 ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume);
 
 /// Takes up the run where the checkpoint left it. After changes that says so in the metrics, and

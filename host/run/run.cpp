@@ -118,9 +118,9 @@ RunSummary summary_of(const Training& training) {
 
 /// A session in a run's directory. `has_begun` becomes true once the run is not what it was before.
 RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint point,
-                    const std::string& command_line, bool& has_begun) {
+                    const std::string& command_line, const std::string& label, bool& has_begun) {
   has_begun = !point.file;
-  Progress progress(directory.file("log.txt"), run.config.epochs);
+  Progress progress(directory.file("log.txt"), run.config.epochs, label);
   for (const std::string& warning : point.warnings)
     progress.warn(warning);
   const std::string records = directory.file("metrics.jsonl");
@@ -179,7 +179,8 @@ bool is_done(const RunDirectory& directory, TrainConfig config,
 
 }  // namespace
 
-RunSummary run(TrainConfig config, Resume resume, const std::string& command_line) {
+RunSummary run(TrainConfig config, Resume resume, const std::string& command_line,
+               const std::string& label) {
   const bool goes_on = resume != Resume::no && RunDirectory::holds_run(config.out);
   check_place(config, goes_on);
   std::optional<RunDirectory> directory;
@@ -206,7 +207,8 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
   }
   bool has_begun = !goes_on;
   try {
-    RunSummary summary = train_in(*directory, prepared, std::move(point), command_line, has_begun);
+    RunSummary summary =
+        train_in(*directory, prepared, std::move(point), command_line, label, has_begun);
     directory->set_status(summary.stopped ? "stopped" : "done");
     return summary;
   } catch (const std::exception& error) {

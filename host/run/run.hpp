@@ -12,11 +12,14 @@ namespace widedeq {
 /// Trains. `command_line` goes to provenance.json. A stop asked for (host/run/stop.hpp), or a time
 /// that runs out, ends the run after the epoch under way, with a checkpoint. To resume, `config` is
 /// the stored one with what the user has changed; where there is nothing to resume, a run is begun.
+/// One run of many has a label, and is quiet on the terminal (host/run/progress.hpp).
 ///
-/// Throws Failure, Unsupported and std::bad_alloc. What is thrown before training starts (bad
-/// configuration, bad data, no memory) leaves no directory, or the one there as it was; what is
-/// thrown later stands in STATUS as "failed: REASON". Training that runs away goes on from the last
-/// good state with half the step, or ends with that state in a checkpoint and weights.npz.
-RunSummary run(TrainConfig config, Resume resume, const std::string& command_line);
+/// Throws Failure, Unsupported and std::bad_alloc; Busy while another process is at it. What is
+/// thrown before training starts (bad configuration, bad data, no memory) leaves no directory, or
+/// the one there as it was; what is thrown later stands in STATUS as "failed: REASON". Training
+/// that runs away goes on from the last good state with half the step, or ends with that state in a
+/// checkpoint and weights.npz.
+RunSummary run(TrainConfig config, Resume resume, const std::string& command_line,
+               const std::string& label = "");
 
 }  // namespace widedeq
