@@ -108,6 +108,30 @@ class ReportCommand {
   std::optional<std::string> out_;
 };
 
+class StudyCommand {
+ public:
+  explicit StudyCommand(CLI::App& parent);
+  StudyCommand(const StudyCommand&) = delete;  // the parser writes into this one
+  StudyCommand& operator=(const StudyCommand&) = delete;
+  /// `command_line` is what the user typed, for provenance.
+  int run(const std::string& command_line) const;
+  CLI::App* app() const { return app_; }
+
+ private:
+  void add_common(CLI::App& app);
+  void add_resume(CLI::App& app);
+  int run_cells(const std::string& command_line) const;
+  int print_slurm() const;
+  int print_status() const;
+
+  CLI::App* app_;
+  CLI::App* slurm_;
+  CLI::App* status_;
+  std::string config_file_, out_, cell_, share_, resume_, tasks_, time_;
+  bool dry_run_ = false, retry_failed_ = false, wait_ = false, largest_first_ = false;
+  GivenSettings given_;
+};
+
 class InfoCommand {
  public:
   explicit InfoCommand(CLI::App& parent);

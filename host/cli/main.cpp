@@ -28,6 +28,7 @@ constexpr const char* footer = R"(Examples:
   widedeq train --data digits --width 1024 --epochs 60 --out runs/first
   widedeq solve --weights runs/first/weights.npz --inputs X.npy --gamma 0.5 --out solution.npz
   widedeq limit --inputs X.npy --gamma 0.5 --out limit.npz
+  widedeq study --config widths.toml --out studies/widths
   widedeq report runs/first
   widedeq bench --shapes 1024x256,4096x1000
   widedeq doctor --out /scratch
@@ -70,9 +71,13 @@ CLI::App* chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
     throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve, limit, report, bench, info or doctor; see widedeq --help");
-  if (const auto left = chosen.front()->remaining(); !left.empty())
-    throw unknown_argument(*chosen.front(), left.front(), "widedeq " + chosen.front()->get_name());
+                  "give train, solve, limit, study, report, bench, info or doctor; see widedeq --help");
+  std::string name = "widedeq";
+  for (auto below = chosen; !below.empty(); below = below.front()->get_subcommands()) {
+    name += ' ' + below.front()->get_name();
+    if (const auto left = below.front()->remaining(); !left.empty())
+      throw unknown_argument(*below.front(), left.front(), name);
+  }
   return chosen.front();
 }
 
@@ -92,12 +97,16 @@ int run_tool(int count, char** arguments) {
   const SolveCommand solve(app);
   const LimitCommand limit(app);
   const ReportCommand report(app);
+  const StudyCommand study(app);
   const BenchCommand bench(app);
   const InfoCommand info(app);
   const DoctorCommand doctor(app);
   app.allow_extras();
-  for (CLI::App* command : app.get_subcommands({}))
+  for (CLI::App* command : app.get_subcommands({})) {
     command->allow_extras();
+    for (CLI::App* below : command->get_subcommands({}))
+      below->allow_extras();
+  }
 
   try {
     app.parse(count, arguments);
@@ -113,6 +122,7 @@ int run_tool(int count, char** arguments) {
   if (command == solve.app()) return solve.run();
   if (command == limit.app()) return limit.run();
   if (command == report.app()) return report.run();
+  if (command == study.app()) return study.run(quoted_command_line(count, arguments));
   if (command == bench.app()) return bench.run();
   if (command == doctor.app()) return doctor.run();
   return info.run();

@@ -77,10 +77,13 @@ Study extended(const Study& before, const Study& now);
 /// io.
 Study open_study(const std::string& directory);
 
-/// The study of that file in that directory, which is made if need be: a new one, the one there, or
-/// that one extended. study.toml is written where it has changed. One process at a time does this;
-/// others wait for a moment. Throws Failure: usage as parse_study() and extended(), or when
+/// The study of that file as it would be in that directory: a new one, the one there, or that one
+/// extended. Nothing is written. Throws Failure: usage as parse_study() and extended(), or when
 /// something else is in the directory; io.
+Study preview_study(const std::string& config_file, const std::string& directory);
+
+/// The same, with the directory made and study.toml written where it has changed. One process at a
+/// time does this; others wait for a moment. Throws Failure likewise.
 Study begin_study(const std::string& config_file, const std::string& directory);
 
 /// Where a cell's run goes: the varied settings' values in a name that any file system takes.

@@ -132,26 +132,29 @@ Study open_study(const std::string& directory) {
   return *std::move(study);
 }
 
+Study preview_study(const std::string& config_file, const std::string& directory) {
+  const Study wanted = parse_study(read_config_text(config_file), config_file, directory);
+  if (const auto there = study_in(directory)) return extended(*there, wanted);
+  check_place(directory);
+  return wanted;
+}
+
 Study begin_study(const std::string& config_file, const std::string& directory) {
-  const std::string text = read_config_text(config_file);
-  Study wanted = parse_study(text, config_file, directory);
-  // Nothing to write, as for every process but the first: then no lock is needed.
-  const auto settled = [&](const std::optional<Study>& there) {
-    if (there) wanted = extended(*there, wanted);
+  const auto is_settled = [&](const Study& wanted) {
+    const auto there = study_in(directory);
     return there && to_toml(*there) == to_toml(wanted);
   };
-  const auto there = study_in(directory);
-  if (!there) check_place(directory);
-  if (settled(there)) return wanted;
-
+  // Nothing to write, as for every process but the first: no lock is needed.
+  Study wanted = preview_study(config_file, directory);
+  if (is_settled(wanted)) return wanted;
   std::error_code error;
   fs::create_directories(directory, error);
   if (error)
     throw Failure(ExitCode::io, "cannot make the directory: " + error.message(), directory,
                   "choose another --out");
   const auto held = lock(directory);
-  wanted = parse_study(text, config_file, directory);
-  if (settled(study_in(directory))) return wanted;
+  wanted = preview_study(config_file, directory);
+  if (is_settled(wanted)) return wanted;
   const std::string resolved = to_toml(wanted);
   write_file_atomically(file_of(directory), std::as_bytes(std::span(resolved)));
   return wanted;

@@ -1,0 +1,332 @@
+// The loop over cells, and what becomes of each; see study.hpp.
+#include "host/study/study.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "host/failure.hpp"
+#include "host/run/identity.hpp"
+#include "host/run/machine.hpp"
+#include "host/run/outcome.hpp"
+#include "host/run/progress.hpp"
+#include "host/run/run.hpp"
+#include "host/run/run_directory.hpp"
+#include "host/run/stop.hpp"
+#include "host/run/time_limit.hpp"
+#include "host/study/study_status.hpp"
+
+namespace widedeq {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+/// stderr, and log.txt of the study, which all its processes write to.
+class StudyLog {
+ public:
+  explicit StudyLog(const std::string& directory) {
+    const std::string file = directory + "/log.txt";
+    try {
+      file_ = std::make_shared<spdlog::logger>(
+          "study", std::make_shared<spdlog::sinks::basic_file_sink_st>(file));
+    } catch (const spdlog::spdlog_ex& error) {
+      throw Failure(ExitCode::io, "cannot make the log", file, error.what());
+    }
+    file_->set_pattern("%Y-%m-%d %H:%M:%S.%e " + host_name() + " %P %v");
+    file_->flush_on(spdlog::level::info);
+    file_->set_error_handler([](const std::string&) {});  // a full disk shows elsewhere
+  }
+  void say(const std::string& text) {
+    record(text);
+    std::fputs((text + "\n").c_str(), stderr);
+  }
+  void record(const std::string& text) { file_->info("{}", text); }
+
+ private:
+  std::shared_ptr<spdlog::logger> file_;
+};
+
+std::string label_of(const StudyCell& cell) {
+  return fmt::format("cell {}, {}", cell.number, cell.describe());
+}
+
+std::string plural(std::size_t count) {
+  return fmt::format("{} cell{}", count, count == 1 ? "" : "s");
+}
+
+/// Removes a run that is not to go on. What is killed on the way leaves a run that begins again, or
+/// one that still has failed: checkpoints go first, outcome.json goes last.
+void remove_run(const StudyCell& cell) {
+  const RunDirectory held(cell.directory, RunDirectory::Mode::go_on);  // its lock
+  const auto remove = [](const fs::path& path) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error)
+      throw Failure(ExitCode::io, "cannot remove: " + error.message(), path.string(),
+                    "remove the cell's directory by hand");
+  };
+  remove(held.path() / "checkpoints");
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(held.path())) {
+    const std::string name = entry.path().filename().string();
+    if (name != "LOCK" && name != "outcome.json") others.push_back(entry.path());
+  }
+  for (const fs::path& path : others)
+    remove(path);
+  remove(held.path() / "outcome.json");
+}
+
+/// A cell's directory may hold what somebody else has put there.
+void require_same_run(const StudyCell& cell) {
+  const auto before = stored_config(cell.directory);
+  if (!before) return;
+  TrainConfig now = cell.config;
+  keep_choices(now, *before);
+  now.threads = before->threads;
+  const auto changes = changes_between(config_json(*before), config_json(now));
+  if (!changes.empty())
+    throw Failure(ExitCode::usage, "the directory holds another run: " + describe(changes),
+                  cell.directory, "move it away, and the cell will be done");
+}
+
+/// A run that the memory does not hold is not begun: the system would kill the process, and the
+/// cells after it would never be done.
+void require_memory(const CellPlan& plan) {
+  constexpr double estimates_error = 1.1;
+  const auto available = available_memory_bytes();
+  if (available && plan.memory > estimates_error * *available)
+    throw Failure(ExitCode::usage,
+                  fmt::format("{} of memory needed, {} available", format_bytes(plan.memory),
+                              format_bytes(*available)),
+                  "memory", "call the study again where there is more");
+}
+
+/// How an attempt at a cell ended.
+enum class Ending : std::uint8_t { done, failed, busy, stopped };
+
+class Session {
+ public:
+  Session(const Study& study, const std::vector<CellPlan>& plan, const StudyOptions& options)
+      : study_(study), plan_(plan), options_(options), log_(study.directory) {}
+
+  StudySummary run();
+
+ private:
+  const StudyCell& cell(int number) const { return study_.cells[index(number)]; }
+  static std::size_t index(int number) { return static_cast<std::size_t>(number); }
+
+  /// What is left of the cells; says so.
+  std::vector<int> look();
+  /// Attempts the cells in order, until told to stop. Returns those that others are at. With
+  /// `trusting`, whoever seems to be at a cell is taken to be.
+  std::vector<int> attempt_all(std::vector<int> numbers, bool trusting);
+  Ending attempt(int number, bool trusting);
+  /// Runs a cell that is left to do, from the beginning or from where it was left.
+  RunSummary run_cell(const StudyCell& cell) const;
+  Ending fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before);
+  bool is_time_to_stop(int number) const;
+  void say_done(const StudyCell& cell, const RunSummary& summary, double seconds);
+  std::string left() const;
+
+  const Study& study_;
+  const std::vector<CellPlan>& plan_;
+  const StudyOptions& options_;
+  StudyLog log_;
+  StudySummary summary_;
+  std::vector<int> todo_;                          // not ended yet
+  double seconds_spent_ = 0.0, cost_spent_ = 0.0;  // on cells done whole in this session
+};
+
+std::vector<int> Session::look() {
+  std::vector<int> todo, settled;
+  for (const int number : options_.cells) {
+    const CellState state = state_of(cell(number));
+    const bool has_failed = state.status == CellStatus::failed && is_result(state.exit_code);
+    const bool is_settled =
+        state.status == CellStatus::done || (has_failed && !options_.retry_failed);
+    (is_settled ? settled : todo).push_back(number);
+  }
+  const std::string some = options_.cells.size() < study_.cells.size()
+                               ? fmt::format("{} of ", options_.cells.size())
+                               : "";
+  log_.say(fmt::format("{}{}, {} to do: {}", some, plural(study_.cells.size()), todo.size(),
+                       study_.directory));
+  for (const int number : settled)  // nothing to do but to count them
+    attempt(number, true);
+  return todo;
+}
+
+bool Session::is_time_to_stop(int number) const {
+  if (stop_requested()) return true;
+  // A run saves its weights and a checkpoint before the time is over; see host/run/epochs.cpp.
+  const auto m = static_cast<double>(plan_[index(number)].work.width);
+  return !has_time(cell(number).config.max_walltime, 1.0 + 2.0 * 8.0 * m * m / 1e8);
+}
+
+RunSummary Session::run_cell(const StudyCell& cell) const {
+  TrainConfig config = cell.config;
+  const auto before = stored_config(cell.directory);
+  const bool inexact = options_.when_changed == WhenChanged::go_on;
+  if (before && !inexact) config.threads = before->threads;
+  return widedeq::run(std::move(config), inexact ? Resume::inexact : Resume::exact,
+                      options_.command_line, label_of(cell));
+}
+
+Ending Session::fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before) {
+  summary_.failed.push_back({cell.number, exit_code, reason});
+  log_.say(fmt::format("{}: failed{}: {}", label_of(cell), before ? " before" : "", reason));
+  return Ending::failed;
+}
+
+std::string Session::left() const {
+  if (todo_.empty()) return "";
+  std::string text = fmt::format("; {} left", todo_.size());
+  double cost = 0.0;
+  for (const int number : todo_)
+    cost += plan_[index(number)].cost;
+  if (cost_spent_ > 0.0) text += ", about " + format_duration(cost * seconds_spent_ / cost_spent_);
+  return text;
+}
+
+void Session::say_done(const StudyCell& cell, const RunSummary& summary, double seconds) {
+  ++summary_.done;
+  const std::string loss =
+      summary.losses.empty() ? "" : fmt::format(", loss {:.4g}", summary.losses.back());
+  log_.say(
+      fmt::format("{}: done in {}{}{}", label_of(cell), format_seconds(seconds), loss, left()));
+}
+
+Ending Session::attempt(int number, bool trusting) {
+  const StudyCell& cell = this->cell(number);
+  const CellState state = state_of(cell);
+  const auto start = Clock::now();
+  try {
+    if (state.status == CellStatus::done) {
+      require_same_run(cell);
+      ++summary_.done;
+      return Ending::done;
+    }
+    if (state.status == CellStatus::running && trusting) return Ending::busy;
+    if (state.status == CellStatus::failed && is_result(state.exit_code)) {
+      if (!options_.retry_failed) return fail(cell, state.exit_code, state.note, true);
+      remove_run(cell);
+    }
+    require_memory(plan_[index(number)]);
+    log_.record(label_of(cell) + ": begun");
+    RunSummary run;
+    try {
+      run = run_cell(cell);
+    } catch (const CannotResume& changed) {
+      if (options_.when_changed != WhenChanged::begin_again) throw;
+      log_.say(label_of(cell) + ": begun again: " + changed.what());
+      remove_run(cell);
+      run = run_cell(cell);
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (run.stopped) {
+      log_.say(fmt::format("{}: stopped before epoch {}, with a checkpoint", label_of(cell),
+                           run.losses.size()));
+      return Ending::stopped;
+    }
+    if (run.was_done) {  // by another process, since it was looked at
+      ++summary_.done;
+      return Ending::done;
+    }
+    std::erase(todo_, number);
+    if (state.status == CellStatus::waiting) {
+      seconds_spent_ += seconds;
+      cost_spent_ += plan_[index(number)].cost;
+    }
+    say_done(cell, run, seconds);
+    return Ending::done;
+  } catch (const Busy&) {
+    log_.record(label_of(cell) + ": in other hands");
+    return Ending::busy;
+  } catch (const std::exception& error) {
+    const Outcome outcome = outcome_of(error);
+    if (outcome.exit_code == static_cast<int>(ExitCode::stopped)) return Ending::stopped;
+    if (outcome.exit_code == static_cast<int>(ExitCode::io)) {
+      log_.record(label_of(cell) + ": " + outcome.sentence);
+      throw;
+    }
+    // Another process has begun the cell while this one was about to.
+    const bool is_taken = state.status == CellStatus::waiting && !is_result(outcome.exit_code) &&
+                          state_of(cell).status != CellStatus::waiting;
+    if (is_taken && state_of(cell).status != CellStatus::failed) return Ending::busy;
+    if (is_result(outcome.exit_code)) save_outcome(cell, outcome.exit_code, outcome.sentence);
+    return fail(cell, outcome.exit_code, outcome.sentence, false);
+  }
+}
+
+std::vector<int> Session::attempt_all(const std::vector<int> numbers, bool trusting) {
+  std::vector<int> busy;
+  for (const int number : numbers) {
+    if (is_time_to_stop(number)) {
+      log_.say(stop_requested() ? "stopped" : "stopped: there is no time left for another cell");
+      summary_.stopped = true;
+      return {};
+    }
+    const Ending ending = attempt(number, trusting);
+    if (ending == Ending::stopped) {
+      summary_.stopped = true;
+      return {};
+    }
+    if (ending == Ending::busy) {
+      busy.push_back(number);
+    } else {
+      std::erase(todo_, number);
+    }
+  }
+  return busy;
+}
+
+StudySummary Session::run() {
+  todo_ = look();
+  std::vector<int> busy = attempt_all(todo_, true);
+  // Whoever seemed to be at them may be done, or dead.
+  if (!busy.empty()) busy = attempt_all(busy, false);
+  if (options_.wait && !busy.empty())
+    log_.say(fmt::format("waiting for {} in other hands", plural(busy.size())));
+  while (options_.wait && !busy.empty()) {
+    constexpr int pause = 20;
+    for (int i = 0; i < pause && !stop_requested(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    busy = attempt_all(busy, true);
+  }
+  for (const int number : busy) {
+    const CellState state = state_of(cell(number));
+    log_.say(fmt::format("{}: in other hands: {}", label_of(cell(number)),
+                         state.note.empty() ? "just now" : state.note));
+  }
+  summary_.busy = static_cast<int>(busy.size());
+  std::ranges::sort(summary_.failed, {}, &FailedCell::number);
+  return std::move(summary_);
+}
+
+}  // namespace
+
+StudySummary run_study(const Study& study, const std::vector<CellPlan>& plan,
+                       const StudyOptions& options) {
+  return Session(study, plan, options).run();
+}
+
+bool is_finished(const Study& study) {
+  return std::ranges::all_of(study.cells, [](const StudyCell& cell) {
+    const CellState state = state_of(cell);
+    return state.status == CellStatus::done ||
+           (state.status == CellStatus::failed && is_result(state.exit_code));
+  });
+}
+
+}  // namespace widedeq
