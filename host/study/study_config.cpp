@@ -15,7 +15,7 @@
 namespace widedeq {
 namespace {
 
-constexpr std::size_t most_cells = 100'000;
+constexpr std::size_t most_cells = 10'000;
 
 /// Values of integer settings, most of all seeds, may be given as ranges.
 constexpr const char* range_forms =
@@ -64,8 +64,13 @@ std::string value_in(const TrainConfig& config, std::string_view name) {
 }
 
 /// Paths count from the working directory in the file, and from nowhere in study.toml.
-std::string with_absolute_path(const std::string& name, const std::string& value) {
+std::string with_absolute_path(const std::string& name, const std::string& value,
+                               const std::string& where) {
   if (name != "data" && name != "weights") return value;
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (std::ranges::any_of(value, is_control))
+    throw Failure(ExitCode::usage, name + " has a control character: " + escaped(value), where,
+                  "give the path another name");
   TrainConfig config;
   setting(name).set(config, value);
   resolve(config);
@@ -77,11 +82,12 @@ std::vector<std::string> read_values(const toml::node& node, const Setting& entr
                                      const std::string& where) {
   const std::string name(entry.name);
   std::vector<std::string> values;
+  std::set<std::string> seen;
   const auto add = [&](const std::string& text, const std::string& shown) {
     TrainConfig config;
     apply_setting(config, entry, text, name + " = " + shown, where);
-    const std::string value = with_absolute_path(name, entry.get(config).value_or(text));
-    if (std::find(values.begin(), values.end(), value) != values.end())
+    const std::string value = with_absolute_path(name, entry.get(config).value_or(text), where);
+    if (!seen.insert(value).second)
       throw Failure(ExitCode::usage, fmt::format("{} is twice among the values of {}", shown, name),
                     where, "name every value once");
     values.push_back(value);
@@ -236,7 +242,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::str
   study.grid = read_grid(file, name);
   read_unnamed(file, study.grid, name);
   for (const char* path : {"data", "weights"})
-    setting(path).set(study.common, with_absolute_path(path, value_in(study.common, path)));
+    setting(path).set(study.common, with_absolute_path(path, value_in(study.common, path), name));
   make_cells(study, name);
   return study;
 }

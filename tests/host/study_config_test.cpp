@@ -140,8 +140,9 @@ TEST(StudyConfig, RefusalsNameFileLineAndRemedy) {
   for (const std::string range : {"1..", "..3", "1..3 by 2", "1..9 step 0", "1..9 times 1", "a..b"})
     expect("[grid]\nseed = \"" + range + "\"\n", {"is no range", "1..5"});
   expect("[grid]\nseed = \"5..1\"\n", {"is empty"});
+  expect("[grid]\nseed = \"1..10001\"\n", {"too many values"});
   expect("[grid]\nseed = \"0..8 times 2\"\n", {"never gets away"});
-  expect("[grid]\nseed = \"1..1000\"\nwidth = \"1..1000\"\n", {"more than 100000 cells"});
+  expect("[grid]\nseed = \"1..1000\"\nwidth = \"1..1000\"\n", {"more than 10000 cells"});
   expect("[grid]\nclasses = [[0, 1]]\ndata = [\"digits\", \"sphere\"]\n", {"labels"});
   // The other way round: a study is no run.
   TrainConfig config;
