@@ -9,7 +9,9 @@
 
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
+#include "host/run/provenance.hpp"
 #include "host/run/stop.hpp"
+#include "host/study/results_file.hpp"
 #include "host/study/slurm.hpp"
 #include "host/study/study.hpp"
 #include "host/study/study_status.hpp"
@@ -30,7 +32,9 @@ settings of train, as its --config, and a table of those that vary:
   seed = "1..5"           also "500..2000 step 500", "256..8192 times 2", and ["1..3", 7]
 
 DIR gets study.toml (the study, resolved), log.txt, and a run directory for each cell, named by its
-values: cells/width-512_gamma-0.3_seed-2. Cells are numbered from 0, settings in the order of
+values: cells/width-512_gamma-0.3_seed-2. When no cell is left, results.json and cells.csv say what was
+measured against the width, with exponents, intervals and verdicts on the theory; widedeq report DIR
+shows it. Cells are numbered from 0, settings in the order of
 train --help, the last one changing fastest.
 
 Call it again, and it goes on: cells that are done stay, a stopped or killed one goes on from its
@@ -100,6 +104,14 @@ void require_out(const std::string& out, const char* command) {
 /// The study as it would be, with nothing written.
 Study look_at_study(const std::string& config_file, const std::string& out) {
   return config_file.empty() ? open_study(out) : preview_study(config_file, out);
+}
+
+/// results.json, cells.csv, and what they come to.
+void tell_results(const std::string& directory) {
+  const StudyAnalysis analysis = analyse_study(directory);
+  write_results(analysis);
+  fmt::print("{}\nresults.json and cells.csv have the numbers; widedeq report {} makes a page\n",
+             format_analysis(analysis), shell_quoted(directory));
 }
 
 }  // namespace
@@ -201,6 +213,7 @@ int StudyCommand::run_cells(const std::string& command_line) const {
   if (!config_file_.empty()) begin_study(config_file_, out_);
   const StudySummary summary = run_study(study, plan, options);
   fmt::print("{}", format_counts(study));
+  if (is_finished(study)) tell_results(out_);
   if (summary.stopped || summary.busy > 0) return static_cast<int>(ExitCode::stopped);
   if (!summary.failed.empty()) {
     std::fflush(stdout);

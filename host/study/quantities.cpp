@@ -117,9 +117,9 @@ const QuantityKind kinds[] = {
      std::nullopt, measured_rate, nullptr},
     {"rate_ratio", "rate over the guaranteed one", "rate / (-2 log(1 - eta lambda_min(H(0))))",
      std::nullopt, rate_over_guaranteed, nullptr},
-    {"sweeps_forward", "sweeps of a forward solve", "mean over training", constant,
+    {"sweeps_forward", "sweeps of a forward solve", "mean over training", std::nullopt,
      [](const CellData& data) { return mean_sweeps(data, &EpochRecord::sweeps_forward); }, nullptr},
-    {"sweeps_adjoint", "sweeps of an adjoint solve", "mean over training", constant,
+    {"sweeps_adjoint", "sweeps of an adjoint solve", "mean over training", std::nullopt,
      [](const CellData& data) { return mean_sweeps(data, &EpochRecord::sweeps_adjoint); }, nullptr},
     {"loss", "last loss", "1/2 sum r^2 in the last epoch", std::nullopt,
      [](const CellData& data) {

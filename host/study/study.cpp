@@ -130,7 +130,7 @@ class Session {
   std::vector<int> look();
   /// Attempts the cells in order, until told to stop. Returns those that others are at. With
   /// `trusting`, whoever seems to be at a cell is taken to be.
-  std::vector<int> attempt_all(std::vector<int> numbers, bool trusting);
+  std::vector<int> attempt_all(const std::vector<int>& numbers, bool trusting);
   Ending attempt(int number, bool trusting);
   /// Runs a cell that is left to do, from the beginning or from where it was left.
   RunSummary run_cell(const StudyCell& cell) const;
@@ -269,7 +269,7 @@ Ending Session::attempt(int number, bool trusting) {
   }
 }
 
-std::vector<int> Session::attempt_all(const std::vector<int> numbers, bool trusting) {
+std::vector<int> Session::attempt_all(const std::vector<int>& numbers, bool trusting) {
   std::vector<int> busy;
   for (const int number : numbers) {
     if (is_time_to_stop(number)) {
@@ -292,8 +292,9 @@ std::vector<int> Session::attempt_all(const std::vector<int> numbers, bool trust
 }
 
 StudySummary Session::run() {
-  todo_ = look();
-  std::vector<int> busy = attempt_all(todo_, true);
+  const std::vector<int> todo = look();
+  todo_ = todo;
+  std::vector<int> busy = attempt_all(todo, true);
   // Whoever seemed to be at them may be done, or dead.
   if (!busy.empty()) busy = attempt_all(busy, false);
   if (options_.wait && !busy.empty())

@@ -96,7 +96,8 @@ std::vector<std::string> read_values(const toml::node& node, const Setting& entr
     const std::string shown = as_written(item);
     const toml::value<std::string>* word = item.as_string();
     if (entry.kind == SettingKind::integer && word != nullptr && is_range(word->get())) {
-      for (const std::int64_t value : expand_range(word->get(), name + " = " + shown, where))
+      for (const std::int64_t value :
+           expand_range(word->get(), fmt::format("{} = {}", name, shown), where))
         add(std::to_string(value), std::to_string(value));
     } else {
       // A value of the wrong type becomes a text that no setting allows.
@@ -299,7 +300,7 @@ std::string cell_name(const std::vector<std::pair<std::string, std::string>>& va
           shown.begin(), shown.end(), [&](char c) { return !is_plain(c); }, '-');
       shown = shown.substr(0, longest_value) + '-' + checksum(value);
     }
-    name += (name.empty() ? "" : "_") + setting_name + '-' + shown;
+    name += fmt::format("{}{}-{}", name.empty() ? "" : "_", setting_name, shown);
   }
   if (name.size() > longest_name) name = name.substr(0, longest_name) + '-' + checksum(name);
   return name;

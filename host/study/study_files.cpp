@@ -133,7 +133,7 @@ Study open_study(const std::string& directory) {
 }
 
 Study preview_study(const std::string& config_file, const std::string& directory) {
-  const Study wanted = parse_study(read_config_text(config_file), config_file, directory);
+  Study wanted = parse_study(read_config_text(config_file), config_file, directory);
   if (const auto there = study_in(directory)) return extended(*there, wanted);
   check_place(directory);
   return wanted;

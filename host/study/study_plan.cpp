@@ -115,7 +115,7 @@ std::vector<CellPlan> plan_cells(const Study& study) {
     one.memory = estimate_memory(one.work).peak();
     one.disk = total(estimate_disk(one.work));
     one.cost = cost_of(one.work, cell.config);
-    plan.push_back(std::move(one));
+    plan.push_back(one);
   }
   return plan;
 }

@@ -148,28 +148,40 @@ StudyVerdict kernel_rate(const Cells& cells) {
           evidence};
 }
 
-/// The smallest over the Grams of lambda / its start, against a bound.
+/// What rounding leaves of an eigenvalue that is zero, in a Gram of unit samples.
+double zero_to_rounding(const CellData& cell) {
+  return 1e-14 * static_cast<double>(cell.run.samples().value_or(1));
+}
+
+/// The smallest over the Grams of lambda / its start, against a bound. A start at zero, as of
+/// Phi'Phi with more samples than units, is no start.
 StudyVerdict stays_above(const Cells& cells, const char* statement, double bound,
                          std::optional<double> (*lambda)(const GramRecord&)) {
-  std::size_t asked = 0, good = 0;
+  std::size_t asked = 0, good = 0, at_zero = 0;
   double least = INFINITY;
   std::string place;
   for (const CellData* cell : cells) {
     const auto& grams = cell->run.grams;
     if (grams.size() < 2 || !lambda(grams.front())) continue;
     ++asked;
+    const double start = *lambda(grams.front());
+    if (start <= zero_to_rounding(*cell)) {
+      ++at_zero;
+      continue;
+    }
     double smallest = INFINITY;
     for (const GramRecord& gram : grams)
-      smallest = std::min(smallest, lambda(gram).value_or(INFINITY) / *lambda(grams.front()));
-    const bool is_good = *lambda(grams.front()) > 0.0 && smallest > bound;
-    good += is_good ? 1 : 0;
+      smallest = std::min(smallest, lambda(gram).value_or(INFINITY) / start);
+    good += smallest > bound ? 1 : 0;
     if (smallest < least) {
       least = smallest;
       place = cell->describe();
     }
   }
   std::string evidence = asked == 0 ? "no cell has two Grams" : share(good, asked);
-  if (asked > 0) evidence += fmt::format("; at least {:.4g} times its start ({})", least, place);
+  if (at_zero < asked)
+    evidence += fmt::format("; at least {:.4g} times its start ({})", least, place);
+  if (at_zero > 0) evidence += fmt::format("; {} of them start at 0", at_zero);
   return {finding_of(good, asked), statement, evidence};
 }
 
@@ -191,8 +203,6 @@ StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& 
           ? "does not depend on the width"
           : fmt::format("falls {}as m^{:g}", expected.at_most ? "at least " : "", expected.value);
   const std::string statement = fmt::format("{} {}", quantity.label, law);
-  if (!quantity.fit)
-    return {StudyFinding::open, statement, "too few cells or widths for an exponent"};
   const PowerFit& fit = *quantity.fit;
   return {exponent_finding(fit, expected), statement,
           fmt::format("m^{:.3f}, 95 %: {:.3f} to {:.3f}; {} cells, {} widths", fit.exponent,
@@ -239,7 +249,7 @@ std::vector<StudyVerdict> study_verdicts(const Cells& cells,
   }
   for (const QuantityKind& kind : quantity_kinds()) {
     const auto quantity = std::ranges::find(quantities, kind.name, &Quantity::name);
-    if (kind.expected && quantity != quantities.end())
+    if (kind.expected && quantity != quantities.end() && quantity->fit)
       verdicts.push_back(exponent_verdict(*quantity, *kind.expected));
   }
   return verdicts;
