@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/run/parse.hpp"
 #include "host/trainer.hpp"
 
 namespace widedeq {
@@ -132,17 +133,5 @@ std::unique_ptr<Backend> make_backend(BackendChoice& choice, int threads);
 Precision choose_precision(const std::optional<Precision>& asked, const Backend& backend);
 
 const char* name_of(Precision precision);
-
-/// Strict parsers: the whole text, no spaces, finite, in range; else nothing.
-std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t least,
-                                          std::int64_t most);
-std::optional<double> parse_number(std::string_view text);
-std::optional<Precision> parse_precision(std::string_view text);  // auto is not one
-
-/// Seconds from "H:MM:SS", "D-HH:MM:SS", "MM:SS", or a number with a unit: "90s", "30m", "2h".
-std::optional<double> parse_duration(std::string_view text);
-
-/// Shortest text that reads back as the same double.
-std::string format_number(double value);
 
 }  // namespace widedeq
