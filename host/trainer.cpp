@@ -42,16 +42,15 @@ Index chunk_of(Index samples, const TrainerOptions& how) {
   return std::min(samples, how.chunk > 0 ? how.chunk : default_chunk);
 }
 
-/// The report of all chunks so far: worst status, most sweeps, all residuals.
-void merge(SolveReport& all, SolveReport chunk) {
-  if (chunk.status != SolveStatus::converged) all.status = chunk.status;
-  if (chunk.audit) all.audit = std::max(all.audit.value_or(0.0), *chunk.audit);
-  all.sweeps = std::max(all.sweeps, chunk.sweeps);
-  all.worst_residual = std::max(all.worst_residual, chunk.worst_residual);
-  all.residuals.insert(all.residuals.end(), chunk.residuals.begin(), chunk.residuals.end());
-}
-
 }  // namespace
+
+void merge(SolveReport& all, SolveReport more) {
+  if (more.status != SolveStatus::converged) all.status = more.status;
+  if (more.audit) all.audit = std::max(all.audit.value_or(0.0), *more.audit);
+  all.sweeps = std::max(all.sweeps, more.sweeps);
+  all.worst_residual = std::max(all.worst_residual, more.worst_residual);
+  all.residuals.insert(all.residuals.end(), more.residuals.begin(), more.residuals.end());
+}
 
 Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
                  std::vector<double> targets, const SolveOptions& options,
@@ -63,8 +62,7 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
       how_(how),
       chunk_(chunk_of(samples(), how)),
       forward_(backend, model.precision(), model.width(), chunk_),
-      adjoint_(backend, model.precision(), model.width(), chunk_),
-      r_(targets_.size()) {
+      adjoint_(backend, model.precision(), model.width(), chunk_) {
   if (inputs.rows != model.inputs() || inputs.columns != samples() || samples() == 0)
     throw ShapeError("trainer: inputs are " + shape(inputs) + ", W is " + shape(model.W.block()) +
                      ", targets are " + std::to_string(samples()));
@@ -89,14 +87,39 @@ bool Trainer::starts_warm(Index samples, const TrainerOptions& how, Precision pr
 }
 
 Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
-  Evaluation result;
-  clear_gradient();
+  in_view_ = {X_, targets_};
   // A new base of the operand's digits leaves warm states behind; an audit rebuilds them.
   audit = is_warm() && (audit || since_audit_ + 1 >= how_.audit_every ||
                         !has_room(since_audit_ + 2, model_.precision(), options_.tolerance) ||
                         base_version_ != model_.A.operand().base_version);
-  for (Index first = 0; first < samples(); first += chunk_) {
-    const Index count = std::min(chunk_, samples() - first);
+  Evaluation result = evaluate_chunks(monitor, audit);
+  if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
+  const bool carry_on = starts_warm() && result.converged();
+  warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
+  since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
+  return result;
+}
+
+Evaluation Trainer::evaluate_batch(const HostMatrix& inputs, std::span<const double> targets) {
+  const auto size = static_cast<Index>(targets.size());
+  if (inputs.rows != X_.rows() || inputs.columns != size || size == 0 || size > samples())
+    throw ShapeError("trainer: a batch's inputs are " + shape(inputs) + ", its targets are " +
+                     std::to_string(size) + ", all inputs are " + shape(X_.block()));
+  if (batch_X_.columns() < size) batch_X_ = backend_.allocate(X_.element(), X_.rows(), size);
+  const Block X = batch_X_.columns(0, size);
+  backend_.upload(inputs.view(), X);
+  in_view_ = {X, targets};
+  forget();
+  return evaluate_chunks(nullptr, false);
+}
+
+Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
+  Evaluation result;
+  clear_gradient();
+  r_.resize(in_view_.targets.size());
+  const auto in_view = static_cast<Index>(r_.size());
+  for (Index first = 0; first < in_view; first += chunk_) {
+    const Index count = std::min(chunk_, in_view - first);
 
     // Phi = relu(W X) / sqrt(m)     Z = relu(s A Z + Phi)
     merge(result.forward, solve_forward(first, count, audit));
@@ -106,7 +129,7 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
     const Block Phi = Phi_.columns(0, count);
     const auto predictions = backend_.readout(model_.u, forward_.Z(), model_.skip(), Phi);
     for (std::size_t j = 0; j < predictions.size(); ++j) {
-      const double r = predictions[j] - targets_[static_cast<std::size_t>(first) + j];
+      const double r = predictions[j] - in_view_.targets[static_cast<std::size_t>(first) + j];
       r_[static_cast<std::size_t>(first) + j] = r;
       result.loss += 0.5 * r * r;
       result.predictions.push_back(predictions[j]);
@@ -119,10 +142,6 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
     if (monitor != nullptr) monitor->take(first, forward_.Z(), adjoint_.L(), Phi);
     add_chunk_gradient(first, count);
   }
-  if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
-  const bool carry_on = starts_warm() && result.converged();
-  warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
-  since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
   return result;
 }
 
@@ -133,7 +152,7 @@ SolveOptions Trainer::carried_options() const {
 }
 
 SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
-  const ConstBlock X = X_.block().middle_columns(first, count);
+  const ConstBlock X = in_view_.X.middle_columns(first, count);
   const Block Phi = Phi_.columns(0, count);
   if (is_warm()) forward_.add_injection(-1.0, Phi);
   backend_.inject(model_.W, X, model_.options.injection, Phi);
@@ -160,7 +179,7 @@ void Trainer::clear_gradient() {
 
 void Trainer::add_chunk_gradient(Index first, Index count) {
   const std::span<const double> r(r_.data() + first, static_cast<std::size_t>(count));
-  const ConstBlock X = X_.block().middle_columns(first, count);
+  const ConstBlock X = in_view_.X.middle_columns(first, count);
   const ConstBlock Phi = Phi_.block().middle_columns(0, count);
   const ConstBlock ones = ones_.block().middle_columns(0, count);
   const Block B = B_.columns(0, count);
@@ -214,6 +233,15 @@ void Trainer::transfer(Archive& archive) {
   archive.within("forward", [&] { forward_.transfer(archive, is_warm()); });
   archive.within("adjoint", [&] { adjoint_.transfer(archive, is_warm()); });
   if (is_warm()) archive.matrix("Phi", Phi_);
+}
+
+double Trainer::gradient(double alpha, Parameters& direction) {
+  direction.fill(0.0);
+  double squares = add_recurrent_gradient(direction.A, alpha);
+  squares += backend_.add_scaled(direction.W, alpha, dW_);
+  squares += backend_.add_scaled(direction.u, alpha, du_);
+  if (model_.options.skip) squares += backend_.add_scaled(direction.v, alpha, dv_);
+  return std::sqrt(squares);
 }
 
 Weights Trainer::gradient() {

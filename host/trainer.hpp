@@ -1,4 +1,4 @@
-// Full-batch gradient descent on A, W, u and v.
+// Losses, gradients and steps of gradient descent on A, W, u and v.
 //
 //   r = yhat - y            loss = 1/2 sum r^2
 //   dA = s (L diag r) Z'    dW = (B diag r) X' / sqrt(m)    du = Z r    dv = Phi r
@@ -21,6 +21,7 @@
 #include "host/adjoint_solver.hpp"
 #include "host/equilibrium_solver.hpp"
 #include "host/gram_monitor.hpp"
+#include "host/parameters.hpp"
 
 namespace widedeq {
 
@@ -33,6 +34,9 @@ struct Evaluation {
     return forward.status == SolveStatus::converged && adjoint.status == SolveStatus::converged;
   }
 };
+
+/// The report over more samples: worst status, most sweeps, largest audit, all residuals.
+void merge(SolveReport& all, SolveReport more);
 
 struct TrainerOptions {
   TrainerOptions(Index samples_at_a_time = 0)
@@ -66,6 +70,11 @@ class Trainer {
   /// `audit`: have warm-started states audited now, whether or not it is time.
   Evaluation evaluate(GramMonitor* monitor = nullptr, bool audit = false);
 
+  /// The same for other samples, no more of them than the trainer was made for: a batch. inputs are
+  /// d x count, targets count; solved cold, and the next evaluate() starts cold as well. update()
+  /// and gradient() then are the batch's.
+  Evaluation evaluate_batch(const HostMatrix& inputs, std::span<const double> targets);
+
   /// To be called when the weights have been changed by anything but update(): the next evaluate()
   /// starts cold.
   void forget() { warm_epochs_ = 0; }
@@ -81,6 +90,10 @@ class Trainer {
   /// The gradient of the last evaluate() in double: A m x m, W m x d, u and v m.
   Weights gradient();
 
+  /// direction = alpha times the gradient of the last evaluate(), on the backend. Returns the
+  /// gradient's norm over all parameters.
+  double gradient(double alpha, Parameters& direction);
+
  private:
   /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand. What
   /// does not converge from there, or has shrunk, is solved cold.
@@ -92,6 +105,8 @@ class Trainer {
   }
   /// The tolerance less what rounding may have added to carried states since the last audit.
   SolveOptions carried_options() const;
+  /// Chunk by chunk, the samples in view.
+  Evaluation evaluate_chunks(GramMonitor* monitor, bool audit);
   void clear_gradient();
   void add_chunk_gradient(Index first, Index count);
   /// A += alpha dA; returns ||dA||_F^2.
@@ -112,10 +127,15 @@ class Trainer {
   Matrix Phi_, B_;        // m x chunk
   EquilibriumSolver forward_;
   AdjointSolver adjoint_;
-  std::vector<double> r_;  // n
-  Matrix dA_;              // m x m, several chunks only
-  Matrix dW_, du_, dv_;    // m x d, m, m
-  Matrix ones_;            // 1 x chunk
+  struct InView {
+    ConstBlock X;                     // d x count
+    std::span<const double> targets;  // count
+  } in_view_;                         // all samples, or a batch
+  Matrix batch_X_;                    // d x the most there has been in a batch
+  std::vector<double> r_;             // count
+  Matrix dA_;                         // m x m, several chunks only
+  Matrix dW_, du_, dv_;               // m x d, m, m
+  Matrix ones_;                       // 1 x chunk
 };
 
 }  // namespace widedeq

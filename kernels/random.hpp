@@ -23,7 +23,8 @@ enum class Tensor : std::uint32_t {
   v = 3,
   inputs = 4,
   targets = 5,
-  probe = 6
+  probe = 6,
+  order = 7
 };
 
 /// Four independent uniform words for rows 4*quad .. 4*quad + 3 of `column`.

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "host/gradient_flow.hpp"
+#include "host/mini_batches.hpp"
 #include "host/run/checkpoint_archive.hpp"
 #include "tests/host/warm_support.hpp"
 
@@ -11,6 +13,8 @@ namespace widedeq::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+enum class Way : std::uint8_t { descent, flow, batches };
 
 struct Case {
   const char* name;
@@ -20,6 +24,7 @@ struct Case {
   Index chunk = 0;
   int panels = 0;
   int audit_every = 4;
+  Way way = Way::descent;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& it) {
@@ -33,36 +38,54 @@ class CarryOn : public testing::TestWithParam<std::tuple<Precision, Case>> {
   void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
 
   struct Run {
+    Way way;
+    HostMatrix X;
+    std::vector<double> y;
     Model model;
     Trainer trainer;
+    GradientFlow flow;
+    FlowState state;
+    int epochs = 0;
 
     Run(const Case& it, Precision precision)
-        : model(backend(), precision, {.gamma = 0.5, .panels = it.panels}, it.shape.m, it.shape.d,
+        : way(it.way),
+          X(Random(5).sphere(it.shape.d, it.shape.n)),
+          y(static_cast<std::size_t>(it.shape.n), 3.0),
+          model(backend(), precision, {.gamma = 0.5, .panels = it.panels}, it.shape.m, it.shape.d,
                 it.law, 3),
-          trainer(backend(), model, Random(5).sphere(it.shape.d, it.shape.n),
-                  std::vector<double>(static_cast<std::size_t>(it.shape.n), 3.0),
-                  {.tolerance = 1e-6}, options_of(it)) {}
+          trainer(backend(), model, X, y, {.tolerance = 1e-6}, options_of(it)),
+          flow(backend(), model, trainer, 1e-3) {}
 
     static TrainerOptions options_of(const Case& it) {
       TrainerOptions options(it.chunk);
       options.audit_every = it.audit_every;
+      options.warm_start = it.way == Way::descent;
       return options;
     }
 
     void transfer(Archive& archive) {
       archive.within("model", [&] { model.transfer(archive); });
       archive.within("trainer", [&] { trainer.transfer(archive); });
+      archive.within("flow", [&] { state.transfer(archive); });
+      archive.integer("epochs", epochs);
     }
 
     /// One epoch; everything it says.
     std::vector<double> epoch(double eta) {
-      const Evaluation now = trainer.evaluate();
+      BatchesReport batches;
+      if (way == Way::batches) batches = descend_in_batches(trainer, X, y, 4, 9, epochs, eta);
+      ++epochs;
+      const Evaluation now = way == Way::batches ? batches.seen : trainer.evaluate();
       EXPECT_TRUE(now.converged());
       std::vector<double> said = now.predictions;
+      // Three epochs' steps in one, so that steps are rejected too.
+      const FlowReport flowed = way == Way::flow ? flow.advance(state, 3.0 * eta) : FlowReport();
+      said.insert(said.end(), {state.time, state.path, state.step,
+                               static_cast<double>(flowed.steps + 100 * flowed.rejected)});
       said.insert(said.end(), {now.loss, static_cast<double>(now.forward.sweeps),
                                static_cast<double>(now.adjoint.sweeps), now.forward.worst_residual,
                                now.adjoint.worst_residual, now.forward.audit.value_or(-1.0),
-                               trainer.update(eta)});
+                               way == Way::descent ? trainer.update(eta) : batches.gradient_norm});
       return said;
     }
   };
@@ -107,13 +130,25 @@ INSTANTIATE_TEST_SUITE_P(
     , CarryOn,
     testing::Combine(
         testing::Values(Precision::fp64, Precision::fp32, Precision::mixed),
-        testing::Values(Case{"lattice", {97, 30, 5, 0.5}},
-                        Case{"gaussian", {97, 30, 5, 0.5}, WeightLaw::gaussian},
-                        Case{"few_samples", {130, 8, 5, 0.5}},
-                        Case{"large_steps", {66, 9, 4, 0.5}, WeightLaw::lattice, 0.5},
-                        Case{"chunks", {70, 30, 5, 0.5}, WeightLaw::lattice, 0.02, 7},
-                        Case{"all_rows", {70, 30, 5, 0.5}, WeightLaw::gaussian, 0.02, 0, 1},
-                        Case{"no_audits", {70, 30, 5, 0.5}, WeightLaw::lattice, 0.02, 0, 0, 1000})),
+        testing::Values(
+            Case{"lattice", {97, 30, 5, 0.5}},
+            Case{"gaussian", {97, 30, 5, 0.5}, WeightLaw::gaussian},
+            Case{"few_samples", {130, 8, 5, 0.5}},
+            Case{"large_steps", {66, 9, 4, 0.5}, WeightLaw::lattice, 0.5},
+            Case{"chunks", {70, 30, 5, 0.5}, WeightLaw::lattice, 0.02, 7},
+            Case{"all_rows", {70, 30, 5, 0.5}, WeightLaw::gaussian, 0.02, 0, 1},
+            Case{"flow", {50, 9, 4, 0.5}, WeightLaw::lattice, 1.0, 0, 0, 4, Way::flow},
+            Case{"flow_in_chunks", {40, 9, 4, 0.5}, WeightLaw::gaussian, 1.0, 5, 0, 4, Way::flow},
+            Case{"batches", {97, 30, 5, 0.5}, WeightLaw::gaussian, 0.01, 0, 0, 4, Way::batches},
+            Case{"batches_in_chunks",
+                 {70, 30, 5, 0.5},
+                 WeightLaw::lattice,
+                 0.01,
+                 3,
+                 0,
+                 4,
+                 Way::batches},
+            Case{"no_audits", {70, 30, 5, 0.5}, WeightLaw::lattice, 0.02, 0, 0, 1000})),
     [](const auto& it) {
       return std::string(name_of(std::get<0>(it.param))) + "_" + std::get<1>(it.param).name;
     });
