@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "host/failure.hpp"
+#include "host/gradient_flow.hpp"
 
 namespace widedeq {
 
@@ -29,6 +30,16 @@ void resolve(TrainConfig& config) {
                   absolute(config.data.substr(comma + 1));
   }
   if (config.weights_from_file()) config.weights = absolute(config.weights);
+  if (config.optimizer != Optimizer::flow) return;
+  if (config.batch_size > 0)
+    throw Failure(ExitCode::usage, "gradient flow follows the gradient over all samples",
+                  fmt::format("--batch-size {}", config.batch_size),
+                  "leave --batch-size out, or --optimizer flow");
+  if (config.on_divergence == OnDivergence::halve)
+    throw Failure(ExitCode::usage,
+                  "gradient flow chooses its steps itself; halving --learning-rate "
+                  "would only make epochs shorter",
+                  "--on-divergence halve", "leave it out, or lower --flow-tolerance");
 }
 
 void check_tolerance(double tolerance, Precision precision) {
@@ -41,6 +52,21 @@ void check_tolerance(double tolerance, Precision precision) {
                 precision == Precision::fp64
                     ? fmt::format("give at least {:.3g}", smallest)
                     : fmt::format("give at least {:.3g}, or --precision fp64", smallest));
+}
+
+void check_flow_tolerance(const TrainConfig& config, Precision precision) {
+  if (config.optimizer != Optimizer::flow) return;
+  const double smallest = smallest_flow_tolerance(config.tolerance, precision);
+  if (config.flow_tolerance >= smallest) return;
+  const bool by_solves = smallest <= config.tolerance;
+  throw Failure(ExitCode::usage,
+                fmt::format("gradients {} are too rough for steps with errors of {:.3g}",
+                            by_solves ? fmt::format("from residuals of {:.3g}", config.tolerance)
+                                      : fmt::format("in {}", name_of(precision)),
+                            config.flow_tolerance),
+                "--flow-tolerance",
+                fmt::format("give at least {:.3g}, or {}", smallest,
+                            by_solves ? "a smaller --tolerance" : "--precision fp64"));
 }
 
 std::unique_ptr<Backend> make_backend(BackendChoice& choice, int threads) {

@@ -24,6 +24,9 @@ enum class BackendChoice : std::uint8_t { automatic, cpu, cuda };
 /// What to do when training runs away: stop, or go on from the last good state with half the step.
 enum class OnDivergence : std::uint8_t { stop, halve };
 
+/// How weights move: steps of gradient descent, or along the gradient flow, their limit.
+enum class Optimizer : std::uint8_t { descent, flow };
+
 /// When to write checkpoints beside those at the end of a run: after so many epochs, or so many
 /// seconds; both 0: none.
 struct CheckpointEvery {
@@ -46,6 +49,9 @@ struct TrainConfig {
   std::string weights = "lattice";  // lattice, gaussian or a file's name
   int epochs = 100;
   std::optional<double> learning_rate;  // none: 1 / lambda_max(H(0))
+  Optimizer optimizer = Optimizer::descent;
+  Index batch_size = 0;          // 0: all samples at once
+  double flow_tolerance = 1e-3;  // of gradient flow; see host/gradient_flow.hpp
   double tolerance = 1e-6;
   int max_sweeps = 1000;
   std::optional<Precision> precision;  // none: the backend's fastest
@@ -79,9 +85,12 @@ struct TrainConfig {
   bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
   ModelOptions model_options() const { return {gamma, injection, skip}; }
   SolveOptions solve_options() const { return {tolerance, max_sweeps}; }
-  TrainerOptions trainer_options() const {
+  /// Whether epochs of so many samples go in batches. A batch that holds them all is none.
+  bool in_batches(Index of_samples) const { return batch_size > 0 && batch_size < of_samples; }
+  /// Flow and batches start every solve cold.
+  TrainerOptions trainer_options(Index of_samples) const {
     TrainerOptions options(chunk);
-    options.warm_start = warm_start;
+    options.warm_start = warm_start && optimizer == Optimizer::descent && !in_batches(of_samples);
     options.audit_every = audit_every;
     return options;
   }
@@ -119,11 +128,15 @@ void apply_setting(TrainConfig& config, const Setting& setting, std::string_view
 
 /// Fills in what depends on other settings: the classes; and makes paths absolute, so that the
 /// resolved configuration means the same from any working directory. Throws Failure (usage) for
-/// combinations that make no sense: classes of unlabelled data.
+/// combinations that make no sense: classes of unlabelled data, batches of a flow.
 void resolve(TrainConfig& config);
 
 /// Throws Failure (usage) unless the precision can reach the tolerance.
 void check_tolerance(double tolerance, Precision precision);
+
+/// Throws Failure (usage) unless the solves at that precision are accurate enough for the flow's
+/// error control; nothing to check without a flow.
+void check_flow_tolerance(const TrainConfig& config, Precision precision);
 
 /// The backend asked for; `automatic` takes CUDA where the build and the machine have it, and
 /// `choice` becomes what it took. Throws Unsupported when the one asked for is not there.

@@ -7,6 +7,7 @@
 
 #include "host/failure.hpp"
 #include "host/run/guards.hpp"
+#include "host/run/step.hpp"
 #include "host/run/stop.hpp"
 #include "host/run/time_limit.hpp"
 #include "host/run/training.hpp"
@@ -73,21 +74,26 @@ WeightNorms weight_norms(const Training& training, double operator_norm) {
   return norms;
 }
 
-/// The scores of the weights that `now` was evaluated at, but for the norm.
-EpochScores scores_of(Training& training, const Evaluation& now, bool is_last) {
+/// The share of misclassified samples, where there are classes; by the predictions an epoch has
+/// seen.
+std::optional<double> training_error(const Training& training, const Evaluation& seen) {
+  const Dataset& data = training.run.data;
+  if (data.class_targets.size() < 2) return std::nullopt;
+  return classification_error(seen.predictions, data.targets, data.class_targets);
+}
+
+/// What held-out samples say of the weights as they are; nothing when they are not due.
+EpochScores held_out_scores(Training& training, bool is_last) {
   const TrainConfig& config = training.run.config;
   const Dataset& data = training.run.data;
-  const bool has_classes = data.class_targets.size() > 1;
   EpochScores scores;
-  if (has_classes)
-    scores.error = classification_error(now.predictions, data.targets, data.class_targets);
   const int epoch = training.state.epoch;
   if (!training.run.held_out || !(is_last || is_due(config.test_every, epoch))) return scores;
 
   const HeldOutScore test = training.run.held_out->evaluate(*training.run.model);
   require_solved(test, config, epoch);
   scores.test_loss = test.loss;
-  if (has_classes)
+  if (data.class_targets.size() > 1)
     scores.test_error =
         classification_error(test.predictions, data.held_out.targets, data.class_targets);
   return scores;
@@ -152,9 +158,15 @@ void train(Training& training, int end) {
     }
 
     // Z = relu(s A Z + Phi)    L = D o (u 1' + s A' L)    r = u'Z + v'Phi - y    loss = 1/2 |r|^2
+    // of all samples: in batches only where something is asked of them all at once
+    const bool in_batches = config.in_batches(training.run.facts.samples);
+    const bool certifies = is_due(config.certify_every, epoch) && !sink.is_paused();
     const bool is_last = epoch + 1 == config.epochs;
-    const Evaluation now = training.run.trainer->evaluate(monitor, is_last);
-    require_solved(now, config, epoch);
+    std::optional<Evaluation> now;
+    if (!in_batches || monitor || is_due(config.certify_every, epoch)) {
+      now = training.run.trainer->evaluate(monitor, is_last);
+      require_solved(*now, config, epoch);
+    }
 
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
     const auto norm = norm_if_due(training, monitor != nullptr);
@@ -182,29 +194,29 @@ void train(Training& training, int end) {
         sink.write(halved_record(epoch, *state.eta, halving.replaces, halving.reason));
       }
     // ||z - z*|| <= ||f(z) - z|| / (1 - q), q = gamma ||A||_2 / sqrt(m), and what follows for H
-    if (is_due(config.certify_every, epoch) && !sink.is_paused())
+    if (certifies)
       sink.write(
           certificate_record(epoch, certify(*training.run.backend, *training.run.model,
                                             *training.run.trainer, certify_options(config))));
 
-    EpochScores scores = scores_of(training, now, is_last);
+    EpochScores scores = held_out_scores(training, is_last);
     if (is_due(config.norm_every, epoch)) scores.operator_norm = norm;
-    (epoch == 0 ? state.first_scores : state.last_scores) = scores;
-
-    if (epoch == 0) state.first_residual = minus(now.predictions, training.run.data.targets);
-    state.losses.push_back(now.loss);
+    if (epoch == 0 && now)
+      state.first_residual = minus(now->predictions, training.run.data.targets);
     state.weights_are_good = false;
-    require_hope(state.losses.front(), now.loss, *state.eta, epoch);
 
-    // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v
-    const double gradient_norm = training.run.trainer->update(*state.eta);
-    require_finite_step(*state.eta, gradient_norm, epoch);
+    // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v; or as flow and batches have it
+    const Step step = take_step(training, now);
     state.weights_are_good = true;
 
     const double seconds = seconds_since(start);
     training.longest_epoch = std::max(training.longest_epoch, seconds);
-    sink.write(epoch_record(epoch, now, scores, gradient_norm, seconds));
-    training.progress.epoch(epoch, now, seconds);
+    scores.error = training_error(training, step.seen);
+    (epoch == 0 ? state.first_scores : state.last_scores) = scores;
+    Json record = epoch_record(epoch, step.seen, scores, step.gradient_norm, seconds);
+    describe(step, record);
+    sink.write(record);
+    training.progress.epoch(epoch, step.seen, seconds);
     journal.look();
   }
 }

@@ -39,14 +39,18 @@ struct Sizes {
     c = static_cast<double>(chunk);
     is_chunked = chunk < work.samples;
     TrainerOptions how(chunk);
-    how.warm_start = work.warm_start;
+    how.warm_start = work.warm_start && !work.is_flow && work.batch == 0;
+    is_flow = work.is_flow;
+    steps = work.batch > 0 ? std::ceil(n / static_cast<double>(work.batch)) : 1.0;
     how.audit_every = work.audit_every;
     is_warm = Trainer::starts_warm(work.samples, how, work.precision, work.tolerance);
-    if (is_mixed && !is_chunked) kept = static_cast<double>(updates_to_keep(work.width, chunk));
-    const int updates = std::max(0, work.epochs);
-    has_factors = kept > 0.0 && updates > 0;
-    has_change = work.weights != WeightSource::lattice || static_cast<double>(updates) > kept;
-    factors = has_factors ? kept * n : 0.0;
+    const Index rank = work.batch > 0 ? work.batch : chunk;  // of an update
+    if (is_mixed && !is_chunked && !work.is_flow)
+      kept = static_cast<double>(updates_to_keep(work.width, rank));
+    const double updates = std::max(0, work.epochs) * steps;
+    has_factors = kept > 0.0 && updates > 0.0;
+    has_change = work.weights != WeightSource::lattice || updates > kept;
+    factors = has_factors ? kept * static_cast<double>(rank) : 0.0;
     const bool has_first = work.epochs > 0 && (work.automatic_rate || work.gram_every > 0);
     const int regular = work.gram_every > 0 ? (work.epochs - 1) / work.gram_every : 0;
     grams = has_first ? 1 + regular : 0;
@@ -58,6 +62,8 @@ struct Sizes {
   bool has_factors = false;  // updates are kept as factors
   double kept = 0.0;         // that many
   double factors = 0.0;      // columns of the factors
+  double steps = 1.0;        // updates an epoch
+  bool is_flow = false;
   int grams = 0;
 };
 
@@ -107,6 +113,13 @@ double held_out(const Workload& work, const Sizes& z) {
 double trainers(const Sizes& z) {
   return z.real *
          (z.d * z.n + 2.0 * z.m * z.c + z.m * (z.d + 2.0) + z.c + (z.is_chunked ? z.m * z.m : 0.0));
+}
+
+/// Points and slopes of all weights: those of odeint's stepper and control, and ours.
+/// (host/gradient_flow.cpp)
+double flows(const Sizes& z, const Workload& work) {
+  constexpr double sets = 11.0;  // two points, two slopes; k2 to k6, a stage, the error
+  return work.is_flow && work.epochs > 0 ? sets * z.real * z.m * (z.m + z.d + 2.0) : 0.0;
 }
 
 /// The backend's one growing buffer: the largest that a stage asks for. (kernels/cpu/workspace.hpp)
@@ -159,6 +172,8 @@ Workload workload_of(const TrainConfig& config, Index samples, Index inputs) {
   work.inputs = inputs;
   work.precision = config.precision.value_or(Precision::fp64);
   work.chunk = config.chunk;
+  work.is_flow = config.optimizer == Optimizer::flow;
+  work.batch = config.in_batches(samples) ? config.batch_size : 0;
   work.warm_start = config.warm_start;
   work.audit_every = config.audit_every;
   work.test_samples = config.test_samples;
@@ -194,6 +209,7 @@ MemoryEstimate estimate_memory(const Workload& work) {
   add("data, injection, gradients", trainers(z));
   add("held-out samples", held_out(work, z));
   add("Gram", gram_memory(z) + norm_estimate(z));
+  add("stages of the flow", flows(z, work));
   add("scratch", workspace(z, panels_of(work, z)));
   add("audit", audit(z));
   add("program", program_bytes);
@@ -272,10 +288,12 @@ WorkEstimate estimate_work(const Workload& work) {
   const Precision real = z.is_mixed ? Precision::fp32 : work.precision;
 
   // A -= eta s (L diag r) Z'  1; what follows it in P and Q  3 n/(2 m) each; Phi and dW  d/m each.
-  // Factors: their norm n/m, and the four settlings' products with half of them.
+  // Factors: their norm b/m for an update of rank b, and the four settlings' products with half of
+  // them.
+  const double rank = z.n / z.steps;
   double update = 1.0 + 2.0 * z.d / z.m;
   if (z.is_warm) update += 3.0 * z.n / z.m;
-  if (z.has_factors) update += z.n / z.m + 4.0 * z.factors / z.m;
+  if (z.has_factors) update += rank / z.m + 4.0 * z.factors / z.m;
 
   WorkEstimate estimate;
   const auto epoch = [&](double products) {
@@ -290,10 +308,23 @@ WorkEstimate estimate_work(const Workload& work) {
   const double around = 25.0 * z.real * z.m * z.n;
   const double fold = z.is_mixed ? 40.0 / std::max(1.0, z.kept) : 4.0 * z.real + 1.0;
   const double square = (fold + (z.is_chunked ? 6.0 * z.real : 0.0)) * z.m * z.m;
-  estimate.first = epoch(solves.cold);
-  estimate.later = epoch(solves.later);
-  estimate.first_bytes = solves.cold * sweep_bytes + around + square;
-  estimate.later_bytes = solves.later * sweep_bytes + around + square;
+  // Epochs of batches: all but the first step has what training has added to A. Of a flow: one
+  // evaluation, a step's six, and sums of all weights: some 60 passes.
+  const double after = z.is_flow ? 6.0 : z.steps - 1.0;
+  const double share = z.is_flow ? 1.0 : 1.0 / z.steps;  // of the samples, in one evaluation
+  const double sums = z.is_flow ? 60.0 * z.real * z.m * z.m : 0.0;
+  const auto bytes = [&](double first) {
+    return share * ((first + after * solves.later) * sweep_bytes + (1.0 + after) * around) +
+           (1.0 + after) * square + sums;
+  };
+  estimate.first = epoch(share * (solves.cold + after * solves.later));
+  estimate.later = epoch(share * (1.0 + after) * solves.later);
+  if (z.is_flow) {
+    of(estimate.first, real) += after * update * one;
+    of(estimate.later, real) += after * update * one;
+  }
+  estimate.first_bytes = bytes(solves.cold);
+  estimate.later_bytes = bytes(solves.later);
 
   // Audits: both solves' P in double, every so often and in the last epoch.
   const int later = std::max(0, work.epochs - 1);
@@ -316,6 +347,11 @@ WorkEstimate estimate_work(const Workload& work) {
   estimate.grams = z.grams;
   estimate.gram.fp64 = (4.0 * z.m + z.d) * z.n * z.n + 4.0 * 2.0 * 4.0 / 3.0 * z.n * z.n * z.n;
   estimate.gram_bytes = 16.0 * masters(z) + 6.0 * z.m * z.n * z.real;
+  if (z.steps > 1.0) {  // all samples at the same weights
+    of(estimate.gram, work.precision) += solves.later * one;
+    of(estimate.gram, real) += update * one;
+    estimate.gram_bytes += solves.later * sweep_bytes + around;
+  }
   return estimate;
 }
 

@@ -23,6 +23,8 @@ struct Workload {
   int test_every = 1;
   Precision precision = Precision::fp64;
   Index chunk = 0;  // samples at a time; 0: as Trainer chooses
+  bool is_flow = false;
+  Index batch = 0;  // samples of a batch; 0: all of them
   bool warm_start = true;
   int audit_every = TrainerOptions().audit_every;
   int epochs = 0;
@@ -51,7 +53,9 @@ struct MemoryEstimate {
   double peak() const;                 // bytes at most, of the whole run
 };
 
-/// Additions and multiplications. `later` is a mean epoch but for the first.
+/// Additions and multiplications. `later` is a mean epoch but for the first. Of a flow it is taken
+/// that one step makes an epoch: at `--learning-rate auto` and the default tolerance, as measured,
+/// it does. Epochs in batches that look at all samples, for Grams, are told with the Grams.
 struct WorkEstimate {
   Operations first, later, all;  // of the solves, the update and the audits
   Operations gram;               // of one Gram and its eigenvalues

@@ -15,16 +15,22 @@ std::string at(int epoch) {
   return fmt::format("epoch {}", epoch);
 }
 
-}  // namespace
-
-void require_solved(const Evaluation& now, const TrainConfig& config, int epoch) {
-  if (now.converged()) return;
-  const bool forward = now.forward.status != SolveStatus::converged;
-  const Failure failure =
-      solve_failure(forward ? "forward" : "adjoint", forward ? now.forward : now.adjoint,
-                    config.model_options(), config.solve_options(), at(epoch) + ", ", epoch > 0);
+/// The last step is to blame: one of the epoch before, or one of its own.
+[[noreturn]] void blame(const Failure& failure, int epoch, bool has_stepped) {
+  if (has_stepped) throw Divergence(failure, epoch);
   if (epoch == 0) throw failure;
   throw Divergence(failure, epoch - 1);
+}
+
+}  // namespace
+
+void require_solved(const Evaluation& now, const TrainConfig& config, int epoch, bool has_stepped) {
+  if (now.converged()) return;
+  const bool forward = now.forward.status != SolveStatus::converged;
+  const Failure failure = solve_failure(
+      forward ? "forward" : "adjoint", forward ? now.forward : now.adjoint, config.model_options(),
+      config.solve_options(), at(epoch) + ", ", epoch > 0 || has_stepped);
+  blame(failure, epoch, has_stepped);
 }
 
 void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch) {
@@ -32,17 +38,15 @@ void require_solved(const HeldOutScore& score, const TrainConfig& config, int ep
   const Failure failure =
       solve_failure("forward", score.forward, config.model_options(), config.solve_options(),
                     at(epoch) + ", held-out samples, ", epoch > 0);
-  if (epoch == 0) throw failure;
-  throw Divergence(failure, epoch - 1);
+  blame(failure, epoch, false);
 }
 
-void require_hope(double first_loss, double loss, double eta, int epoch) {
+void require_hope(double first_loss, double loss, double eta, int epoch, bool has_stepped) {
   if (std::isfinite(loss) && loss <= hopeless_loss * first_loss) return;
   const Failure failure(ExitCode::diverged,
                         fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
                         at(epoch), fmt::format("lower --learning-rate, {:.4g} here", eta));
-  if (epoch == 0) throw failure;
-  throw Divergence(failure, epoch - 1);
+  blame(failure, epoch, has_stepped);
 }
 
 void require_well_posed(double first_norm, double norm, const TrainConfig& config, int epoch,
@@ -63,6 +67,22 @@ void require_finite_step(double eta, double gradient_norm, int epoch) {
   throw Divergence(Failure(ExitCode::diverged, "the step is not finite", at(epoch),
                            "lower --learning-rate or --gamma"),
                    epoch);
+}
+
+void require_arrived(const FlowReport& flow, const TrainConfig& config, int epoch) {
+  if (flow.status == FlowStatus::arrived) return;
+  if (flow.status == FlowStatus::unsolved && flow.unsolved)
+    require_solved(*flow.unsolved, config, epoch, true);
+  const std::string where = fmt::format("{}, steps of {:.3g}", at(epoch), flow.last_step);
+  if (flow.status == FlowStatus::unsolved)
+    throw Divergence(Failure(ExitCode::diverged, "the flow is not finite", where,
+                             "lower --learning-rate or --gamma"),
+                     epoch);
+  throw Divergence(
+      Failure(ExitCode::not_converged, "the flow's steps have shrunk to nothing", where,
+              fmt::format("raise --flow-tolerance ({:g}) or lower --tolerance ({:g})",
+                          config.flow_tolerance, config.tolerance)),
+      epoch, ExitCode::not_converged);
 }
 
 double automatic_rate(const GramStatistics& gram) {

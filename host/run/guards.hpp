@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "host/failure.hpp"
+#include "host/gradient_flow.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/held_out.hpp"
 #include "host/run/config.hpp"
@@ -15,8 +16,8 @@ namespace widedeq {
 /// smaller step may do better.
 class Divergence : public Failure {
  public:
-  Divergence(const Failure& failure, int last_good)
-      : Failure(failure.with_code(ExitCode::diverged)), last_good_(last_good) {}
+  Divergence(const Failure& failure, int last_good, ExitCode code = ExitCode::diverged)
+      : Failure(failure.with_code(code)), last_good_(last_good) {}
   int last_good() const { return last_good_; }
 
  private:
@@ -24,14 +25,16 @@ class Divergence : public Failure {
 };
 
 /// Both solves have converged. Throws Divergence when the weights of a former epoch did, Failure
-/// (diverged, not_converged) at epoch 0, where no step can be to blame.
-void require_solved(const Evaluation& now, const TrainConfig& config, int epoch);
+/// (diverged, not_converged) at epoch 0, where no step can be to blame. `has_stepped`: the epoch
+/// has taken steps of its own before, and the state it began with is the last good one.
+void require_solved(const Evaluation& now, const TrainConfig& config, int epoch,
+                    bool has_stepped = false);
 
 /// The same for held-out samples, at the weights that `epoch` starts with.
 void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch);
 
-/// The loss is finite and has not grown a thousandfold. Throws Divergence, or Failure at epoch 0.
-void require_hope(double first_loss, double loss, double eta, int epoch);
+/// The loss is finite and has not grown a thousandfold. Throws likewise.
+void require_hope(double first_loss, double loss, double eta, int epoch, bool has_stepped = false);
 
 /// q = gamma ||A||_2 / sqrt(m) < 1 as it was at the start; runs that start beyond it are not
 /// guarded. `norm` is ||A||_2 / sqrt(m) from below, so that what is found is so; `before` is the
@@ -42,6 +45,10 @@ void require_well_posed(double first_norm, double norm, const TrainConfig& confi
 /// No entry moves by more than eta times the gradient's norm; in single precision that must fit a
 /// float. Throws Divergence.
 void require_finite_step(double eta, double gradient_norm, int epoch);
+
+/// The flow has come to the epoch's end. Throws Divergence: where solves fail, and (not_converged)
+/// where steps have shrunk to nothing.
+void require_arrived(const FlowReport& flow, const TrainConfig& config, int epoch);
 
 /// 1 / lambda_max. Throws Failure (usage) when that is no step.
 double automatic_rate(const GramStatistics& gram);

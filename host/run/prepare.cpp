@@ -40,8 +40,9 @@ std::string checksum_of(const Dataset& data) {
 
 ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   ModelOptions options = config.model_options();
-  const bool warm = Trainer::starts_warm(data.inputs.columns, config.trainer_options(),
-                                         *config.precision, config.tolerance);
+  const bool warm =
+      Trainer::starts_warm(data.inputs.columns, config.trainer_options(data.inputs.columns),
+                           *config.precision, config.tolerance);
   if (config.precision == Precision::mixed || !warm) options.panels = 0;
   return options;
 }
@@ -92,6 +93,7 @@ PlannedRun plan(TrainConfig config) {
   run.backend = make_backend(config.backend, config.threads);
   config.precision = choose_precision(config.precision, *run.backend);
   check_tolerance(config.tolerance, *config.precision);
+  check_flow_tolerance(config, *config.precision);
   if (!config.weights_from_file()) config.width = config.width.value_or(TrainConfig::default_width);
   run.data = load_data(config);
   run.config = std::move(config);
@@ -107,9 +109,12 @@ PreparedRun with_model(PlannedRun planned, std::unique_ptr<Model> model) {
   run.data = std::move(planned.data);
   run.model = std::move(model);
   TrainConfig& config = run.config;
-  run.trainer =
-      std::make_unique<Trainer>(*run.backend, *run.model, run.data.inputs, run.data.targets,
-                                config.solve_options(), config.trainer_options());
+  run.trainer = std::make_unique<Trainer>(*run.backend, *run.model, run.data.inputs,
+                                          run.data.targets, config.solve_options(),
+                                          config.trainer_options(run.data.inputs.columns));
+  if (config.optimizer == Optimizer::flow)
+    run.flow = std::make_unique<GradientFlow>(*run.backend, *run.model, *run.trainer,
+                                              config.flow_tolerance);
   if (config.epochs > 0 && is_gram_due(config, 0))
     run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
   if (config.test_samples > 0)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/data/dataset.hpp"
+#include "host/gradient_flow.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/held_out.hpp"
 #include "host/run/config.hpp"
@@ -34,6 +35,7 @@ struct PreparedRun {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
+  std::unique_ptr<GradientFlow> flow;    // none where gradient descent trains
   std::unique_ptr<GramMonitor> monitor;  // none when no Gram will be due
   std::unique_ptr<HeldOut> held_out;     // none without held-out samples
 };

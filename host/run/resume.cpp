@@ -19,7 +19,8 @@ namespace {
 constexpr std::array experiment{"data",      "classes", "samples", "width", "gamma",
                                 "injection", "skip",    "weights", "seed"};
 /// Settings under which saved states are of no use; the weights are.
-constexpr std::array numerics{"precision", "backend", "chunk", "warm-start"};
+constexpr std::array numerics{"precision",  "backend",   "chunk",
+                              "warm-start", "optimizer", "batch-size"};
 
 template <std::size_t count>
 bool any_of(const std::vector<Change>& changes, const std::array<const char*, count>& names) {

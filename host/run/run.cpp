@@ -26,6 +26,7 @@ constexpr int most_halvings = 10;
 void save_final_weights(Training& training) {
   training.journal.reset();
   training.run.monitor.reset();
+  training.run.flow.reset();
   training.run.trainer.reset();
   training.run.model->A.release_operand();
   release_free_memory();

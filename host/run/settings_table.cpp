@@ -139,6 +139,31 @@ constexpr auto table = std::to_array<Setting>({
      [](const TrainConfig& c) {
        return Text(c.learning_rate ? format_number(*c.learning_rate) : "auto");
      }},
+    {"optimizer", SettingKind::text, "descent|flow", "descent or flow",
+     "steps of gradient descent, or the gradient flow d theta/dt = -grad loss, of which an epoch "
+     "is "
+     "the learning rate in time",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.optimizer, parse_word<Optimizer>(text, {{"descent", Optimizer::descent},
+                                                            {"flow", Optimizer::flow}}));
+     },
+     [](const TrainConfig& c) {
+       return Text(c.optimizer == Optimizer::descent ? "descent" : "flow");
+     }},
+    {"batch-size", SettingKind::integer, "B", "an integer from 0 to 2147483647",
+     "stochastic gradient descent: an epoch takes all samples, B at a time in random order, with a "
+     "step of eta n/B times a batch's gradient after each; 0: all at once",
+     [](TrainConfig& c, std::string_view text) {
+       return put(c.batch_size, parse_integer(text, 0, most_int));
+     },
+     [](const TrainConfig& c) { return Text(std::to_string(c.batch_size)); }},
+    {"flow-tolerance", SettingKind::number, "T", "a number above 0 and below 1",
+     "error that a step of the flow may make, relative to how far the weights have come",
+     [](TrainConfig& c, std::string_view text) {
+       const auto value = parse_number(text);
+       return value && *value > 0 && *value < 1 && put(c.flow_tolerance, value);
+     },
+     [](const TrainConfig& c) { return Text(format_number(c.flow_tolerance)); }},
     {"tolerance", SettingKind::number, "T", "a number above 0 and below 1",
      "relative residual at which a sample's equilibrium and adjoint are accepted",
      [](TrainConfig& c, std::string_view text) {

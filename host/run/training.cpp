@@ -66,6 +66,7 @@ void TrainingState::transfer(Archive& archive) {
   archive.integers("starts", starts);
   archive.integer("last_norm_epoch", last_norm_epoch);
   archive.integer("exact_since", exact_since);
+  archive.within("flow", [&] { flow.transfer(archive); });
   std::size_t count = halvings.size();
   archive.integer("halvings", count);
   halvings.resize(count);
@@ -143,6 +144,7 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   const Weights weights = download_weights(*old.backend, *old.model);
   old.held_out.reset();
   old.monitor.reset();
+  old.flow.reset();
   old.trainer.reset();
   old.model.reset();
   training.run = prepare({config, std::move(old.data), std::move(old.backend)}, weights);
@@ -159,6 +161,7 @@ void release(Training& training) {
   training.journal.reset();
   training.run.held_out.reset();
   training.run.monitor.reset();
+  training.run.flow.reset();
   training.run.trainer.reset();
   training.run.model.reset();
 }

@@ -37,6 +37,7 @@ struct TrainingState {
   std::vector<std::int64_t> starts;  // where in metrics.jsonl the records of epochs begin
   std::vector<Halving> halvings;     // ascending
   int exact_since = 0;               // there is no way back to an epoch before
+  FlowState flow;                    // where gradient flow stands
   bool weights_are_good = false;     // there has been an update, and it went well; not saved
 
   /// How often the step was halved, given up or not.

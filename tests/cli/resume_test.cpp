@@ -67,28 +67,56 @@ class ResumeTest : public CliTest {
     fs::remove(directory / to / "weights.npz");
     write_text(to + "/STATUS", "running\n");
   }
-};
 
-constexpr const char* small = "train --width 64 --samples 40 --epochs 12 --gram-every 5 ";
-
-TEST_F(ResumeTest, FromEveryEpochInEveryPrecision) {
-  for (const std::string precision : {"mixed", "fp32", "fp64"}) {
-    const std::string command = small + ("--test-samples 20 --test-every 3 --norm-every 2 "
-                                         "--precision " +
-                                         precision);
+  /// Runs it whole, and again from each of its checkpoints.
+  void from_every_epoch(const std::string& settings, const std::string& precision) const {
+    const std::string command = settings + "--precision " + precision;
     const Result first = run(command + " --out whole");
-    if (precision == "mixed" && first.code == 2) continue;  // this machine has none
+    if (precision == "mixed" && first.code == 2) return;  // this machine has none
     ASSERT_EQ(first.code, 0) << first.error;
     const auto wanted = results("whole");
     ASSERT_EQ(run(command + " --checkpoint-every 1 --keep 99 --out all").code, 0);
     fs::remove_all(directory / "whole");
-    for (int epoch = 0; epoch <= 12; ++epoch) {
+    for (int epoch = 0; epoch == 0 || fs::exists(checkpoint("all", epoch)); ++epoch) {
       rewind("all", "part", epoch);
       const Result rest = run("train --resume --checkpoint-every 600s --keep 2 --out part");
       ASSERT_EQ(rest.code, 0) << rest.error;
       expect_same("part", wanted, precision + ", epoch " + std::to_string(epoch));
     }
     fs::remove_all(directory / "all");
+  }
+};
+
+constexpr const char* small = "train --width 64 --samples 40 --epochs 12 --gram-every 5 ";
+
+TEST_F(ResumeTest, FromEveryEpochInEveryPrecision) {
+  for (const std::string precision : {"mixed", "fp32", "fp64"})
+    from_every_epoch(small + std::string("--test-samples 20 --test-every 3 --norm-every 2 "),
+                     precision);
+}
+
+TEST_F(ResumeTest, FromEveryEpochOfAFlowAndInBatches) {
+  for (const std::string precision : {"mixed", "fp32", "fp64"}) {
+    from_every_epoch("train --width 48 --samples 20 --epochs 6 --gram-every 4 --optimizer flow ",
+                     precision);
+    from_every_epoch(
+        "train --width 64 --samples 40 --epochs 6 --gram-every 4 --batch-size 15 "
+        "--learning-rate 0.002 --on-divergence halve ",
+        precision);
+  }
+}
+
+TEST_F(ResumeTest, ABatchOfAllSamplesIsGradientDescent) {
+  ASSERT_EQ(run(std::string(small) + "--out whole").code, 0);
+  for (const char* size : {"40", "1000"}) {
+    ASSERT_EQ(run(small + ("--batch-size " + std::string(size)) + " --out batch").code, 0);
+    EXPECT_EQ(read_text(path("batch/weights.npz")), read_text(path("whole/weights.npz")));
+    const auto is = read_records(path("batch/metrics.jsonl"));
+    const auto wanted = read_records(path("whole/metrics.jsonl"));
+    ASSERT_EQ(is.size(), wanted.size());
+    for (std::size_t k = 1; k < is.size(); ++k)  // the first has the configuration
+      EXPECT_EQ(without_times(is[k].dump()), without_times(wanted[k].dump()));
+    fs::remove_all(directory / "batch");
   }
 }
 

@@ -12,13 +12,15 @@ using namespace widedeq;
 /// not do: to_toml is made of them, and what they lose it loses.)
 auto members(const TrainConfig& config) {
   const auto& [data, classes, samples, test_samples, width, gamma, injection, skip, weights, epochs,
-               learning_rate, tolerance, max_sweeps, precision, backend, gram_every, test_every, norm_every, seed, threads,
-               chunk, warm_start, audit_every, on_divergence, certify_every, checkpoint_every, keep,
+               learning_rate, optimizer, batch_size, flow_tolerance, tolerance, max_sweeps,
+               precision, backend, gram_every, test_every, norm_every, seed, threads, chunk,
+               warm_start, audit_every, on_divergence, certify_every, checkpoint_every, keep,
                max_walltime, out] = config;
-  return std::tie(data, classes, samples, test_samples, width, gamma, injection, skip, weights, epochs,
-                  learning_rate, tolerance, max_sweeps, precision, backend, gram_every, test_every, norm_every, seed,
-                  threads, chunk, warm_start, audit_every, on_divergence, certify_every,
-                  checkpoint_every, keep, max_walltime, out);
+  return std::tie(data, classes, samples, test_samples, width, gamma, injection, skip, weights,
+                  epochs, learning_rate, optimizer, batch_size, flow_tolerance, tolerance,
+                  max_sweeps, precision, backend, gram_every, test_every, norm_every, seed, threads,
+                  chunk, warm_start, audit_every, on_divergence, certify_every, checkpoint_every,
+                  keep, max_walltime, out);
 }
 
 }  // namespace
