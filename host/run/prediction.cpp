@@ -7,22 +7,68 @@
 
 namespace widedeq {
 
+namespace {
+
+/// H r, by columns of H
+std::vector<double> times(const HostMatrix& H, const std::vector<double>& r) {
+  const auto n = r.size();
+  std::vector<double> product(n);
+  for (std::size_t j = 0; j < n; ++j) {
+    const double* column = H.values.data() + j * n;
+    for (std::size_t i = 0; i < n; ++i)
+      product[i] += column[i] * r[j];
+  }
+  return product;
+}
+
+double loss_of(const std::vector<double>& r) {
+  return 0.5 * std::inner_product(r.begin(), r.end(), r.begin(), 0.0);
+}
+
+/// The largest sum of magnitudes in a column, no less than the largest eigenvalue's size.
+double norm_bound(const HostMatrix& H) {
+  double largest = 0.0;
+  for (Index j = 0; j < H.columns; ++j) {
+    double sum = 0.0;
+    for (Index i = 0; i < H.rows; ++i)
+      sum += std::abs(H(i, j));
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+}  // namespace
+
 std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r, double eta,
                                       int epochs) {
   std::vector<double> losses;
-  std::vector<double> change(r.size());
-  const auto n = r.size();
   for (int epoch = 0; epoch < epochs; ++epoch) {
-    losses.push_back(0.5 * std::inner_product(r.begin(), r.end(), r.begin(), 0.0));
-    // r <- r - eta H r, by columns of H
-    std::fill(change.begin(), change.end(), 0.0);
-    for (std::size_t j = 0; j < n; ++j) {
-      const double* column = H.values.data() + j * n;
-      for (std::size_t i = 0; i < n; ++i)
-        change[i] += column[i] * r[j];
-    }
-    for (std::size_t i = 0; i < n; ++i)
+    losses.push_back(loss_of(r));
+    // r <- r - eta H r
+    const std::vector<double> change = times(H, r);
+    for (std::size_t i = 0; i < r.size(); ++i)
       r[i] -= eta * change[i];
+  }
+  return losses;
+}
+
+std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta,
+                                int epochs) {
+  const double pieces = std::max(1.0, std::ceil(eta * norm_bound(H)));
+  std::vector<double> losses;
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    losses.push_back(loss_of(r));
+    // r <- exp(-h H) r = sum of (-h H)^k r / k!,  h ||H|| <= 1
+    for (double piece = 0.0; piece < pieces; ++piece) {
+      std::vector<double> term = r;
+      for (int k = 1; k <= flow_terms; ++k) {
+        term = times(H, term);
+        for (std::size_t i = 0; i < r.size(); ++i) {
+          term[i] *= -eta / (pieces * k);
+          r[i] += term[i];
+        }
+      }
+    }
   }
   return losses;
 }

@@ -13,6 +13,12 @@ namespace widedeq {
 std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r, double eta,
                                       int epochs);
 
+/// The same of r(t) = exp(-H t) r at t = k eta: gradient flow. The exponential is summed up as a
+/// power series, which costs `flow_terms` n^2 operations an epoch and more where eta ||H|| is
+/// above 1.
+std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta, int epochs);
+inline constexpr int flow_terms = 20;  // 1/20! is below a rounding
+
 /// The factor by which the loss falls each epoch: exp of the slope of the least-squares line
 /// through log loss over the second half of the epochs. NaN with fewer than two positive losses
 /// there.

@@ -109,6 +109,8 @@ RunSummary summary_of(const Training& training) {
   summary.directory = training.run.config.out;
   summary.stopped = state.epoch < training.run.config.epochs;
   summary.losses = state.losses;
+  summary.is_flow = training.run.config.optimizer == Optimizer::flow;
+  summary.in_batches = training.run.config.in_batches(training.run.facts.samples);
   summary.first_scores = state.first_scores;
   summary.last_scores = state.last_scores;
   summary.halvings = state.times_halved();

@@ -26,10 +26,13 @@ std::string row(const std::string& name, const std::string& first, const std::st
 std::vector<double> predicted_losses(const RunSummary& summary) {
   const auto n = static_cast<double>(summary.first_residual.size());
   const auto epochs = static_cast<double>(summary.losses.size());
-  const bool cheap = n * n * epochs <= most_operations;
-  if (!cheap || summary.halvings > 0 || !summary.first_gram || !summary.learning_rate) return {};
-  return linearised_losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
-                           static_cast<int>(summary.losses.size()));
+  const bool cheap = n * n * epochs * (summary.is_flow ? flow_terms : 1) <= most_operations;
+  if (!cheap || summary.in_batches || n == 0.0 || summary.halvings > 0 || !summary.first_gram ||
+      !summary.learning_rate)
+    return {};
+  const auto losses = summary.is_flow ? flow_losses : linearised_losses;
+  return losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
+                static_cast<int>(summary.losses.size()));
 }
 
 }  // namespace
@@ -62,18 +65,23 @@ std::string summary_table(const RunSummary& summary) {
   const bool compared = !predicted.empty();
   table += "\n" + row("", "measured", compared ? "predicted" : "");
   table += row("last loss", number(summary.losses.back()), compared ? number(predicted.back()) : "",
-               compared ? "by r <- (I - eta H(0)) r" : "");
+               !compared         ? ""
+               : summary.is_flow ? "by r(t) = exp(-H(0) t) r"
+                                 : "by r <- (I - eta H(0)) r");
   table += row("loss per epoch", "x " + number(loss_factor(summary.losses)),
                compared ? "x " + number(loss_factor(predicted)) : "",
                "fit of log loss over the second half");
   if (summary.halvings > 0)
     table += row("step halved", fmt::format("{} x", summary.halvings), "",
                  fmt::format("from {}", number(*summary.learning_rate)));
-  if (summary.first_gram)
-    table += row(
-        "slowest mode", "",
-        "x " + number(std::pow(1.0 - *summary.learning_rate * summary.first_gram->lambda_min, 2)),
-        fmt::format("(1 - eta lambda_min)^2, eta = {}", number(*summary.learning_rate)));
+  if (summary.first_gram && !summary.in_batches) {
+    const double decay = *summary.learning_rate * summary.first_gram->lambda_min;
+    table += row("slowest mode", "",
+                 "x " + number(summary.is_flow ? std::exp(-2.0 * decay) : std::pow(1.0 - decay, 2)),
+                 fmt::format("{}, eta = {}",
+                             summary.is_flow ? "exp(-2 eta lambda_min)" : "(1 - eta lambda_min)^2",
+                             number(*summary.learning_rate)));
+  }
   return table;
 }
 

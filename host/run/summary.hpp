@@ -14,6 +14,8 @@ struct RunSummary {
   std::string directory;
   bool stopped = false;                   // by a signal or for lack of time, before its last epoch
   bool was_done = false;                  // there was nothing left to do
+  bool is_flow = false;                   // epochs are the learning rate in time
+  bool in_batches = false;                // losses are sums over batches
   int halvings = 0;                       // of the step
   std::vector<double> losses;             // of every epoch, before its update
   EpochScores first_scores, last_scores;  // of the first epoch and of the last

@@ -170,6 +170,22 @@ TEST(Prediction, LinearisedLossesOfADiagonalKernel) {
   EXPECT_DOUBLE_EQ(losses[2], 4.5 * std::pow(0.75, 4));
 }
 
+TEST(Prediction, FlowLossesOfAnySymmetricKernel) {
+  // (3, 1) is 2 (1, 1) + 1 (1, -1), which fall by exp(-5 t) and exp(-3 t) under this H.
+  HostMatrix H(2, 2);
+  H(0, 0) = H(1, 1) = 4.0;
+  H(0, 1) = H(1, 0) = 1.0;
+  for (const double eta : {0.01, 0.25, 30.0}) {
+    const auto losses = flow_losses(H, {3.0, 1.0}, eta, 3);
+    ASSERT_EQ(losses.size(), 3U);
+    for (int k = 0; k < 3; ++k) {
+      const double wanted = 4.0 * std::exp(-10.0 * eta * k) + std::exp(-6.0 * eta * k);
+      // Roundings of every piece's factor exp(-h H), eta ||H|| pieces, in an exponent's size.
+      EXPECT_NEAR(losses[static_cast<std::size_t>(k)], wanted, 1e-12 * wanted) << eta;
+    }
+  }
+}
+
 TEST(Prediction, FactorOfAGeometricFall) {
   std::vector<double> losses{1e6, 1e5, 1e3};  // the first half does not count
   for (int k = 3; k < 8; ++k)
