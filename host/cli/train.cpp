@@ -38,7 +38,8 @@ TrainCommand::TrainCommand(CLI::App& parent)
   app_->add_flag("--dry-run", dry_run_,
                  "say what the run would need (memory, work, disk, time) and start nothing");
   app_->footer(
-      R"(Trains all weights by full-batch gradient descent. Settings come from these options, else from the
+      R"(Trains all weights by gradient descent on all samples at once, along its limit for small steps, or
+in batches. Settings come from these options, else from the
 --config file, else they are the defaults [in brackets]. The file is TOML, KEY = VALUE, the keys
 being the long names of the options (learning-rate = 0.1; --no-skip is skip = false).
 
@@ -52,12 +53,21 @@ bytes an undisturbed run would have written, or begins the run where there is no
 may always say --resume. It refuses to go on where program, machine, threads or settings have changed,
 unless --resume=inexact, which is noted in metrics.jsonl.
 
+--optimizer flow integrates d theta/dt = -grad loss with an error control of its own; an epoch is the
+learning rate in time, a step or more of six evaluations each. It is recorded with `time` (at its start),
+`flow_steps` and `flow_rejected`. --batch-size B takes n/B steps an epoch, each eta n/B times the gradient
+of one batch's loss, on average the full gradient's step. The loss recorded then is the sum over batches,
+each before its own step; `full_loss`, with every Gram, is that of all samples before the epoch. Batches
+far smaller than trace(H)/lambda_max(H) want a smaller learning rate than `auto` (a warning says so).
+
 An epoch whose loss, equilibrium or ||A|| runs away ends the run with code 4 and the last good state
 in checkpoints/ and weights.npz; --on-divergence halve goes on from there with half the step.
 
 Examples:
   widedeq train --width 2048 --epochs 200 --out runs/wide
   widedeq train --data npy:X.npy,y.npy --gamma 0.3 --injection linear --out runs/mine
+  widedeq train --optimizer flow --flow-tolerance 1e-4 --out runs/flow
+  widedeq train --batch-size 60 --epochs 50 --out runs/batches
   widedeq train --config runs/wide/config.toml --seed 2 --out runs/wide-2
   widedeq train --width 16384 --epochs 5000 --max-walltime 8:00:00 --resume --out runs/night
   widedeq train --width 65536 --samples 300 --dry-run)");

@@ -159,6 +159,43 @@ TEST(Config, ResolveFillsInClassesAndPaths) {
   EXPECT_NE(refusal([&] { resolve(config); }).find("--classes"), std::string::npos);
 }
 
+TEST(Config, WaysThatExcludeEachOtherAreRefused) {
+  const auto sentence = [](const std::string& text) {
+    return refusal([&] {
+      TrainConfig config = from_toml(text);
+      resolve(config);
+    });
+  };
+  EXPECT_NE(sentence("optimizer = \"flow\"\nbatch-size = 10\n").find("--batch-size 10"),
+            std::string::npos);
+  EXPECT_NE(sentence("optimizer = \"flow\"\non-divergence = \"halve\"\n").find("halve"),
+            std::string::npos);
+  TrainConfig config = from_toml("batch-size = 10\non-divergence = \"halve\"\n");
+  resolve(config);
+  EXPECT_TRUE(config.in_batches(11));
+  EXPECT_FALSE(config.in_batches(10));
+  EXPECT_FALSE(config.trainer_options(11).warm_start);
+  EXPECT_TRUE(config.trainer_options(10).warm_start);
+  EXPECT_FALSE(from_toml("optimizer = \"flow\"\n").trainer_options(10).warm_start);
+}
+
+TEST(Config, AFlowIsNoMoreExactThanItsGradients) {
+  TrainConfig config;
+  config.optimizer = Optimizer::flow;
+  for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::mixed})
+    EXPECT_NO_THROW(check_flow_tolerance(config, precision));
+  config.flow_tolerance = 1e-7;  // below the solves' 1e-6
+  const std::string by_solves = refusal([&] { check_flow_tolerance(config, Precision::fp64); });
+  EXPECT_NE(by_solves.find("--tolerance"), std::string::npos) << by_solves;
+  config.tolerance = 1e-8;
+  EXPECT_NO_THROW(check_flow_tolerance(config, Precision::fp64));
+  config.tolerance = 1e-7;
+  const std::string by_precision = refusal([&] { check_flow_tolerance(config, Precision::mixed); });
+  EXPECT_NE(by_precision.find("fp64"), std::string::npos) << by_precision;
+  config.optimizer = Optimizer::descent;
+  EXPECT_NO_THROW(check_flow_tolerance(config, Precision::mixed));
+}
+
 TEST(Config, ToleranceMustBeWithinReach) {
   EXPECT_NO_THROW(check_tolerance(1e-12, Precision::fp64));
   const std::string sentence = refusal([] { check_tolerance(1e-12, Precision::fp32); });

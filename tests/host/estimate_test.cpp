@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cmath>
 
+#include "host/gradient_flow.hpp"
 #include "host/held_out.hpp"
+#include "host/mini_batches.hpp"
 #include "host/run/estimate.hpp"
 #include "host/trainer.hpp"
 
@@ -210,6 +212,54 @@ TEST(EstimateWork, IsWhatTheBackendCounts) {
       EXPECT_GT(expected, counted / 1.6) << name_of(precision) << " " << warm;
     }
   }
+}
+
+TEST(EstimateWork, OfFlowsAndBatchesIsWhatTheBackendCounts) {
+  const auto backend = make_cpu_backend(1);
+  const Index m = 384, n = 60, d = 8;
+  const int epochs = 4;
+  for (const Index batch : {Index{0}, Index{16}}) {  // 0: a flow
+    for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::mixed}) {
+      if (precision == Precision::mixed && !backend->why_not_mixed().empty()) continue;
+      Workload work = workload(m, n, precision);
+      work.epochs = epochs;
+      work.is_flow = batch == 0;
+      work.batch = batch;
+      ModelOptions options;
+      options.panels = 0;
+      Model model(*backend, precision, options, m, d, WeightLaw::lattice, 1);
+      TrainerOptions how;
+      how.warm_start = false;
+      std::vector<double> targets;
+      for (Index j = 0; j < n; ++j)
+        targets.push_back(j % 2 == 0 ? 1.0 : -1.0);
+      const HostMatrix X = unit_columns(d, n);
+      Trainer trainer(*backend, model, X, targets, {}, how);
+      GradientFlow flow(*backend, model, trainer, 1e-2);
+      FlowState state;
+      const double before = total(backend->operations());
+      for (int epoch = 0; epoch < epochs; ++epoch) {
+        if (work.is_flow) {
+          ASSERT_TRUE(trainer.evaluate().converged());
+          ASSERT_EQ(flow.advance(state, 2e-3).steps, 1);
+        } else {
+          ASSERT_TRUE(
+              descend_in_batches(trainer, X, targets, batch, 1, epoch, 1e-3).seen.converged());
+        }
+      }
+      const double counted = total(backend->operations()) - before;
+      const double expected = total(estimate_work(work).all);
+      EXPECT_LT(expected, 1.6 * counted) << name_of(precision) << " " << batch;
+      EXPECT_GT(expected, counted / 1.6) << name_of(precision) << " " << batch;
+    }
+  }
+}
+
+TEST(EstimateMemory, AFlowHasElevenSetsOfAllWeights) {
+  Workload work = workload(64, 10, Precision::fp64);
+  work.is_flow = true;
+  EXPECT_EQ(bytes_of(estimate_memory(work).training, "stages of the flow"),
+            11 * 8 * 64 * (64 + 8 + 2));
 }
 
 TEST(EstimateWork, ScalesWithShapesAndEpochs) {

@@ -379,7 +379,7 @@ TEST(GradientFlow, GivesUpWhereSolvesFail) {
 
 TEST(GradientFlow, StallsWhereSolvesAreTooRoughForItsTolerance) {
   const oracle::Network net =
-      random_network({.m = 10, .n = 2, .d = 3, .gamma = 0.6}, true, true, 9);
+      random_network({.m = 30, .n = 5, .d = 3, .gamma = 0.6}, true, true, 9);
   Flowing it(net, 1e-9, Precision::fp64, 0, {.tolerance = 1e-2});
   EXPECT_EQ(it.advance(1.0 / oracle::eigenvalues(oracle::solve(net).H).back()).status,
             FlowStatus::stalled);
