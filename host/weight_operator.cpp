@@ -1,13 +1,11 @@
 // Masters, operand and norm of the recurrent weights; see weight_operator.hpp.
 #include "host/weight_operator.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <numeric>
 
+#include "host/data/checksum.hpp"
 #include "host/failure.hpp"
 #include "host/update_cost.hpp"
 
@@ -20,18 +18,15 @@ void add_factors(Backend& backend, const WeightView& A, Index first, Block colum
   backend.rank_update(columns, 1.0, A.left, ones, A.right.middle_rows(first, columns.columns));
 }
 
-/// XXH3 of the elements.
+/// The checksum of the elements.
 std::int64_t fingerprint(Backend& backend, ConstBlock matrix) {
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                              &XXH3_freeState);
-  if (!state) throw std::bad_alloc();
-  XXH3_64bits_reset(state.get());
+  Checksum sum;
   std::vector<std::byte> column(static_cast<std::size_t>(matrix.rows) * size_of(matrix.element));
   for (Index j = 0; j < matrix.columns; ++j) {
     backend.save(matrix.middle_columns(j, 1), column);
-    XXH3_64bits_update(state.get(), column.data(), column.size());
+    sum.add(column);
   }
-  return static_cast<std::int64_t>(XXH3_64bits_digest(state.get()));
+  return static_cast<std::int64_t>(sum.value());
 }
 
 /// Columns that distances are summed over at a time.

@@ -7,7 +7,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <new>
 #include <stdexcept>
 
 #include "host/failure.hpp"
@@ -64,19 +63,6 @@ std::size_t size_of(ChunkElement element) {
       return 1;
   }
   return 0;  // not an element
-}
-
-Checksum::Checksum() : state_(XXH3_createState(), &XXH3_freeState) {
-  if (!state_) throw std::bad_alloc();
-  XXH3_64bits_reset(state_.get());
-}
-
-void Checksum::add(std::span<const std::byte> bytes) {
-  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
-}
-
-std::uint64_t Checksum::value() const {
-  return XXH3_64bits_digest(state_.get());
 }
 
 // ---- writing

@@ -10,8 +10,6 @@
 // file before it hands anything out.
 #pragma once
 
-#include <xxhash.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -23,6 +21,7 @@
 
 #include "host/data/atomic_file.hpp"
 #include "host/data/byte_source.hpp"
+#include "host/data/checksum.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq {
@@ -31,17 +30,6 @@ namespace widedeq {
 enum class ChunkElement : std::uint32_t { float64, float32, int32, int8, int64, text };
 
 std::size_t size_of(ChunkElement element);
-
-/// A running XXH3 (64 bits).
-class Checksum {
- public:
-  Checksum();
-  void add(std::span<const std::byte> bytes);
-  std::uint64_t value() const;
-
- private:
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
-};
 
 class CheckpointFileWriter {
  public:

@@ -7,7 +7,7 @@
 
 #include "build_info.hpp"
 #include "host/data/byte_source.hpp"
-#include "host/run/checkpoint_file.hpp"
+#include "host/data/checksum.hpp"
 #include "host/run/machine.hpp"
 
 namespace widedeq {

@@ -4,8 +4,8 @@
 
 #include <utility>
 
+#include "host/data/checksum.hpp"
 #include "host/failure.hpp"
-#include "host/run/checkpoint_file.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/sample_checks.hpp"
 #include "host/run/weights_file.hpp"

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "host/data/atomic_file.hpp"
+#include "host/data/checksum.hpp"
 #include "host/failure.hpp"
-#include "host/run/checkpoint_file.hpp"
 
 namespace widedeq {
 namespace {

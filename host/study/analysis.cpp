@@ -57,7 +57,7 @@ std::optional<Quantity> measure(const QuantityKind& kind,
     const auto value = kind.measure(*cell);
     if (!value || !std::isfinite(*value)) continue;
     quantity.values.push_back({cell->cell->number, cell->width(), cell->seed(), *value});
-    points.push_back({static_cast<double>(cell->width()), *value});
+    points.push_back({static_cast<double>(cell->width()), *value, cell->seed()});
   }
   if (points.empty()) return std::nullopt;
   quantity.fit = fit_power(points);

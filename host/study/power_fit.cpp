@@ -1,8 +1,8 @@
 #include "host/study/power_fit.hpp"
 
-#include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace widedeq {
@@ -32,17 +32,21 @@ std::optional<PowerFit> fit_power(std::span<const WidthValue> points) {
   fit.factor = std::exp(mean_y - fit.exponent * mean_x);
   fit.cells = static_cast<int>(points.size());
   fit.widths = static_cast<int>(widths.size());
-  double squares = 0.0;
+  std::map<std::int64_t, double> seeds;  // sum of x e
   for (const WidthValue& point : points) {
     const double x = std::log(point.width) - mean_x;
-    const double residual = std::log(point.value) - mean_y - fit.exponent * x;
-    squares += residual * residual;
+    seeds[point.seed] += x * (std::log(point.value) - mean_y - fit.exponent * x);
   }
-  const boost::math::students_t_distribution<double> student(count - 2.0);
+  fit.seeds = static_cast<int>(seeds.size());
+  if (fit.seeds < 2) return fit;
+  double squares = 0.0;
+  for (const auto& [seed, score] : seeds)
+    squares += score * score;
+  const auto S = static_cast<double>(fit.seeds);
+  const boost::math::students_t_distribution<double> student(S - 1.0);
   const double half =
-      boost::math::quantile(student, 0.975) * std::sqrt(squares / (count - 2.0) / xx);
-  fit.low = fit.exponent - half;
-  fit.high = fit.exponent + half;
+      boost::math::quantile(student, 0.975) * std::sqrt(S / (S - 1.0) * squares) / xx;
+  fit.interval = Interval{fit.exponent - half, fit.exponent + half};
   return fit;
 }
 

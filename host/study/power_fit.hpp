@@ -1,6 +1,7 @@
 // How a quantity depends on the width: value = factor * m^exponent.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -10,18 +11,29 @@ namespace widedeq {
 struct WidthValue {
   double width = 0.0;
   double value = 0.0;
+  std::int64_t seed = 0;
 };
 
-/// The least-squares line through log value over log m, all points with one weight. The interval
-/// holds the exponent with 95 % confidence if points scatter about the line independently and
-/// alike, as seeds do: exponent +- t s / sqrt(sum (log m - mean)^2) with s^2 the mean squared
-/// residual at N - 2 degrees of freedom and t Student's 97.5 % quantile there. Scatter is all it
-/// knows of: that widths are too small for the law to have set in it cannot see.
+struct Interval {
+  double low = 0.0, high = 0.0;
+};
+
+/// The least-squares line through log value over log m, all points with one weight.
+///
+/// The interval holds the exponent with 95 % confidence, over seeds: the points of one seed belong
+/// together, for a narrow network is the corner of a wider one of the same seed and shares its
+/// draws, so seeds are the independent observations. With x = log m - mean and the residuals e,
+///
+///   exponent +- t sqrt(S/(S-1) sum over seeds of (sum over the seed's points of x e)^2) / sum x^2
+///
+/// for S seeds, t Student's 97.5 % quantile at S - 1 degrees of freedom (Liang and Zeger 1986). If
+/// every seed has the same widths, that is the interval of the mean of the seeds' own slopes. It
+/// knows of scatter alone: that widths are too small for the law to have set in it cannot see.
 struct PowerFit {
   double exponent = 0.0;
-  double low = 0.0, high = 0.0;  // of the exponent
+  std::optional<Interval> interval;  // of the exponent; none for a single seed
   double factor = 0.0;
-  int cells = 0, widths = 0;  // points, and different widths among them
+  int cells = 0, widths = 0, seeds = 0;  // points, and different widths and seeds among them
 };
 
 /// The fit; nothing with fewer than three points or two widths, or with a value that is not

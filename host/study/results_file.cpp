@@ -29,9 +29,16 @@ Json quantity_json(const Quantity& quantity) {
   object["formula"] = quantity.formula;
   if (quantity.limit) object["limit"] = *quantity.limit;
   if (quantity.expected) object["expected_exponent"] = *quantity.expected;
-  if (const auto& fit = quantity.fit)
-    object["fit"] = {{"exponent", fit->exponent}, {"low", fit->low},     {"high", fit->high},
-                     {"factor", fit->factor},     {"cells", fit->cells}, {"widths", fit->widths}};
+  if (const auto& fit = quantity.fit) {
+    Json& entry = object["fit"];
+    entry["exponent"] = fit->exponent;
+    if (fit->interval) entry["low"] = fit->interval->low;
+    if (fit->interval) entry["high"] = fit->interval->high;
+    entry["factor"] = fit->factor;
+    entry["cells"] = fit->cells;
+    entry["widths"] = fit->widths;
+    entry["seeds"] = fit->seeds;
+  }
   Json& values = object["values"] = Json::array();
   for (const CellValue& value : quantity.values)
     values.push_back({{"cell", value.cell},

@@ -11,7 +11,7 @@ namespace widedeq {
 /// {"schema":1,"cells":[{"number":...,"directory":...,"status":...,"settings":{...}},...],
 ///  "groups":[{"label":...,"settings":{...},"cells":[...],
 ///    "quantities":[{"name":...,"label":...,"formula":...,"limit":...,"expected_exponent":...,
-///      "fit":{"exponent":...,"low":...,"high":...,"factor":...,"cells":...,"widths":...},
+///      "fit":{"exponent":...,"low":...,"high":...,"factor":...,"cells":...,"widths":...,"seeds":...},
 ///      "values":[{"cell":...,"width":...,"seed":...,"value":...},...]},...],
 ///    "verdicts":[{"finding":"holds","statement":...,"evidence":...},...]},...],
 ///  "remarks":[...]}

@@ -8,8 +8,8 @@
 #include <array>
 #include <set>
 
+#include "host/data/checksum.hpp"
 #include "host/failure.hpp"
-#include "host/run/checkpoint_file.hpp"
 #include "host/run/config_toml.hpp"
 
 namespace widedeq {

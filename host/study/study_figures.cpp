@@ -160,9 +160,12 @@ Figure scaling_figure(const std::string& name, const Quantity& quantity) {
 
   if (quantity.fit && widths.size() > 1) {
     const PowerFit& fit = *quantity.fit;
-    figure.series.push_back(power_line(
-        fmt::format("fit {} ({:.3g} to {:.3g})", exponent(fit.exponent), fit.low, fit.high),
-        fit.factor, fit.exponent, widths, {.colour = "#12355b", .width = 1.6}));
+    const std::string interval =
+        fit.interval ? fmt::format(" ({:.3g} to {:.3g})", fit.interval->low, fit.interval->high)
+                     : std::string();
+    figure.series.push_back(power_line(fmt::format("fit {}{}", exponent(fit.exponent), interval),
+                                       fit.factor, fit.exponent, widths,
+                                       {.colour = "#12355b", .width = 1.6}));
   }
   if (quantity.expected && widths.size() > 1 && figure.y.log) {
     // Through the middle of the points: only its slope says something.

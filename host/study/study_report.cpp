@@ -67,13 +67,14 @@ Table fit_table(const StudyGroup& group) {
     const auto number = [](double value, const char* format) {
       return notation_to_html(fmt::format(fmt::runtime(format), value));
     };
-    table.rows.push_back(
-        {notation_to_html(quantity.label), notation_to_html(quantity.formula),
-         fit ? number(fit->exponent, "{:.3f}") : "–",
-         fit ? number(fit->low, "{:.3f}") + " to " + number(fit->high, "{:.3f}") : "–",
-         quantity.expected ? number(*quantity.expected, "{:.3g}") : "",
-         quantity.limit ? notation_to_html(people_number(*quantity.limit)) : "",
-         std::to_string(quantity.values.size())});
+    table.rows.push_back({notation_to_html(quantity.label), notation_to_html(quantity.formula),
+                          fit ? number(fit->exponent, "{:.3f}") : "–",
+                          fit && fit->interval ? number(fit->interval->low, "{:.3f}") + " to " +
+                                                     number(fit->interval->high, "{:.3f}")
+                                               : "–",
+                          quantity.expected ? number(*quantity.expected, "{:.3g}") : "",
+                          quantity.limit ? notation_to_html(people_number(*quantity.limit)) : "",
+                          std::to_string(quantity.values.size())});
   }
   return table;
 }

@@ -186,14 +186,16 @@ StudyVerdict stays_above(const Cells& cells, const char* statement, double bound
 }
 
 StudyFinding exponent_finding(const PowerFit& fit, const ExpectedExponent& expected) {
-  const double low = expected.value - exponent_slack, high = expected.value + exponent_slack;
+  if (!fit.interval) return StudyFinding::open;
+  const auto [low, high] = *fit.interval;
+  const double least = expected.value - exponent_slack, most = expected.value + exponent_slack;
   if (expected.at_most) {
-    if (fit.high <= high) return StudyFinding::holds;
-    return fit.low > high ? StudyFinding::fails : StudyFinding::open;
+    if (high <= most) return StudyFinding::holds;
+    return low > most ? StudyFinding::fails : StudyFinding::open;
   }
-  if (fit.high < low || fit.low > high) return StudyFinding::fails;
-  const bool says_something = fit.high - fit.low <= widest_interval;
-  const bool is_near = fit.exponent >= low && fit.exponent <= high;
+  if (high < least || low > most) return StudyFinding::fails;
+  const bool says_something = high - low <= widest_interval;
+  const bool is_near = fit.exponent >= least && fit.exponent <= most;
   return says_something && is_near ? StudyFinding::holds : StudyFinding::open;
 }
 
@@ -204,9 +206,12 @@ StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& 
           : fmt::format("falls {}as m^{:g}", expected.at_most ? "at least " : "", expected.value);
   const std::string statement = fmt::format("{} {}", quantity.label, law);
   const PowerFit& fit = *quantity.fit;
+  const std::string interval =
+      fit.interval ? fmt::format("95 %: {:.3f} to {:.3f}", fit.interval->low, fit.interval->high)
+                   : std::string("no interval from one seed");
   return {exponent_finding(fit, expected), statement,
-          fmt::format("m^{:.3f}, 95 %: {:.3f} to {:.3f}; {} cells, {} widths", fit.exponent,
-                      fit.low, fit.high, fit.cells, fit.widths)};
+          fmt::format("m^{:.3f}, {}; {} widths, {} seeds", fit.exponent, interval, fit.widths,
+                      fit.seeds)};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "kernels/random.hpp"
@@ -14,52 +15,79 @@ namespace {
 
 using Points = std::vector<WidthValue>;
 
-TEST(PowerFit, FindsAnExactLawWithoutAnInterval) {
+TEST(PowerFit, FindsAnExactLaw) {
   Points points;
   for (const double m : {256.0, 512.0, 1024.0, 4096.0})
     for (int seed = 0; seed < 3; ++seed)
-      points.push_back({m, 7.0 * std::pow(m, -0.5)});
+      points.push_back({m, 7.0 * std::pow(m, -0.5), seed});
   const auto fit = fit_power(points);
   ASSERT_TRUE(fit.has_value());
   EXPECT_NEAR(fit->exponent, -0.5, 1e-13);
   EXPECT_NEAR(fit->factor, 7.0, 1e-11);
-  EXPECT_NEAR(fit->low, -0.5, 1e-6);
-  EXPECT_NEAR(fit->high, -0.5, 1e-6);
+  ASSERT_TRUE(fit->interval.has_value());
+  EXPECT_NEAR(fit->interval->low, -0.5, 1e-12);
+  EXPECT_NEAR(fit->interval->high, -0.5, 1e-12);
   EXPECT_EQ(fit->cells, 12);
   EXPECT_EQ(fit->widths, 4);
+  EXPECT_EQ(fit->seeds, 3);
 }
 
 TEST(PowerFit, ACaseByHand) {
-  // log m = 0, 1, 2, log value = 0, 1, 0: slope 0, mean 1/3, residuals -1/3, 2/3, -1/3, their
-  // squares' sum 2/3 at one degree of freedom, sum of (x - 1)^2 = 2; Student's 97.5 % quantile with
-  // one degree is tan(0.475 pi) = 12.7062: half the interval is 12.7062 sqrt(2/3/2) = 7.3359.
+  // Two seeds at log m = 0 and 1, with log values 0, 1 and 3, 3: slopes 1 and 0, their mean 1/2,
+  // their standard deviation sqrt(1/2), that of the mean 1/2. Student's 97.5 % quantile with one
+  // degree of freedom is tan(0.475 pi) = 12.706. The line passes through the mean, 7/4 at 1/2.
   const double e = std::exp(1.0);
-  const auto fit = fit_power(Points{{1.0, 1.0}, {e, e}, {e * e, 1.0}});
+  const auto fit =
+      fit_power(Points{{1.0, 1.0, 4}, {e, e, 4}, {1.0, e * e * e, 9}, {e, e * e * e, 9}});
+  ASSERT_TRUE(fit.has_value());
+  EXPECT_NEAR(fit->exponent, 0.5, 1e-13);
+  EXPECT_NEAR(fit->factor, std::exp(1.5), 1e-12);
+  const double half = 0.5 * std::tan(0.475 * std::numbers::pi);
+  ASSERT_TRUE(fit->interval.has_value());
+  EXPECT_NEAR(fit->interval->low, 0.5 - half, 1e-9);
+  EXPECT_NEAR(fit->interval->high, 0.5 + half, 1e-9);
+}
+
+TEST(PowerFit, ThreeSeedsOfDifferentWidthsByHand) {
+  // log m, log value: seed 1 (-1, 0), (0, 1); seed 2 (1, 0); seed 3 (0, 0), mean 1/4 of the values.
+  // sum x^2 = 2, sum x y = 0: slope 0, residuals -1/4, 3/4, -1/4, -1/4. Sums of x e: 1/4, -1/4, 0.
+  // Half the interval: t sqrt(3/2 (1/16 + 1/16)) / 2, t with two degrees of freedom 4.302653.
+  const double e = std::exp(1.0);
+  const auto fit = fit_power(Points{{1.0 / e, 1.0, 1}, {1.0, e, 1}, {e, 1.0, 2}, {1.0, 1.0, 3}});
   ASSERT_TRUE(fit.has_value());
   EXPECT_NEAR(fit->exponent, 0.0, 1e-14);
-  EXPECT_NEAR(fit->factor, std::exp(1.0 / 3.0), 1e-13);
-  const double half = std::tan(0.475 * 3.14159265358979323846) * std::sqrt(1.0 / 3.0);
-  EXPECT_NEAR(fit->high, half, 1e-9);
-  EXPECT_NEAR(fit->low, -half, 1e-9);
+  ASSERT_TRUE(fit->interval.has_value());
+  EXPECT_NEAR(fit->interval->high, 4.302653 * std::sqrt(3.0 / 16.0) / 2.0, 1e-6);
 }
 
 TEST(PowerFit, TheIntervalHoldsTheTruthNineteenTimesInTwenty) {
+  // A seed shifts all its widths, tilts them, and each has a scatter of its own.
   constexpr int trials = 2000;
   int inside = 0;
   for (int trial = 0; trial < trials; ++trial) {
     Points points;
     Index draw = 0;
-    for (const double m : {128.0, 256.0, 512.0, 1024.0})
-      for (int seed = 0; seed < 3; ++seed)
-        points.push_back(
-            {m, 2.0 * std::pow(m, -0.7) *
-                    std::exp(0.2 * standard_normal(11, Tensor::probe, draw++, trial))});
+    const auto noise = [&](double size) {
+      return size * standard_normal(11, Tensor::probe, draw++, trial);
+    };
+    for (int seed = 0; seed < 4; ++seed) {
+      const double shift = noise(0.5), tilt = noise(0.1);
+      for (const double m : {128.0, 256.0, 512.0, 1024.0})
+        points.push_back({m, std::exp(shift + (tilt - 0.7) * std::log(m) + noise(0.2)), seed});
+    }
     const auto fit = fit_power(points);
     ASSERT_TRUE(fit.has_value());
-    inside += fit->low <= -0.7 && -0.7 <= fit->high ? 1 : 0;
+    inside += fit->interval->low <= -0.7 && -0.7 <= fit->interval->high ? 1 : 0;
   }
   // 1900 expected, standard deviation sqrt(2000 * 0.95 * 0.05) = 9.7; five of them.
   EXPECT_NEAR(inside, 1900, 49);
+}
+
+TEST(PowerFit, OneSeedHasNoInterval) {
+  const auto fit = fit_power(Points{{64.0, 1.0}, {128.0, 0.9}, {256.0, 0.5}});
+  ASSERT_TRUE(fit.has_value());
+  EXPECT_EQ(fit->seeds, 1);
+  EXPECT_FALSE(fit->interval.has_value());
 }
 
 TEST(PowerFit, ThereIsNoneForTooLittleOrForWhatHasNoLogarithm) {

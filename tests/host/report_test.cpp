@@ -285,7 +285,7 @@ TEST_F(ReportTest, AStudy) {
   StudyGroup group;
   group.label = "gamma 0.5";
   Quantity error{"error_state", "relative error of Z'Z", "||Z'Z - K||_F / ||K||_F", {}, {}, {}, {}};
-  error.fit = PowerFit{-0.5, -0.6, -0.4, 2.0, 4, 2};
+  error.fit = PowerFit{-0.5, Interval{-0.6, -0.4}, 2.0, 4, 2, 2};
   error.expected = -0.5;
   Quantity lambda{"lambda_min", "lambda_min(H)", "lambda_min(H(0))", {}, {}, {}, 0.25};
   int number = 0;
