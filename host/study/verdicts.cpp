@@ -210,8 +210,8 @@ StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& 
       fit.interval ? fmt::format("95 %: {:.3f} to {:.3f}", fit.interval->low, fit.interval->high)
                    : std::string("no interval from one seed");
   return {exponent_finding(fit, expected), statement,
-          fmt::format("m^{:.3f}, {}; {} widths, {} seeds", fit.exponent, interval, fit.widths,
-                      fit.seeds)};
+          fmt::format("m^{:.3f}, {}; {} widths, {} seed{}", fit.exponent, interval, fit.widths,
+                      fit.seeds, fit.seeds == 1 ? "" : "s")};
 }
 
 }  // namespace
