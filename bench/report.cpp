@@ -114,6 +114,7 @@ Json to_json(const BenchReport& report) {
                        {"gamma", options.config.gamma},
                        {"tolerance", options.config.tolerance},
                        {"seed", options.config.seed},
+                       {"cold", options.cold},
                        {"least_samples", options.stopping.least_samples},
                        {"least_seconds", options.stopping.least_seconds},
                        {"most_noise", options.stopping.most_noise},

@@ -25,7 +25,7 @@ Roofline::Memory measure_memory(Backend& backend, const StoppingOptions& options
   Matrix G = backend.allocate(Element::float64, rows, columns);
   backend.fill(G, 1.0);
   const auto calls = [&](std::size_t count) {
-    return seconds_of(backend, [&] {
+    return backend.seconds_of([&] {
       for (std::size_t k = 0; k < count; ++k)
         backend.add_scaled(C, 1e-6, G);
     });
@@ -46,13 +46,11 @@ double Roofline::seconds(const Work& work) const {
 }
 
 Statistics time_bare_product(Backend& backend, Precision precision, Shape shape,
-                             const StoppingOptions& options) {
+                             const StoppingOptions& options, CacheFlush* flush) {
   const BareProduct product = backend.bare_product(precision, shape.m, shape.n);
   const auto calls = [&](std::size_t count) {
-    return seconds_of(backend, [&] {
-      for (std::size_t k = 0; k < count; ++k)
-        product.multiply();
-    });
+    return time_calls(
+        backend, [] {}, product.multiply, count, flush);
   };
   return take_samples(calls, now, options);
 }

@@ -10,6 +10,7 @@
 
 #include "bench/stage.hpp"
 #include "bench/stopping_rule.hpp"
+#include "bench/timer.hpp"
 
 namespace widedeq::bench {
 
@@ -39,8 +40,8 @@ struct Roofline {
 Roofline measure_roofline(Backend& backend, StoppingOptions options,
                           const std::function<void(const std::string&)>& progress);
 
-/// Timing of the bare product at a shape.
+/// Timing of the bare product at a shape; `flush` as in time_calls.
 Statistics time_bare_product(Backend& backend, Precision precision, Shape shape,
-                             const StoppingOptions& options);
+                             const StoppingOptions& options, CacheFlush* flush = nullptr);
 
 }  // namespace widedeq::bench

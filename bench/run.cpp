@@ -23,6 +23,15 @@ bool applies(const Stage& stage, Precision precision) {
   return !stage.mixed_only || precision == Precision::mixed;
 }
 
+Row failed_row(const Stage& stage, Precision precision, Shape shape, const std::string& why) {
+  Row row;
+  row.stage = stage.name;
+  row.precision = precision;
+  row.shape = shape;
+  row.failure = why;
+  return row;
+}
+
 /// Throws Failure (usage) for a case that is larger than the memory that is left. Only the CPU's
 /// memory is known; the system would end the process instead of refusing.
 void expect_room(const BenchOptions& options) {
@@ -46,7 +55,9 @@ void expect_room(const BenchOptions& options) {
 class Bench {
  public:
   Bench(BenchReport& report, Backend& backend, Backend& reference, const Observer& observer)
-      : report_(report), backend_(backend), reference_(reference), observer_(observer) {}
+      : report_(report), backend_(backend), reference_(reference), observer_(observer) {
+    if (report.options.cold) flush_ = std::make_unique<CacheFlush>(backend);
+  }
 
   Row measure(const Stage& stage, Precision precision, Shape shape) {
     Row row;
@@ -88,7 +99,9 @@ class Bench {
 
   void time_stage(const Stage& stage, Row& row) {
     auto trial = stage.set_up(case_of(row.precision, row.shape));
-    const auto calls = [&](std::size_t count) { return time_calls(backend_, *trial, count); };
+    const auto calls = [&](std::size_t count) {
+      return time_calls(backend_, *trial, count, flush_.get());
+    };
     row.timing = take_samples(calls, now, report_.options.stopping);
     row.failure = trial->failure();
     if (!row.ok()) return;
@@ -107,13 +120,15 @@ class Bench {
   double bare_product_seconds(Precision precision, Shape shape) {
     observer_.progress(
         fmt::format("bare product {} {}", widedeq::name_of(precision), to_text(shape)));
-    return time_bare_product(backend_, precision, shape, report_.options.stopping).median;
+    return time_bare_product(backend_, precision, shape, report_.options.stopping, flush_.get())
+        .median;
   }
 
   BenchReport& report_;
   Backend& backend_;
   Backend& reference_;
   const Observer& observer_;
+  std::unique_ptr<CacheFlush> flush_;  // null: calls may find warm caches
 };
 
 }  // namespace
@@ -177,6 +192,9 @@ BenchReport run_bench(BenchOptions options, const Observer& observer) {
         observer.progress(describe(stage, precision, shape));
         try {
           report.rows.push_back(bench.measure(stage, precision, shape));
+        } catch (const DeviceError& error) {
+          // What was measured before is not lost, and smaller cases may still fit.
+          report.rows.push_back(failed_row(stage, precision, shape, error.what()));
         } catch (const std::bad_alloc&) {
           throw Failure(ExitCode::usage, "there is not enough memory",
                         describe(stage, precision, shape), "give smaller --shapes or --inputs");

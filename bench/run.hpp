@@ -23,6 +23,7 @@ struct BenchOptions {
   Index inputs = 64;
   TrainConfig config;  // backend, threads, gamma, tolerance and seed of it
   StoppingOptions stopping;
+  bool cold = false;  // caches are emptied before every call
 };
 
 /// "all", or names separated by commas, each once, in the order fp64, fp32, mixed; all is an empty

@@ -10,10 +10,6 @@ namespace {
 /// An increment this much longer than the first one will not come back: the map expands.
 constexpr double hopeless_growth = 1e4;
 
-/// Sweeps between two looks at the growth. A look costs nothing on the CPU and one synchronisation
-/// on a device.
-constexpr int sweeps_a_look = 16;
-
 /// Half a unit of rounding in single precision.
 constexpr double rounding = 3e-8;
 
@@ -47,19 +43,12 @@ void note(const SweepStatus& status, SolveReport& report) {
   }
 }
 
-/// Sweeps until every column has stopped or something is wrong; adds to the report.
-void run_sweeps(Backend& backend, SweepState& state, const Sweep& sweep, int max_sweeps,
-                SolveReport& report) {
-  while (report.status == SolveStatus::converged && state.open_count > 0) {
-    const int left = max_sweeps - report.sweeps;
-    if (left <= 0) {
-      report.status = SolveStatus::max_sweeps;
-      return;
-    }
-    const SweepStatus status = backend.iterate(state, sweep, std::min(left, sweeps_a_look));
-    report.sweeps += status.sweeps;
-    note(status, report);
-  }
+/// Adds what an iteration has come to, `most` sweeps having been allowed.
+void add_sweeps(const SweepStatus& status, int most, SolveReport& report) {
+  report.sweeps += status.sweeps;
+  note(status, report);
+  if (report.status == SolveStatus::converged && status.open > 0 && status.sweeps >= most)
+    report.status = SolveStatus::max_sweeps;
 }
 
 /// A sample that has become so much smaller carries too much of its former rounding.
@@ -106,6 +95,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
                               const SolveOptions& options, Start start, Carried& carried) {
   Sweep sweep = equation;
   sweep.jacobi = carried.jacobi;
+  sweep.hopeless_growth = hopeless_growth;
   PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
   // Near rounding a residual may not fall below the tolerance at all; then there is no margin, and
@@ -128,13 +118,16 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   }
 
   SolveReport report;
-  if (start != Start::predicted) {
-    const SweepStatus look = backend.measure(state, with_tolerance(sweep, target), true);
-    report.first_residual = look.worst_residual;
-    note(look, report);
-  }
   for (bool first = true; report.status == SolveStatus::converged; first = false) {
-    run_sweeps(backend, state, with_tolerance(sweep, target), options.max_sweeps, report);
+    const Sweep towards = with_tolerance(sweep, target);
+    const int most = options.max_sweeps - report.sweeps;
+    if (first && start != Start::predicted) {
+      const SweepStatus status = backend.measure_and_iterate(state, towards, true, most);
+      report.first_residual = status.first_residual;
+      add_sweeps(status, most, report);
+    } else if (state.open_count > 0) {
+      add_sweeps(backend.iterate(state, towards, most), most, report);
+    }
     if (report.status != SolveStatus::converged || !has_plane) break;
 
     const double gain = assumed_gain();

@@ -18,6 +18,11 @@ void transfer_norms(Archive& archive, WeightNorms& norms) {
   norms.distance = has_distance ? std::optional(distance) : std::nullopt;
 }
 
+/// The eigenvalues of a Gram: those that came with it, else LAPACK's.
+std::vector<double> eigenvalues_of(HostMatrix gram, std::vector<double> found) {
+  return found.empty() ? symmetric_eigenvalues(std::move(gram)) : std::move(found);
+}
+
 }  // namespace
 
 void GramStatistics::transfer(Archive& archive) {
@@ -63,6 +68,7 @@ void GramMonitor::begin(int epoch) {
 }
 
 void GramMonitor::take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi) {
+  const Range range(backend_, "copy for the gram");
   expect_shape("Gram monitor", "L", L, Z.rows, Z.columns);
   expect_shape("Gram monitor", "Phi", Phi, Z.rows, Z.columns);
   backend_.copy(Z, Z_.columns(first, Z.columns));
@@ -133,6 +139,7 @@ void GramMonitor::work() {
 }
 
 GramStatistics GramMonitor::compute() {
+  const Range range(backend_, "gram");
   GramStatistics statistics = std::move(pending_);
   Grams grams;
   backend_.gram({.Z = Z_,
@@ -154,12 +161,13 @@ GramStatistics GramMonitor::compute() {
       entry /= static_cast<double>(Z_.rows());
   }
   statistics.flipped = pattern.flipped_since(first_pattern_);
-  statistics.eigenvalues = symmetric_eigenvalues(statistics.ntk);
+  statistics.eigenvalues = eigenvalues_of(statistics.ntk, std::move(grams.eigenvalues));
   statistics.lambda_min = statistics.eigenvalues.front();
   statistics.lambda_max = statistics.eigenvalues.back();
   statistics.trace = trace(statistics.ntk);
   statistics.drift = relative_distance(statistics.ntk, *first_);
-  statistics.feature_lambda_min = symmetric_eigenvalues(std::move(grams.features)).front();
+  statistics.feature_lambda_min =
+      eigenvalues_of(std::move(grams.features), std::move(grams.feature_eigenvalues)).front();
   return statistics;
 }
 

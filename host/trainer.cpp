@@ -152,6 +152,7 @@ SolveOptions Trainer::carried_options() const {
 }
 
 SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
+  const Range range(backend_, "forward");
   const ConstBlock X = in_view_.X.middle_columns(first, count);
   const Block Phi = Phi_.columns(0, count);
   if (is_warm()) forward_.add_injection(-1.0, Phi);
@@ -165,6 +166,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
 }
 
 SolveReport Trainer::solve_adjoint(bool audit) {
+  const Range range(backend_, "adjoint");
   if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
   SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried_options());
   if ((audit || report.doubtful) && is_good(report))
@@ -210,6 +212,7 @@ double Trainer::add_recurrent_gradient(Block C, double alpha) {
 }
 
 double Trainer::update(double eta) {
+  const Range range(backend_, "update");
   if (is_warm()) {  // before anything of L, Z, r or u changes
     forward_.follow(model_, eta, adjoint_.L(), r_);
     adjoint_.follow(model_, eta, forward_.Z(), r_);

@@ -9,7 +9,9 @@
 // Symbols and shapes (width m, samples n, inputs d) as in README.md: P, Z, L, Phi are m x n.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -108,16 +110,23 @@ struct Sweep {
   ConstBlock gate;      // m x n real, read by Epilogue::mask: D = 1[gate > 0]
   double tolerance;     // a column stops at ||f(P) - applied|| <= tolerance ||applied||
   bool jacobi = false;  // all rows at once, however many panels the operand has
+  /// An iteration whose increments have grown beyond so many times the first one's is given up,
+  /// with columns still open. Looked at every growth_look sweeps: a map that contracts may grow for
+  /// a few.
+  double hopeless_growth = std::numeric_limits<double>::infinity();
 };
+
+inline constexpr int growth_look = 16;
 
 /// What an iteration says of itself. `worst_*` are maxima over the columns that were open.
 struct SweepStatus {
   int sweeps = 0;
   Index open = 0;  // columns still open
   double worst_residual = 0.0;
-  double worst_growth = 0.0;  // ||increment|| / ||first increment||
-  bool finite = true;         // false: a NaN or infinity turned up and the iteration stopped
-  double operations = 0.0;    // additions and multiplications in products
+  double worst_growth = 0.0;    // ||increment|| / ||first increment||
+  bool finite = true;           // false: a NaN or infinity turned up and the iteration stopped
+  double operations = 0.0;      // additions and multiplications in products
+  double first_residual = 0.0;  // measure_and_iterate: worst_residual as measured
 };
 
 /// What bringing the plane's share of P up to date has changed.
@@ -141,6 +150,8 @@ struct Grams {
   HostMatrix features;  // Phi'Phi
   HostMatrix states;    // Z'Z
   HostMatrix adjoints;  // L'L
+  /// Of ntk and features, ascending; empty where the backend leaves them to the host.
+  std::vector<double> eigenvalues, feature_eigenvalues;
 };
 
 /// The library's own product C = A B on random operands, nothing before it and nothing after.
@@ -232,6 +243,16 @@ class Backend {
   /// and per column the norms and the stop. With several panels that is done panel by panel, each
   /// taking the increments the ones above have just made. Synchronises.
   virtual SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) = 0;
+  /// measure(), and iterate() where columns are open: one stage, so that a device does both without
+  /// waiting for the host in between. Synchronises.
+  virtual SweepStatus measure_and_iterate(SweepState& state, const Sweep& sweep, bool starting,
+                                          int most) {
+    const SweepStatus measured = measure(state, sweep, starting);
+    SweepStatus status = measured;
+    if (measured.open > 0 && measured.finite && most > 0) status = iterate(state, sweep, most);
+    status.first_residual = measured.worst_residual;
+    return status;
+  }
   /// P += s op(plane) (applied - settled), and settled follows: afterwards P belongs to `applied`
   /// as a whole. Only with no column open. Plane and difference are taken to `digits` base-256
   /// digits, 1 to 3: each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
@@ -290,12 +311,40 @@ class Backend {
   /// other stages.
   virtual void gram(const GramInput& input, Grams& out) = 0;
 
+  /// The seconds from here until all that call() asks for is done, by the device's own clock where
+  /// it has one. Synchronises.
+  virtual double seconds_of(const std::function<void()>& call) {
+    synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    synchronize();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  // ---- for a profiler
+  // ------------------------------------------------------------------------------
+  /// Names what the calling thread does until the end of the range; ranges nest. See Range.
+  virtual void begin_range(const char* /*name*/) {}
+  virtual void end_range() {}
+
   // ---- the yardstick
   // -------------------------------------------------------------------------------
   /// What stages with m x m times m x n products are measured against: the product the library
   /// offers at a precision (CPU: dgemm, sgemm, or int8 with int32 sums and A packed beforehand),
   /// ready to run. Must not outlive the backend. Throws Unsupported where mixed does not run.
   virtual BareProduct bare_product(Precision precision, Index m, Index n) = 0;
+};
+
+/// A range of a profiler's timeline: from here to the end of the scope.
+class Range {
+ public:
+  Range(Backend& backend, const char* name) : backend_(backend) { backend_.begin_range(name); }
+  ~Range() { backend_.end_range(); }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+
+ private:
+  Backend& backend_;
 };
 
 /// The CPU backend with that many threads (0: all cores).

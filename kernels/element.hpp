@@ -10,11 +10,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define WIDEDEQ_HOST_DEVICE __host__ __device__
-#else
-#define WIDEDEQ_HOST_DEVICE
-#endif
+#include "kernels/host_device.hpp"
 
 namespace widedeq {
 
@@ -45,7 +41,7 @@ inline constexpr int int8_largest = 127;
 /// The smallest power of two c with 127 c >= largest, not below 2^-110, so that c / 2^16 (a third
 /// digit's unit) and its inverse are still normal numbers; 1 for largest = 0.
 /// A column scaled by it uses at least the top half of the int8 range.
-inline float int8_scale(float largest) {
+WIDEDEQ_HOST_DEVICE inline float int8_scale(float largest) {
   if (!(largest > 0.0F)) return 1.0F;
   int exponent = 0;
   const float fraction = std::frexp(largest / static_cast<float>(int8_largest), &exponent);

@@ -22,6 +22,12 @@ class DeviceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A device's memory does not suffice. what() says what was asked, what is free, and what to do.
+class OutOfDeviceMemory : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
 /// The machine lacks what was asked for (no GPU, no integer units). what() is one plain sentence.
 class Unsupported : public std::runtime_error {
  public:

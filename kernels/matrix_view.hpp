@@ -1,7 +1,8 @@
 // Views of column-major matrices: who owns the memory is somebody else's business.
 //
 // One sample per column. Element (i, j) lives at data[i + j * stride], stride >= rows.
-// Files keep one sample per row in C order, which is the same memory.
+// Files keep one sample per row in C order, which is the same memory. Members are constexpr, so
+// that kernels of a device may call them too.
 #pragma once
 
 #include <cstdint>
@@ -22,22 +23,23 @@ struct MatrixView {
   Index stride = 0;
 
   MatrixView() = default;
-  MatrixView(T* data, Index rows, Index columns, Index stride)
+  constexpr MatrixView(T* data, Index rows, Index columns, Index stride)
       : data(data), rows(rows), columns(columns), stride(stride) {}
-  MatrixView(T* data, Index rows, Index columns) : MatrixView(data, rows, columns, rows) {}
+  constexpr MatrixView(T* data, Index rows, Index columns)
+      : MatrixView(data, rows, columns, rows) {}
 
   /// A view of mutable elements is a view of constant ones.
   template <class Other>
-  requires(std::is_const_v<T>&& std::is_same_v<const Other, T>)
-      MatrixView(const MatrixView<Other>& other)
+  requires(std::is_const_v<T>&& std::is_same_v<const Other, T>) constexpr MatrixView(
+      const MatrixView<Other>& other)
       : MatrixView(other.data, other.rows, other.columns, other.stride) {}
 
-  T& operator()(Index i, Index j) const { return data[i + j * stride]; }
-  T* column(Index j) const { return data + j * stride; }
-  bool empty() const { return rows == 0 || columns == 0; }
+  constexpr T& operator()(Index i, Index j) const { return data[i + j * stride]; }
+  constexpr T* column(Index j) const { return data + j * stride; }
+  constexpr bool empty() const { return rows == 0 || columns == 0; }
 
   /// Columns first .. first + count - 1, the same memory.
-  MatrixView middle_columns(Index first, Index count) const {
+  constexpr MatrixView middle_columns(Index first, Index count) const {
     return {data + first * stride, rows, count, stride};
   }
 };

@@ -1,4 +1,4 @@
-// Normal deviates and the lattice law's table; see random.hpp.
+// Normal deviates by their place, and the lattice law's table; see random.hpp.
 #include "kernels/random.hpp"
 
 #include <cmath>
@@ -8,16 +8,7 @@ namespace widedeq {
 
 std::array<double, 4> standard_normals(std::uint64_t seed, Tensor tensor, Index quad,
                                        Index column) {
-  const auto words = philox_words(seed, tensor, quad, column);
-  const auto uniform = [](std::uint32_t word) { return (word + 0.5) * 0x1p-32; };  // never 0 or 1
-  std::array<double, 4> normals{};
-  for (std::size_t pair = 0; pair < 4; pair += 2) {
-    const double radius = std::sqrt(-2.0 * std::log(uniform(words[pair])));
-    const double angle = 2.0 * std::numbers::pi * uniform(words[pair + 1]);
-    normals[pair] = radius * std::cos(angle);
-    normals[pair + 1] = radius * std::sin(angle);
-  }
-  return normals;
+  return normals_of(philox_words(seed, tensor, quad, column));
 }
 
 double standard_normal(std::uint64_t seed, Tensor tensor, Index row, Index column) {

@@ -9,8 +9,11 @@
 #include <Random123/philox.h>
 
 #include <array>
+#include <cmath>
 #include <cstdint>
+#include <numbers>
 
+#include "kernels/host_device.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq {
@@ -28,8 +31,9 @@ enum class Tensor : std::uint32_t {
 };
 
 /// Four independent uniform words for rows 4*quad .. 4*quad + 3 of `column`.
-inline std::array<std::uint32_t, 4> philox_words(std::uint64_t seed, Tensor tensor, Index quad,
-                                                 Index column) {
+WIDEDEQ_HOST_DEVICE inline std::array<std::uint32_t, 4> philox_words(std::uint64_t seed,
+                                                                     Tensor tensor, Index quad,
+                                                                     Index column) {
   const r123::Philox4x32::ctr_type counter{{static_cast<std::uint32_t>(quad),
                                             static_cast<std::uint32_t>(column),
                                             static_cast<std::uint32_t>(tensor), 0U}};
@@ -39,7 +43,21 @@ inline std::array<std::uint32_t, 4> philox_words(std::uint64_t seed, Tensor tens
   return {words[0], words[1], words[2], words[3]};
 }
 
-/// Four independent N(0,1) draws for rows 4*quad .. 4*quad + 3 of `column` (Box and Muller, 1958).
+/// Four uniform words as four independent N(0,1) draws (Box and Muller, 1958).
+WIDEDEQ_HOST_DEVICE inline std::array<double, 4> normals_of(
+    const std::array<std::uint32_t, 4>& words) {
+  const auto uniform = [](std::uint32_t word) { return (word + 0.5) * 0x1p-32; };  // never 0 or 1
+  std::array<double, 4> normals{};
+  for (std::size_t pair = 0; pair < 4; pair += 2) {
+    const double radius = std::sqrt(-2.0 * std::log(uniform(words[pair])));
+    const double angle = 2.0 * std::numbers::pi * uniform(words[pair + 1]);
+    normals[pair] = radius * std::cos(angle);
+    normals[pair + 1] = radius * std::sin(angle);
+  }
+  return normals;
+}
+
+/// Four independent N(0,1) draws for rows 4*quad .. 4*quad + 3 of `column`.
 std::array<double, 4> standard_normals(std::uint64_t seed, Tensor tensor, Index quad, Index column);
 
 /// One N(0,1) draw: the entry (row, column) of `tensor`.

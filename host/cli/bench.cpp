@@ -108,6 +108,8 @@ BenchCommand::BenchCommand(CLI::App& parent)
     options_.inputs = require(parse_integer(text, 1, Index{1} << 20), "--inputs", text,
                               "an integer from 1 to 1048576");
   });
+  app_->add_flag("--cold", options_.cold,
+                 "write 512 MiB before every call, so that nothing is found in a cache");
   option("--max-seconds", "S", "the most time for one row, but for its check [5]",
          [this](const std::string& text) {
            const auto value = parse_number(text);

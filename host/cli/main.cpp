@@ -70,8 +70,9 @@ CLI::App* chosen_command(const CLI::App& app) {
     throw unknown_argument(app, left.front(), "widedeq");
   const auto chosen = app.get_subcommands();
   if (chosen.empty())
-    throw Failure(ExitCode::usage, "a command is missing", "widedeq",
-                  "give train, solve, limit, study, report, bench, info or doctor; see widedeq --help");
+    throw Failure(
+        ExitCode::usage, "a command is missing", "widedeq",
+        "give train, solve, limit, study, report, bench, info or doctor; see widedeq --help");
   std::string name = "widedeq";
   for (auto below = chosen; !below.empty(); below = below.front()->get_subcommands()) {
     name += ' ' + below.front()->get_name();

@@ -147,6 +147,7 @@ void train(Training& training, int end) {
     if (epoch > first && keep_safe(training, seconds_since(last_save))) last_save = Clock::now();
     if (is_time_to_stop(training)) break;
     const auto start = Clock::now();
+    const Range range(*training.run.backend, "epoch");
     training.directory.require_held();
     if (static_cast<int>(state.starts.size()) == epoch)  // not when it is computed again
       state.starts.push_back(static_cast<std::int64_t>(sink.bytes()));

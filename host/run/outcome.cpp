@@ -12,12 +12,15 @@ Outcome outcome_of(const std::exception& error) {
   Outcome outcome{exit_code_of_a_bug, error.what()};
   if (const auto* failure = dynamic_cast<const Failure*>(&error)) {
     outcome.exit_code = static_cast<int>(failure->code());
-  } else if (dynamic_cast<const Unsupported*>(&error) != nullptr) {
+  } else if (dynamic_cast<const Unsupported*>(&error) != nullptr ||
+             dynamic_cast<const OutOfDeviceMemory*>(&error) != nullptr) {
     outcome.exit_code = static_cast<int>(ExitCode::usage);
   } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     outcome = {static_cast<int>(ExitCode::usage),
                "there is not enough memory (width x width weights, width x chunk states): lower "
                "--width, --chunk or the number of samples"};
+  } else if (dynamic_cast<const DeviceError*>(&error) != nullptr) {
+    outcome.sentence += ": the GPU or a library refused a call; try --backend cpu, and report it";
   } else {
     outcome.sentence = "internal error (" + outcome.sentence + "): please report it";
   }

@@ -16,6 +16,12 @@ inline void check_sweep(const char* stage, const SweepState& state, const Sweep&
   if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
 }
 
+/// Whether the iteration is to be given up; see Sweep::hopeless_growth.
+inline bool is_hopeless(const SweepStatus& status, const Sweep& sweep) {
+  return status.sweeps > 0 && status.sweeps % growth_look == 0 &&
+         status.worst_growth > sweep.hopeless_growth;
+}
+
 /// Marks the k-th open column as stopped; pack_open drops it.
 inline void mark_stopped(std::int32_t* open, Index k) {
   open[k] = -1 - open[k];

@@ -56,8 +56,11 @@ TEST_P(Factors, AreKeptAndMakeTheSameMatrix) {
   EXPECT_GT(it.model.A.operand().plane_size, 0.0);
   const HostMatrix A = it.model.A.download_columns(0, m);
   EXPECT_LT(test::relative_error(A, it.A), 1e-7);
-  EXPECT_EQ(it.model.A.download_columns(17, 3).values,
-            std::vector<double>(A.values.begin() + 17 * m, A.values.begin() + 20 * m));
+  // A few columns are what they are in the whole, but for the order in which the library sums up a
+  // product of another shape (some processors' kernels differ there).
+  HostMatrix part(m, 3);
+  part.values.assign(A.values.begin() + 17 * m, A.values.begin() + 20 * m);
+  EXPECT_LT(test::relative_error(it.model.A.download_columns(17, 3), part), 1e-7);
 }
 
 TEST_P(Factors, TakePartInProductsWithVectors) {
