@@ -21,7 +21,7 @@ list(FILTER kernel_flags EXCLUDE REGEX "^-W|^\\$")
 list(JOIN kernel_flags " " kernel_flags)
 string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${config}} ${kernel_flags}" WIDEDEQ_FLAGS)
 
-list(FILTER WIDEDEQ_DEPENDENCY_VERSIONS EXCLUDE REGEX "^(GTest|rapidcheck) ")
+list(FILTER WIDEDEQ_DEPENDENCY_VERSIONS EXCLUDE REGEX "^(GTest|rapidcheck|Boost.Context) ")
 set(WIDEDEQ_DEPENDENCY_LINES "")
 foreach(dependency IN LISTS WIDEDEQ_DEPENDENCY_VERSIONS)
   string(REGEX REPLACE "^([^ ]+) (.*)$" "    {\"\\1\", \"\\2\"},\n" line "${dependency}")

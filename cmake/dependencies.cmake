@@ -113,6 +113,9 @@ endif()
 if(WIDEDEQ_BUILD_TESTS)
   widedeq_package(GTest GTest::gtest_main "libgtest-dev;libgmock-dev")
   widedeq_package(rapidcheck rapidcheck_gtest librapidcheck-dev)
+  # Threads of kernels are fibers of it where there is no GPU (tests/cuda_on_host).
+  find_package(Boost 1.74 QUIET COMPONENTS context)
+  widedeq_report(Boost.Context "${Boost_VERSION_STRING}" Boost::context libboost-context-dev)
 endif()
 
 # --- What to say when something is missing -------------------------------------------------------

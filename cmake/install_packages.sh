@@ -18,7 +18,7 @@ build_packages=(
   # differential equations, distributions (headers)
   libboost-dev
   # tests
-  libgtest-dev libgmock-dev librapidcheck-dev
+  libgtest-dev libgmock-dev librapidcheck-dev libboost-context-dev
   # plots
   gnuplot-nox
 )

@@ -1,13 +1,15 @@
 # The warnings of this project's own code. Headers of other libraries are system headers: silent.
+set(WIDEDEQ_WARNINGS
+    -Wall -Wextra -Wpedantic
+    # A constructor's argument may be named like the member it sets. Clang knows.
+    -Wshadow$<$<CXX_COMPILER_ID:GNU>:=local>
+    -Wconversion            # silent loss of digits or of the upper half of an index
+    -Wold-style-cast
+    -Wnon-virtual-dtor -Woverloaded-virtual
+    # GCC 12 sees overlapping memory in "text" + std::string (its bug 105651).
+    $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
+    $<$<BOOL:${WIDEDEQ_WARNINGS_AS_ERRORS}>:-Werror>)
+
 function(widedeq_warnings target)
-  target_compile_options(${target} PRIVATE
-      -Wall -Wextra -Wpedantic
-      # A constructor's argument may be named like the member it sets. Clang knows.
-      -Wshadow$<$<CXX_COMPILER_ID:GNU>:=local>
-      -Wconversion            # silent loss of digits or of the upper half of an index
-      -Wold-style-cast
-      -Wnon-virtual-dtor -Woverloaded-virtual
-      # GCC 12 sees overlapping memory in "text" + std::string (its bug 105651).
-      $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
-      $<$<BOOL:${WIDEDEQ_WARNINGS_AS_ERRORS}>:-Werror>)
+  target_compile_options(${target} PRIVATE ${WIDEDEQ_WARNINGS})
 endfunction()

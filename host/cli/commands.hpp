@@ -140,6 +140,7 @@ class InfoCommand {
 
  private:
   CLI::App* app_;
+  Index samples_ = 1000;  // for which the widest network is told
 };
 
 /// Declares an option with a value; `store` gets it. "--width --out x" is refused instead of taken

@@ -1,0 +1,78 @@
+# Whether the CUDA backend is built, and how its sources are compiled.
+#
+#   WIDEDEQ_CUDA=auto  where a compiler of a toolkit that is new enough is found; else not, and no harm
+#   WIDEDEQ_CUDA=on    or the configuration fails
+#   WIDEDEQ_CUDA=off   not
+#
+# Sets WIDEDEQ_HAVE_CUDA. A toolkit that is not in the PATH: -DCMAKE_CUDA_COMPILER=/path/to/nvcc.
+
+set(WIDEDEQ_CUDA auto CACHE STRING "CUDA backend: auto (where nvcc is found), on, off")
+set_property(CACHE WIDEDEQ_CUDA PROPERTY STRINGS auto on off)
+if(NOT WIDEDEQ_CUDA MATCHES "^(auto|on|off)$")
+  message(FATAL_ERROR "WIDEDEQ_CUDA is \"${WIDEDEQ_CUDA}\"; it can be auto, on or off.")
+endif()
+
+# Graphs that decide for themselves (conditional nodes with a switch) came with 12.8.
+set(WIDEDEQ_CUDA_LEAST 12.8)
+# Machine code for Ampere and its successors up to Ada, and for Hopper with all it has; for newer
+# devices the driver compiles the rest, PTX. Kernels of several architectures lie side by side.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
+endif()
+
+set(WIDEDEQ_HAVE_CUDA OFF)
+set(WIDEDEQ_WHY_NO_CUDA "")
+if(WIDEDEQ_CUDA STREQUAL "off")
+  set(WIDEDEQ_WHY_NO_CUDA "WIDEDEQ_CUDA is off")
+else()
+  include(CheckLanguage)
+  find_program(WIDEDEQ_NVCC nvcc PATHS /usr/local/cuda/bin)
+  mark_as_advanced(WIDEDEQ_NVCC)
+  if(WIDEDEQ_NVCC AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    set(CMAKE_CUDA_COMPILER ${WIDEDEQ_NVCC})
+  endif()
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    find_package(CUDAToolkit QUIET)
+    if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS WIDEDEQ_CUDA_LEAST)
+      set(WIDEDEQ_WHY_NO_CUDA "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than ${WIDEDEQ_CUDA_LEAST}")
+    elseif(NOT TARGET CUDA::cublasLt OR NOT TARGET CUDA::cusolver OR NOT TARGET CUDA::nvtx3)
+      set(WIDEDEQ_WHY_NO_CUDA "the CUDA Toolkit lacks cuBLAS, cuSOLVER or NVTX")
+    else()
+      set(WIDEDEQ_HAVE_CUDA ON)
+    endif()
+  else()
+    set(WIDEDEQ_WHY_NO_CUDA "no CUDA compiler was found")
+  endif()
+endif()
+
+if(WIDEDEQ_HAVE_CUDA)
+  message(STATUS "CUDA backend: yes, CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+elseif(WIDEDEQ_CUDA STREQUAL "on")
+  message(FATAL_ERROR "WIDEDEQ_CUDA=on: ${WIDEDEQ_WHY_NO_CUDA}. Install the CUDA Toolkit "
+                      "${WIDEDEQ_CUDA_LEAST} or newer, or say where it is with "
+                      "-DCMAKE_CUDA_COMPILER=/path/to/nvcc, or leave WIDEDEQ_CUDA at auto.")
+else()
+  message(STATUS "CUDA backend: no (${WIDEDEQ_WHY_NO_CUDA})")
+endif()
+
+# A library of CUDA and C++ sources, compiled as the rest of the project is.
+#
+# ptxas fails on a kernel that spills registers to memory (-warn-spills, made an error): none should,
+# and one that begins to is slower without anybody noticing.
+function(widedeq_cuda_objects target)  # then the sources
+  add_library(${target} OBJECT ${ARGN})
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+      CXX_EXTENSIONS OFF CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:${WIDEDEQ_WARNINGS}>"
+      # CMake 3.25 does not know that nvcc 13 knows C++20; and nvcc writes C++ that -Wpedantic and -Wold-style-cast would complain of.
+      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wconversion>")
+  if(WIDEDEQ_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE
+        "$<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings;-Xptxas=-warn-spills>")
+  endif()
+endfunction()

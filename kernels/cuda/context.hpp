@@ -1,0 +1,117 @@
+// A device and what work on it needs: a stream, the libraries' handles, scratch memory.
+//
+// Two contexts live side by side on one device: training's, and the Gram's, whose stages run on
+// another thread. A context is used by one thread at a time.
+#pragma once
+
+#include <cublasLt.h>
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cusolverDn.h>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+
+#include "kernels/cuda/status.hpp"
+#include "kernels/matrix.hpp"
+
+namespace widedeq::cuda {
+
+/// Columns begin at multiples of so many bytes, in every matrix that a backend allocates: kernels
+/// access 16 bytes at once, and int8 products want strides that are multiples of 16.
+inline constexpr Index column_alignment = 16;
+
+/// `rows` rounded up so that a column of them ends at such a multiple.
+constexpr Index padded_rows(Index rows, Index element_size) {
+  const Index per_step = column_alignment / element_size;
+  return (rows + per_step - 1) / per_step * per_step;
+}
+
+/// Columns of int8 products come in steps of so many.
+inline constexpr Index column_step = 16;
+
+constexpr Index padded_columns(Index columns) {
+  return (columns + column_step - 1) / column_step * column_step;
+}
+
+/// Scratch buffers that a stage may hold at the same time.
+enum class Scratch : std::uint8_t { product, second_product, reals, digits, sums, library };
+
+class Context {
+ public:
+  /// Makes the device current for the calling thread. Throws DeviceError.
+  explicit Context(int device);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// Makes the device current for a thread that did not make the context.
+  void make_current() const;
+
+  int device() const { return device_; }
+  const cudaDeviceProp& properties() const { return properties_; }
+  cudaStream_t stream() const { return stream_; }
+  cublasHandle_t blas() const { return blas_; }
+  cublasLtHandle_t blas_lt() const { return blas_lt_; }
+  cusolverDnHandle_t solver();  // made when first asked for
+
+  /// Sends cuBLAS's work to `stream`, with the context's workspace, which a change of stream takes
+  /// away from the library.
+  void set_blas_stream(cudaStream_t stream);
+
+  /// What the products know of the library (product.cpp), kept from call to call.
+  std::shared_ptr<void>& library_cache() { return library_cache_; }
+
+  /// A zeroed matrix with aligned columns. Its memory goes back when the stream has come so far.
+  /// Throws OutOfDeviceMemory, with what was asked, what is free and the width that would fit.
+  Matrix allocate(Element element, Index rows, Index columns);
+
+  /// The same, 1 x columns without gaps: kernels index it as an array.
+  Matrix allocate_row(Element element, Index columns);
+
+  /// At least `count` of T in device memory, contents undefined. Valid until the slot is asked for
+  /// more. Growing one waits for the stream.
+  template <class T>
+  T* scratch(Scratch slot, std::size_t count) {
+    return static_cast<T*>(scratch_bytes(slot, count * sizeof(T)));
+  }
+  /// The same in pinned host memory; one buffer, so one transfer at a time.
+  template <class T>
+  T* pinned(std::size_t count) {
+    return static_cast<T*>(pinned_bytes(count * sizeof(T)));
+  }
+
+  /// What `other` is given from now on waits for what this stream has been given until now.
+  void let_follow(const Context& other) const;
+
+  /// Returns when everything enqueued so far is done.
+  void synchronize();
+  /// How often the host has waited for the device.
+  long synchronizations() const { return synchronizations_; }
+
+ private:
+  struct Buffer {
+    void* data = nullptr;
+    std::size_t bytes = 0;
+  };
+  void* scratch_bytes(Scratch slot, std::size_t bytes);
+  void* pinned_bytes(std::size_t bytes);
+  Matrix allocate(Element element, Index rows, Index columns, Index stride, Index stored);
+  void close() noexcept;
+
+  int device_;
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t reached_ = nullptr;  // of let_follow
+  cublasHandle_t blas_ = nullptr;
+  cublasLtHandle_t blas_lt_ = nullptr;
+  cusolverDnHandle_t solver_ = nullptr;
+  std::array<Buffer, 6> scratch_{};
+  Buffer pinned_{};
+  void* blas_workspace_ = nullptr;
+  std::shared_ptr<void> library_cache_;
+  long synchronizations_ = 0;
+};
+
+}  // namespace widedeq::cuda

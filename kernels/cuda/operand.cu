@@ -1,0 +1,412 @@
+// Making and refreshing operands; see operand.hpp.
+//
+// What is made of A is made entry by entry from its masters, a block of threads a column. Digits
+// are wanted both ways round: M as it lies, and M' by tiles that are turned round in shared memory,
+// so that both are read and written in pieces of neighbouring entries.
+#include "kernels/cuda/operand.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/device.cuh"
+#include "kernels/element.hpp"
+
+namespace widedeq::cuda {
+namespace {
+
+// ---- dense operands
+
+/// out = step * base + change. Without a change its view is empty.
+template <class Real, class Change, int width>
+__global__ void __launch_bounds__(block_threads)
+    write_out_kernel(MatrixView<const std::int8_t> base, Real step, MatrixView<const Change> change,
+                     MatrixView<Real> out) {
+  const Index j = blockIdx.x;
+  for_rows<width>(out.rows, [&](Index i, auto rows) {
+    const auto integers = load<rows.value>(base.column(j) + i);
+    Pack<Real, rows.value> values;
+    for (int k = 0; k < rows.value; ++k)
+      values[k] = step * static_cast<Real>(integers[k]);
+    if (change.data != nullptr) {
+      const auto changes = load<rows.value>(change.column(j) + i);
+      for (int k = 0; k < rows.value; ++k)
+        values[k] += static_cast<Real>(changes[k]);
+    }
+    store<rows.value>(out.column(j) + i, values);
+  });
+}
+
+template <class Change, class Real>
+void write_out_as(Context& context, const WeightView& A, Index row, Index column,
+                  MatrixView<Real> out) {
+  const auto part = [&](const ConstBlock& whole) {
+    return whole.middle_rows(row, out.rows).middle_columns(column, out.columns);
+  };
+  const auto base = part(A.base).template as<const std::int8_t>();
+  const auto change =
+      A.change.empty() ? MatrixView<const Change>() : part(A.change).template as<const Change>();
+  // The narrowest that makes 16 bytes of either real type.
+  constexpr int width = std::min(pack_width<Real>, pack_width<Change>);
+  const auto kernel = can_pack(width, base, change, out) ? write_out_kernel<Real, Change, width>
+                                                         : write_out_kernel<Real, Change, 1>;
+  launch(context, grid_of_columns(out.columns), kernel, base, static_cast<Real>(A.step), change,
+         out);
+}
+
+/// A = step * base + change
+template <class Real>
+void refresh_dense(Context& context, DenseOperand& operand, const WeightView& A) {
+  const Index m = operand.width;
+  if (operand.A.empty()) operand.A = context.allocate(element_of<Real>(), m, m);
+  write_out<Real>(context, A, 0, 0, operand.A.block().as<Real>());
+}
+
+// ---- digits
+
+/// Entries step * base - own_step * own + change of which `base` or `own` may be absent:
+///   change alone     what A has beyond a base of its own precision
+///   all three        what A has beyond the operand's own base
+///   base and change  A itself
+/// Steps are powers of two, so the bases' difference is exact; only the sum with `change` is
+/// rounded.
+struct Entries {
+  MatrixView<const float> change;
+  MatrixView<const std::int8_t> base, own;
+  float step = 0.0F, own_step = 0.0F;
+
+  template <int count>
+  __device__ Pack<float, count> at(Index i, Index j) const {
+    Pack<float, count> values{};
+    if (base.data != nullptr) {
+      const auto integers = load<count>(base.column(j) + i);
+      for (int k = 0; k < count; ++k)
+        values[k] = step * static_cast<float>(integers[k]);
+    }
+    if (own.data != nullptr) {
+      const auto integers = load<count>(own.column(j) + i);
+      for (int k = 0; k < count; ++k)
+        values[k] -= own_step * static_cast<float>(integers[k]);
+    }
+    const auto changes = load<count>(change.column(j) + i);
+    for (int k = 0; k < count; ++k)
+      values[k] += changes[k];
+    return values;
+  }
+
+  bool can_be_packed(int width) const { return can_pack(width, change, base, own); }
+};
+
+/// An int8 matrix as it is.
+struct Integers {
+  MatrixView<const std::int8_t> M;
+
+  template <int count>
+  __device__ Pack<std::int8_t, count> at(Index i, Index j) const {
+    return load<count>(M.column(j) + i);
+  }
+  bool can_be_packed(int width) const { return can_pack(width, M); }
+};
+
+/// The base-256 digit number `position` (0: the first) of entries / unit.
+struct Digit {
+  Entries entries;
+  float unit;
+  int position;
+
+  template <int count>
+  __device__ Pack<std::int8_t, count> at(Index i, Index j) const {
+    const float inverse = 1.0F / unit;
+    const auto ratio = static_cast<float>(digit_ratio);
+    auto rest = entries.at<count>(i, j);
+    Pack<std::int8_t, count> digits;
+    for (int k = 0; k < count; ++k) {
+      // rest <- (rest - unit round(rest / unit)) 256
+      for (int p = 0; p < position; ++p)
+        rest[k] = (rest[k] - unit * int8_round(rest[k], inverse)) * ratio;
+      digits[k] = static_cast<std::int8_t>(int8_round(rest[k], inverse));
+    }
+    return digits;
+  }
+  bool can_be_packed(int width) const { return entries.can_be_packed(width); }
+};
+
+/// Entries a thread makes at once: 16 bytes of floats, 4 of digits.
+constexpr int digit_width = 4;
+
+/// out = M, M(i, j) by source.
+template <class Source, int width>
+__global__ void __launch_bounds__(block_threads)
+    write_straight(Source source, MatrixView<std::int8_t> out) {
+  const Index j = blockIdx.x;
+  for_rows<width>(out.rows, [&](Index i, auto rows) {
+    store<rows.value>(out.column(j) + i, source.template at<rows.value>(i, j));
+  });
+}
+
+constexpr int tile_size = 64;                                    // rows and columns
+constexpr int tile_stride = tile_size + digit_width;             // moves columns to other banks
+constexpr int tile_packs = tile_size * tile_size / digit_width;  // pieces of neighbours
+constexpr int packs_a_column = tile_size / digit_width;          // of a tile
+
+using Digits = Pack<std::int8_t, digit_width>;
+
+/// Entries i, i + 1, ... of M's column j, zero beyond its last row.
+template <int width, class Source>
+__device__ Digits digits_of(const Source& source, Index i, Index j, Index rows) {
+  if constexpr (width == digit_width)
+    if (i + width <= rows) return source.template at<width>(i, j);
+  Digits digits{};
+  for (int k = 0; k < digit_width && i + k < rows; ++k)
+    digits[k] = source.template at<1>(i + k, j)[0];
+  return digits;
+}
+
+/// out = M', a tile a block; row_tiles tiles cover M's rows. Columns of `out` have room for whole
+/// packs.
+template <class Source, int width>
+__global__ void __launch_bounds__(block_threads)
+    write_transposed(Source source, MatrixView<std::int8_t> out, Index row_tiles) {
+  __shared__ Digits tile[tile_size * tile_stride / digit_width];  // M's columns
+  const Index rows = out.columns, columns = out.rows;             // M's
+  const Index first_row = blockIdx.x % row_tiles * tile_size;
+  const Index first_column = blockIdx.x / row_tiles * tile_size;
+  for (int pack = static_cast<int>(threadIdx.x); pack < tile_packs; pack += block_threads) {
+    const int c = pack / packs_a_column, r = pack % packs_a_column * digit_width;
+    const Index i = first_row + r, j = first_column + c;
+    tile[(c * tile_stride + r) / digit_width] =
+        j < columns ? digits_of<width>(source, i, j, rows) : Digits{};
+  }
+  __syncthreads();
+  const auto* digits = reinterpret_cast<const std::int8_t*>(tile);
+  for (int pack = static_cast<int>(threadIdx.x); pack < tile_packs; pack += block_threads) {
+    const int r = pack / packs_a_column, c = pack % packs_a_column * digit_width;
+    const Index i = first_row + r, j = first_column + c;
+    if (i >= rows || j >= columns) continue;
+    Digits turned;
+    for (int k = 0; k < digit_width; ++k)
+      turned[k] = digits[(c + k) * tile_stride + r];
+    store<digit_width>(out.column(i) + j, turned);
+  }
+}
+
+/// M one way round; the matrix is allocated where there is none yet.
+template <class Source>
+void make(Context& context, const Source& source, Index m, Transpose transpose, BothWays& ways) {
+  const bool straight = transpose == Transpose::yes;
+  Matrix& matrix = straight ? ways.transposed : ways.plain;
+  if (matrix.empty()) matrix = context.allocate(Element::int8, m, m);
+  const auto out = matrix.block().as<std::int8_t>();
+  const bool pack = source.can_be_packed(digit_width) && can_pack(digit_width, out);
+  if (straight) {
+    launch(context, grid_of_columns(m),
+           pack ? write_straight<Source, digit_width> : write_straight<Source, 1>, source, out);
+  } else {
+    const Index tiles = (m + tile_size - 1) / tile_size;
+    launch(context, grid_of_columns(tiles * tiles),
+           pack ? write_transposed<Source, digit_width> : write_transposed<Source, 1>, source, out,
+           tiles);
+  }
+  (straight ? ways.transposed_is_current : ways.plain_is_current) = true;
+}
+
+// ---- how large a matrix is
+
+/// What there is to know of a matrix before it is taken apart.
+struct Extent {
+  double squares = 0.0;  // ||.||_F^2; the squares of small entries are no single-precision numbers
+  double largest = 0.0;  // |entry|
+};
+
+struct Largest {
+  __device__ double operator()(double a, double b) const { return a < b ? b : a; }
+};
+
+/// The extents of all threads of a block, in one.
+__device__ inline Extent combine(const Extent& mine) {
+  return {block_reduce<block_threads>(mine.squares, std::plus<double>()),
+          block_reduce<block_threads>(mine.largest, Largest())};
+}
+
+/// extents[j] = that of column j
+template <int width>
+__global__ void __launch_bounds__(block_threads)
+    measure_columns(Entries entries, Index m, Extent* extents) {
+  const Index j = blockIdx.x;
+  Extent mine;
+  for_rows<width>(m, [&](Index i, auto rows) {
+    const auto values = entries.template at<rows.value>(i, j);
+    for (int k = 0; k < rows.value; ++k) {
+      const auto value = static_cast<double>(values[k]);
+      mine.squares += value * value;
+      mine.largest = Largest()(mine.largest, std::abs(value));
+    }
+  });
+  const Extent all = combine(mine);
+  if (threadIdx.x == 0) extents[j] = all;
+}
+
+/// *extent = that of all columns together, by one block in a fixed order
+__global__ void __launch_bounds__(block_threads)
+    combine_columns(const Extent* columns, Index count, Extent* extent) {
+  Extent mine;
+  for (Index j = threadIdx.x; j < count; j += block_threads) {
+    mine.squares += columns[j].squares;
+    mine.largest = Largest()(mine.largest, columns[j].largest);
+  }
+  const Extent all = combine(mine);
+  if (threadIdx.x == 0) *extent = all;
+}
+
+/// Synchronises.
+Extent extent_of(Context& context, const Entries& entries, Index m) {
+  auto* columns = context.scratch<Extent>(Scratch::sums, static_cast<std::size_t>(m) + 1);
+  Extent* total = columns + m;
+  const auto measure =
+      entries.can_be_packed(digit_width) ? measure_columns<digit_width> : measure_columns<1>;
+  launch(context, grid_of_columns(m), measure, entries, m, columns);
+  launch(context, grid_of_columns(1), combine_columns, columns, m, total);
+  auto* extent = context.pinned<Extent>(1);
+  WIDEDEQ_CUDA_CHECK(
+      cudaMemcpyAsync(extent, total, sizeof *extent, cudaMemcpyDeviceToHost, context.stream()));
+  context.synchronize();
+  return *extent;
+}
+
+// ---- mixed operands
+
+/// The entries of A.
+Entries entries_of(const WeightView& A) {
+  return {.change = A.change.as<const float>(),
+          .base = A.base.as<const std::int8_t>(),
+          .own = {},
+          .step = static_cast<float>(A.step)};
+}
+
+/// The plane's entries: what A has beyond the base that is multiplied.
+Entries plane_of(const DigitOperand& operand) {
+  Entries entries = entries_of(operand.source);
+  if (operand.own_base.empty()) {
+    entries.base = {};
+  } else {
+    entries.own = operand.own_base.block().as<const std::int8_t>();
+    entries.own_step = static_cast<float>(operand.own_step);
+  }
+  return entries;
+}
+
+void take_base(Context& context, DigitOperand& operand, const ConstBlock& base, double step) {
+  const Integers integers{base.as<const std::int8_t>()};
+  make(context, integers, operand.width, Transpose::no, operand.base);
+  make(context, integers, operand.width, Transpose::yes, operand.base);
+  operand.step = step;
+  ++operand.base_version;
+}
+
+/// A base of the operand's own: A rounded to int8.
+void fold(Context& context, DigitOperand& operand) {
+  const Index m = operand.width;
+  const Entries entries = entries_of(operand.source);
+  const float unit = int8_scale(static_cast<float>(extent_of(context, entries, m).largest));
+  if (operand.own_base.empty()) operand.own_base = context.allocate(Element::int8, m, m);
+  const auto own = operand.own_base.block().as<std::int8_t>();
+  const bool pack = entries.can_be_packed(digit_width) && can_pack(digit_width, own);
+  launch(context, grid_of_columns(m),
+         pack ? write_straight<Digit, digit_width> : write_straight<Digit, 1>,
+         Digit{entries, unit, 0}, own);
+  operand.own_step = static_cast<double>(unit);
+  take_base(context, operand, operand.own_base, operand.own_step);
+}
+
+void refresh_plane(Context& context, DigitOperand& operand, const WeightView& A, Changed changed) {
+  for (auto& digit : operand.plane)
+    digit.forget();
+  if (changed == Changed::base || operand.base_version == 0) {
+    const bool is_own = !operand.own_base.empty();
+    take_base(context, operand, is_own ? ConstBlock(operand.own_base) : A.base,
+              is_own ? operand.own_step : A.step);
+  }
+  const auto extent_of_plane = [&] { return extent_of(context, plane_of(operand), operand.width); };
+  Extent extent = A.change.empty() ? Extent() : extent_of_plane();
+  if (extent.largest > operand.step) {
+    fold(context, operand);
+    extent = extent_of_plane();
+  }
+  operand.has_digits = extent.largest > 0.0;
+  operand.digits_norm = std::sqrt(extent.squares);
+  operand.plane_step = static_cast<double>(int8_scale(static_cast<float>(extent.largest)));
+}
+
+void refresh_digits(Context& context, DigitOperand& operand, const WeightView& A, Changed changed) {
+  operand.source = A;
+  if (changed != Changed::factors) refresh_plane(context, operand, A, changed);
+  operand.has_plane = operand.has_digits || !A.left.empty();
+  operand.plane_size = operand.digits_norm + A.factors_norm;
+}
+
+}  // namespace
+
+template <class Real>
+void write_out(Context& context, const WeightView& A, Index row, Index column,
+               MatrixView<Real> out) {
+  if (!A.change.empty() && A.change.element == Element::float64) {
+    write_out_as<double>(context, A, row, column, out);
+  } else {
+    write_out_as<float>(context, A, row, column, out);
+  }
+}
+
+template void write_out(Context&, const WeightView&, Index, Index, MatrixView<float>);
+template void write_out(Context&, const WeightView&, Index, Index, MatrixView<double>);
+
+Matrix transposed(Context& context, const ConstBlock& M) {
+  BothWays ways;
+  make(context, Integers{M.as<const std::int8_t>()}, M.rows, Transpose::no, ways);
+  return std::move(ways.plain);
+}
+
+std::unique_ptr<DeviceOperand> make_operand(Precision precision, Index width, int panels) {
+  std::unique_ptr<DeviceOperand> operand;
+  switch (precision) {
+    case Precision::fp64:
+    case Precision::fp32:
+      operand = std::make_unique<DenseOperand>();
+      break;
+    case Precision::mixed:
+      operand = std::make_unique<DigitOperand>();
+      break;
+  }
+  operand->precision = precision;
+  operand->width = width;
+  operand->panels = panels;
+  return operand;
+}
+
+void refresh(Context& context, Operand& operand, const WeightView& A, Changed changed) {
+  expect_shape("refresh", "base", A.base, operand.width, operand.width);
+  if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
+  expect_shape("refresh", "right", A.right, A.left.rows, A.left.columns);
+  if (operand.precision != Precision::mixed && !A.left.empty())
+    throw ShapeError("refresh: dense operands take no factors; here are " + shape(A.left));
+  switch (operand.precision) {
+    case Precision::fp64:
+      return refresh_dense<double>(context, static_cast<DenseOperand&>(operand), A);
+    case Precision::fp32:
+      return refresh_dense<float>(context, static_cast<DenseOperand&>(operand), A);
+    case Precision::mixed:
+      return refresh_digits(context, static_cast<DigitOperand&>(operand), A, changed);
+  }
+}
+
+void prepare_plane(Context& context, const DigitOperand& operand, Transpose transpose, int digits) {
+  const auto unit = static_cast<float>(operand.plane_step);
+  for (int position = 0; position < digits; ++position) {
+    BothWays& ways = operand.plane[static_cast<std::size_t>(position)];
+    if (ways.is_current(transpose)) continue;
+    make(context, Digit{plane_of(operand), unit, position}, operand.width, transpose, ways);
+  }
+}
+
+}  // namespace widedeq::cuda

@@ -1,0 +1,290 @@
+// What a Gauss-Seidel sweep does to the entries of a row panel, once their products are there: the
+// twin of cpu/panel_rows.hpp.
+//
+//   P += unit_new newer + unit_old older     d = f(P) - Zhat     q = round(d)     Zhat += q
+//
+// A warp takes 128 rows of one column, a tile, four neighbouring rows a thread. The sums over a
+// tile's entries are made in the same order wherever the products come from, and so is every entry:
+// the library's products with panel_pass() and the fused kernel (fused_sweep.cuh) give the same
+// bits. Multiply-adds are spelled out for that reason; a compiler may contract one or the other.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/open_columns.hpp"
+#include "kernels/cuda/pack.hpp"
+#include "kernels/cuda/progress.hpp"
+#include "kernels/element.hpp"
+
+namespace widedeq::cuda {
+
+/// The rows of SweepState::pace, as on the CPU (cpu/gauss_seidel.cpp): a column's last residual,
+/// the factor by which it falls, its largest missing entry, and whether it is closing.
+enum Pace : Index { last_residual, fall, largest_entry, closing };
+
+inline constexpr int warp_lanes = 32;
+inline constexpr int rows_a_thread = 4;
+inline constexpr int tile_rows = warp_lanes * rows_a_thread;
+
+constexpr Index tiles_of(Index rows) {
+  return (rows + tile_rows - 1) / tile_rows;
+}
+
+/// What is summed up over a tile of a column.
+struct TileSums {
+  double missing = 0.0;  // ||d||^2
+  double applied = 0.0;  // ||Zhat||^2
+  double largest = 0.0;  // max |d|
+};
+
+/// Rows of a panel, and the number of their first tile among all panels' tiles.
+struct PanelRows {
+  Index first = 0, count = 0;
+  Index tile = 0;
+};
+
+/// What an iteration's kernels are about. Column open[k] is at place k.
+template <class Real, class Increment>
+struct PanelState {
+  const Progress* progress = nullptr;
+  const std::int32_t* open = nullptr;
+  const double* scale = nullptr;  // of the increments that the last sweep made
+  MatrixView<const double> pace;
+  MatrixView<Real> P, applied;
+  MatrixView<const Real> gate;  // mask only
+  MatrixView<Increment> made;   // where new increments go, by places
+  TileSums* sums = nullptr;     // place k's begin at k * tiles
+  Index tiles = 0;
+  bool packed = false;  // columns lie so that a thread's rows may be accessed at once
+  double unit = 0.0;    // value in P of one unit of a product with increments of scale 1
+  /// What an increment's largest entry is expected to be beside the last one's; 0: increments are
+  /// not made, what is missing is measured only.
+  double shrinkage = 0.0;
+};
+
+/// The scale of a column's next increments; 0: none are made, for it is closing.
+template <class Increment>
+__device__ inline double choose_scale(const double* pace, double shrinkage) {
+  if (shrinkage == 0.0 || pace[closing] != 0.0) return 0.0;
+  if constexpr (std::is_same_v<Increment, std::int8_t>) {
+    return static_cast<double>(int8_scale(static_cast<float>(shrinkage * pace[largest_entry])));
+  } else {
+    return 1.0;
+  }
+}
+
+/// What all entries of a column share.
+template <class Real>
+struct ColumnTerms {
+  Index column = -1;  // negative: stopped
+  Real newer_unit = 0, older_unit = 0;
+  Real scale = 0, inverse = 0;  // of the increments to make
+};
+
+template <class Real, class Increment>
+__device__ ColumnTerms<Real> terms_of(const PanelState<Real, Increment>& state, Index place) {
+  ColumnTerms<Real> terms;
+  const std::int32_t column = state.open[place];
+  if (has_stopped(column)) return terms;
+  const double scale = choose_scale<Increment>(state.pace.column(column), state.shrinkage);
+  const bool has_units = std::is_same_v<Increment, std::int8_t>;
+  terms.column = column;
+  terms.newer_unit = static_cast<Real>(has_units ? state.unit * scale : state.unit);
+  terms.older_unit = static_cast<Real>(has_units ? state.unit * state.scale[column] : state.unit);
+  terms.scale = static_cast<Real>(scale);
+  terms.inverse = scale > 0.0 ? Real(1) / terms.scale : Real(0);
+  return terms;
+}
+
+/// The rows of one thread.
+template <class T>
+struct Rows4 {
+  T values[rows_a_thread];
+
+  __device__ T& operator[](int i) { return values[i]; }
+  __device__ const T& operator[](int i) const { return values[i]; }
+};
+
+/// `count` of four rows from `from` on, zeros for the rest; `packed`: on a 16-byte boundary, or on
+/// that of all four.
+template <class T>
+__device__ Rows4<std::remove_const_t<T>> load_rows(T* from, Index count, bool packed) {
+  using Value = std::remove_const_t<T>;
+  Rows4<Value> rows;
+  if (packed && count >= rows_a_thread) {
+    constexpr int width = sizeof(Value) == 8 ? 2 : rows_a_thread;
+#pragma unroll
+    for (int i = 0; i < rows_a_thread; i += width) {
+      const auto part = load<width, Value>(from + i);
+#pragma unroll
+      for (int j = 0; j < width; ++j)
+        rows[i + j] = part[j];
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < rows_a_thread; ++i)
+      rows[i] = i < count ? from[i] : Value(0);
+  }
+  return rows;
+}
+
+template <class T>
+__device__ void store_rows(T* to, const Rows4<T>& rows, Index count, bool packed) {
+  if (packed && count >= rows_a_thread) {
+    constexpr int width = sizeof(T) == 8 ? 2 : rows_a_thread;
+#pragma unroll
+    for (int i = 0; i < rows_a_thread; i += width) {
+      Pack<T, width> part;
+#pragma unroll
+      for (int j = 0; j < width; ++j)
+        part[j] = rows[i + j];
+      store(to + i, part);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < rows_a_thread; ++i)
+      if (i < count) to[i] = rows[i];
+  }
+}
+
+/// A thread's rows of P, Zhat and the gate.
+template <class Real>
+struct Entries {
+  Rows4<Real> P, applied, gate;
+};
+
+/// Those of `column` from `row` on, `count` at most.
+template <Epilogue epilogue, class Real, class Increment>
+__device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state, Index column,
+                                      Index row, Index count) {
+  Entries<Real> entries;
+  entries.P = load_rows(state.P.column(column) + row, count, state.packed);
+  entries.applied = load_rows(state.applied.column(column) + row, count, state.packed);
+  if constexpr (epilogue == Epilogue::mask) {
+    entries.gate = load_rows(state.gate.column(column) + row, count, state.packed);
+  } else {
+    entries.gate = {};
+  }
+  return entries;
+}
+
+/// P += unit product
+template <class Real, class Product>
+__device__ void add_product(Rows4<Real>& P, Real unit, const Rows4<Product>& product) {
+#pragma unroll
+  for (int i = 0; i < rows_a_thread; ++i)
+    P[i] = std::fma(unit, static_cast<Real>(product[i]), P[i]);
+}
+
+/// What a thread's four rows add to a tile's sums. Rows that are not there are zero and add
+/// nothing.
+template <class Real>
+struct ThreadSums {
+  double missing = 0.0, applied = 0.0;
+  Real largest = 0;
+};
+
+/// Measures what is missing in `entries`, rounds it to `made`, and adds that to Zhat. P is up to
+/// date.
+template <Epilogue epilogue, class Real, class Increment>
+__device__ ThreadSums<Real> make_increments(const ColumnTerms<Real>& terms, Entries<Real>& entries,
+                                            Rows4<Increment>& made) {
+  ThreadSums<Real> sums;
+#pragma unroll
+  for (int i = 0; i < rows_a_thread; ++i) {
+    const Real d = activate<epilogue>(entries.P[i], entries.gate[i]) - entries.applied[i];
+    const Real size = std::abs(d);
+    sums.largest = size > sums.largest ? size : sums.largest;
+    const auto missing = static_cast<double>(d), applied = static_cast<double>(entries.applied[i]);
+    sums.missing = std::fma(missing, missing, sums.missing);
+    sums.applied = std::fma(applied, applied, sums.applied);
+    if constexpr (std::is_same_v<Increment, std::int8_t>) {
+      const Real rounded = int8_round(d, terms.inverse);
+      const Real q = rounded == rounded ? rounded : Real(0);  // NaN is noticed by the sums
+      entries.applied[i] = std::fma(terms.scale, q, entries.applied[i]);
+      made[i] = static_cast<Increment>(q);
+    } else {
+      made[i] = terms.scale > Real(0) ? d : Real(0);
+      entries.applied[i] += made[i];
+    }
+  }
+  return sums;
+}
+
+struct Larger {
+  template <class T>
+  WIDEDEQ_HOST_DEVICE T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
+};
+struct Plus {
+  template <class T>
+  WIDEDEQ_HOST_DEVICE T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+
+/// A warp finishes a tile of a column: the entries of this thread's rows, P being up to date, are
+/// measured, made into increments and stored, and the tile's sums too. `row` is the thread's first
+/// row, `count` how many of the panel there are from it on (0 or less: none).
+template <Epilogue epilogue, class Real, class Increment>
+__device__ void finish_tile(const PanelState<Real, Increment>& state,
+                            const ColumnTerms<Real>& terms, Entries<Real>& entries, Index place,
+                            Index tile, Index row, Index count) {
+  Rows4<Increment> made;
+  const ThreadSums<Real> mine = make_increments<epilogue>(terms, entries, made);
+  store_rows(state.P.column(terms.column) + row, entries.P, count, state.packed);
+  if (terms.scale > Real(0))
+    store_rows(state.applied.column(terms.column) + row, entries.applied, count, state.packed);
+  if (state.shrinkage != 0.0) store_rows(state.made.column(place) + row, made, count, state.packed);
+
+  const TileSums sums{warp_reduce(mine.missing, Plus()), warp_reduce(mine.applied, Plus()),
+                      static_cast<double>(warp_reduce(mine.largest, Larger()))};
+  if (threadIdx.x % warp_lanes == 0) state.sums[place * state.tiles + tile] = sums;
+}
+
+/// Place blockIdx.x's rows of a panel, a tile a warp. Either product may be empty: nothing to add.
+template <Epilogue epilogue, class Real, class Product, class Increment>
+__global__ __launch_bounds__(block_threads) void panel_pass(PanelState<Real, Increment> state,
+                                                            PanelRows rows,
+                                                            MatrixView<const Product> newer,
+                                                            MatrixView<const Product> older) {
+  const Index place = blockIdx.x;
+  if (state.progress->running == 0 || place >= state.progress->places) return;
+  constexpr Index warps = block_threads / warp_lanes;
+  const Index tile = static_cast<Index>(blockIdx.y) * warps + threadIdx.x / warp_lanes;
+  if (tile >= tiles_of(rows.count)) return;
+  const ColumnTerms<Real> terms = terms_of(state, place);
+  if (terms.column < 0) return;
+
+  // Row and count of the panel's rows from this thread's first one on.
+  const Index offset = tile * tile_rows + threadIdx.x % warp_lanes * rows_a_thread;
+  const Index row = rows.first + offset, count = rows.count - offset;
+  Entries<Real> entries = load_entries<epilogue>(state, terms.column, row, count);
+  if (newer.data != nullptr)
+    add_product(entries.P, terms.newer_unit,
+                load_rows(newer.column(place) + offset, count, state.packed));
+  if (older.data != nullptr)
+    add_product(entries.P, terms.older_unit,
+                load_rows(older.column(place) + offset, count, state.packed));
+  finish_tile<epilogue>(state, terms, entries, place, rows.tile + tile, row, count);
+}
+
+template <class Real, class Product, class Increment>
+auto pass_kernel(Epilogue epilogue) {
+  switch (epilogue) {
+    case Epilogue::relu:
+      return &panel_pass<Epilogue::relu, Real, Product, Increment>;
+    case Epilogue::mask:
+      return &panel_pass<Epilogue::mask, Real, Product, Increment>;
+    case Epilogue::none:
+      break;
+  }
+  return &panel_pass<Epilogue::none, Real, Product, Increment>;
+}
+
+}  // namespace widedeq::cuda

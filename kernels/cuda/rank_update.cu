@@ -1,0 +1,244 @@
+// The gradient's rank-n products, applied panel by panel; see rank_update.hpp.
+//
+//   G = (left diag r) right'     C += alpha G     returns ||G||_F^2
+//
+// G must be there before it is added, for its norm. Up to 256 MiB of its columns exist at a time:
+// enough for the product to be a large one, and never a second m x m matrix. r scales the narrow
+// side, the panel's rows of `right`.
+//
+// What such an update does to a product A right, in O(m n^2) instead of O(m^2 n):
+//
+//   P += alpha (left diag r) (right' right)
+#include "kernels/cuda/rank_update.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/double_gram.cuh"
+#include "kernels/cuda/multiply.hpp"
+#include "kernels/cuda/transfer.hpp"
+#include "kernels/cuda/vectors.hpp"
+
+namespace widedeq::cuda {
+namespace {
+
+constexpr Index panel_bytes = Index{256} << 20;
+
+/// Columns of G that a panel holds: a multiple of 128, or all of them.
+template <class Real>
+Index panel_columns(Index rows, Index columns) {
+  const Index fitting = panel_bytes / (std::max<Index>(rows, 1) * Index{sizeof(Real)});
+  return std::min(columns, std::max<Index>(fitting / 128 * 128, 128));
+}
+
+/// C += alpha G; squares[j] = ||G_j||^2.
+template <class Real, int width>
+__global__ void add_kernel(MatrixView<Real> C, Real alpha, MatrixView<const Real> G,
+                           double* squares) {
+  Real* to = C.column(blockIdx.x);
+  const Real* from = G.column(blockIdx.x);
+  double mine = 0.0;
+  for_rows<width>(C.rows, [&](Index i, auto rows) {
+    auto sums = load<rows.value>(to + i);
+    const auto terms = load<rows.value>(from + i);
+    for (int k = 0; k < rows.value; ++k) {
+      sums[k] += alpha * terms[k];
+      mine += static_cast<double>(terms[k]) * static_cast<double>(terms[k]);
+    }
+    store<rows.value>(to + i, sums);
+  });
+  const double sum = block_reduce<block_threads>(mine, std::plus<double>());
+  if (threadIdx.x == 0) squares[blockIdx.x] = sum;
+}
+
+template <class Real>
+void add_columns(Context& context, MatrixView<Real> C, double alpha, MatrixView<const Real> G,
+                 double* squares) {
+  constexpr int width = pack_width<Real>;
+  launch(context, grid_of_columns(C.columns),
+         can_pack(width, C, G) ? add_kernel<Real, width> : add_kernel<Real, 1>, C,
+         static_cast<Real>(alpha), G, squares);
+}
+
+/// to_j = (alpha r_j) from_j
+template <class Real, int width>
+__global__ void scale_kernel(double alpha, MatrixView<const Real> from, const double* r,
+                             MatrixView<Real> to) {
+  const Index j = blockIdx.x;
+  const auto factor = static_cast<Real>(alpha * r[j]);
+  for_rows<width>(from.rows, [&](Index i, auto rows) {
+    auto entries = load<rows.value>(from.column(j) + i);
+    for (int k = 0; k < rows.value; ++k)
+      entries[k] *= factor;
+    store<rows.value>(to.column(j) + i, entries);
+  });
+}
+
+template <class Real>
+void scale_columns(Context& context, double alpha, MatrixView<const Real> from, const double* r,
+                   MatrixView<Real> to) {
+  constexpr int width = pack_width<Real>;
+  launch(context, grid_of_columns(from.columns),
+         can_pack(width, from, to) ? scale_kernel<Real, width> : scale_kernel<Real, 1>, alpha, from,
+         r, to);
+}
+
+template <class Real>
+double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
+                      MatrixView<const Real> left, std::span<const double> r,
+                      MatrixView<const Real> right) {
+  const Index n = left.columns;
+  const Index widest = panel_columns<Real>(C.rows, C.columns);
+  const Index scaled_stride = padded_rows(widest, sizeof(Real));
+  const Index G_stride = padded_rows(C.rows, sizeof(Real));
+  auto* buffer = context.scratch<Real>(
+      Scratch::reals, static_cast<std::size_t>(scaled_stride * n + G_stride * widest));
+  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
+  double* squares = r_there + n;
+  send(context, r, r_there);
+  for (Index first = 0; first < C.columns; first += widest) {
+    const Index count = std::min(widest, C.columns - first);
+    const MatrixView<const Real> rows(right.data + first, count, n, right.stride);
+    const MatrixView<Real> scaled(buffer, count, n, scaled_stride);
+    const MatrixView<Real> G(buffer + scaled_stride * n, C.rows, count, G_stride);
+    scale_columns(context, 1.0, rows, r_there, scaled);
+    // G = left (diag r right')
+    gemm<Real>(context, Transpose::no, Transpose::yes, Real(1), left, scaled, Real(0), G);
+    add_columns<Real>(context, C.middle_columns(first, count), alpha, G, squares + first);
+  }
+  return fetch_sum(context, squares, C.columns);
+}
+
+/// gram(i, j) = r_i gram(i, j), for a symmetric matrix given by its lower triangle.
+template <class Real>
+__global__ void scale_mirrored_kernel(MatrixView<Real> gram, const double* r) {
+  const Index j = blockIdx.x;
+  const Index below = gram.rows - j;  // a thread has an entry and its mirror image to itself
+  for_rows<1>(below, [&](Index k, auto) {
+    const Index i = j + k;
+    const Real entry = gram(i, j);
+    gram(j, i) = static_cast<Real>(r[j]) * entry;
+    gram(i, j) = static_cast<Real>(r[i]) * entry;
+  });
+}
+
+template <class Real>
+void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<const Real> left,
+               std::span<const double> r, MatrixView<const Real> right) {
+  const Index n = left.columns;
+  if (P.empty()) return;
+  const Index stride = padded_rows(n, sizeof(Real));
+  const MatrixView<Real> gram(
+      context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
+  auto* r_there = context.scratch<double>(Scratch::sums, r.size());
+  send(context, r, r_there);
+  context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
+
+  clear(context, gram);
+  add_symmetric_product(context, right, gram);
+  launch(context, grid_of_columns(n), scale_mirrored_kernel<Real>, gram, r_there);
+  // P += alpha left (diag r (right' right))
+  gemm<Real>(context, Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1),
+             P);
+}
+
+/// sums[j] = the terms of sum_ij (r_i L_ij) (r_j R_ij) in column j's lower triangle and their
+/// mirror images, L and R symmetric.
+__global__ void product_norm_kernel(MatrixView<const double> L, MatrixView<const double> R,
+                                    const double* r, double* sums) {
+  const Index j = blockIdx.x;
+  double mine = 0.0;
+  for_rows<1>(L.rows - j, [&](Index k, auto) {
+    const Index i = j + k;
+    const double term = (r[i] * L(i, j)) * (r[j] * R(i, j));
+    mine += k == 0 ? term : 2.0 * term;
+  });
+  const double sum = block_reduce<block_threads>(mine, std::plus<double>());
+  if (threadIdx.x == 0) sums[j] = sum;
+}
+
+/// left_factor = alpha left diag r; returns
+/// ||(left diag r) right'||_F^2 = sum over i, j of (r_i (left'left)_ij) (r_j (right'right)_ji),
+/// from Grams in double: where r is along their small eigenvalues, as training leaves it, the sum
+/// is much smaller than its terms.
+template <class Real>
+double copy_factors_as(Context& context, double alpha, MatrixView<const Real> left,
+                       std::span<const double> r, MatrixView<const Real> right,
+                       MatrixView<Real> left_factor) {
+  const Index n = left.columns;
+  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(2 * n));
+  double* sums = r_there + n;
+  auto* grams = context.scratch<double>(Scratch::product, static_cast<std::size_t>(2 * n * n));
+  send(context, r, r_there);
+  scale_columns(context, alpha, left, r_there, left_factor);
+
+  clear(context, MatrixView<double>(grams, n, 2 * n));
+  const MatrixView<double> L(grams, n, n), R(grams + n * n, n, n);
+  add_gram(context, L, left);
+  add_gram(context, R, right);
+  launch(context, grid_of_columns(n), product_norm_kernel, L, R, r_there, sums);
+  return std::max(0.0, fetch_sum(context, sums, n));
+}
+
+template <class Real>
+double add_scaled_as(Context& context, MatrixView<Real> C, double alpha, MatrixView<const Real> G) {
+  auto* squares = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(C.columns));
+  add_columns(context, C, alpha, G, squares);
+  return fetch_sum(context, squares, C.columns);
+}
+
+/// Throws ShapeError unless r has an entry for each column of `left`.
+void expect_entries(const char* stage, std::span<const double> r, ConstBlock left) {
+  if (static_cast<Index>(r.size()) != left.columns)
+    throw ShapeError(std::string(stage) + ": r has " + std::to_string(r.size()) +
+                     " entries, left is " + shape(left));
+}
+
+}  // namespace
+
+void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left,
+                        std::span<const double> r, ConstBlock right) {
+  expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
+  expect_shape("follow_rank_update", "right", right, right.rows, left.columns);
+  expect_entries("follow_rank_update", r, left);
+  if (P.element == Element::float64)
+    return follow_as(context, P.as<double>(), alpha, left.as<const double>(), r,
+                     right.as<const double>());
+  follow_as(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>());
+}
+
+double rank_update(Context& context, Block C, double alpha, ConstBlock left,
+                   std::span<const double> r, ConstBlock right) {
+  expect_shape("rank_update", "C", C, left.rows, right.rows);
+  expect_shape("rank_update", "right", right, C.columns, left.columns);
+  expect_entries("rank_update", r, left);
+  if (C.element == Element::float64)
+    return rank_update_as(context, C.as<double>(), alpha, left.as<const double>(), r,
+                          right.as<const double>());
+  return rank_update_as(context, C.as<float>(), alpha, left.as<const float>(), r,
+                        right.as<const float>());
+}
+
+double copy_factors(Context& context, double alpha, ConstBlock left, std::span<const double> r,
+                    ConstBlock right, Block left_factor, Block right_factor) {
+  expect_shape("copy_factors", "left factor", left_factor, left.rows, left.columns);
+  expect_shape("copy_factors", "right factor", right_factor, right.rows, left.columns);
+  expect_shape("copy_factors", "right", right, right.rows, left.columns);
+  expect_entries("copy_factors", r, left);
+  copy(context, right, right_factor);
+  if (left.element == Element::float64)
+    return copy_factors_as(context, alpha, left.as<const double>(), r, right.as<const double>(),
+                           left_factor.as<double>());
+  return copy_factors_as(context, alpha, left.as<const float>(), r, right.as<const float>(),
+                         left_factor.as<float>());
+}
+
+double add_scaled(Context& context, Block C, double alpha, ConstBlock G) {
+  expect_shape("add_scaled", "G", G, C.rows, C.columns);
+  if (C.element == Element::float64)
+    return add_scaled_as(context, C.as<double>(), alpha, G.as<const double>());
+  return add_scaled_as(context, C.as<float>(), alpha, G.as<const float>());
+}
+
+}  // namespace widedeq::cuda

@@ -1,0 +1,18 @@
+// Sweeps of the fixed-point iteration on a device; see Backend::measure, predict, note_response and
+// iterate.
+#pragma once
+
+#include "kernels/backend.hpp"
+#include "kernels/cuda/context.hpp"
+#include "kernels/cuda/loop.hpp"
+
+namespace widedeq::cuda {
+
+SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting);
+bool predict(Context& context, SweepState& state, const Sweep& sweep, Block response);
+void note_response(Context& context, SweepState& state, Block start);
+SweepStatus iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep, int most);
+SweepStatus measure_and_iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep,
+                                bool starting, int most);
+
+}  // namespace widedeq::cuda

@@ -1,0 +1,217 @@
+// Sweeps on the device, as no backend-independent test sees them: columns of every length that the
+// pass treats in its own way, packing in the middle of an iteration, the two ways of repeating
+// sweeps, and how often the host waits.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "host/weight_operator.hpp"
+#include "tests/cuda_on_host/cuda_on_host.hpp"
+#include "tests/support.hpp"
+
+namespace widedeq {
+namespace {
+
+using test::Random;
+
+HostMatrix download(Backend& backend, ConstBlock from) {
+  HostMatrix values(from.rows, from.columns);
+  backend.download(from, values.view());
+  return values;
+}
+
+/// An environment variable while this lives.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Environment() { unsetenv(name_); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const char* name_;
+};
+
+std::unique_ptr<Backend> backend_with_loop(const char* kind) {
+  const Environment wish("WIDEDEQ_CUDA_LOOP", kind);
+  return make_cuda_backend();
+}
+
+class SweepLoop : public testing::TestWithParam<Precision> {
+ protected:
+  Precision precision() const { return GetParam(); }
+  Element real() const { return real_of(precision()); }
+
+  SweepState start(Backend& backend, const HostMatrix& c) const {
+    SweepState state = backend.make_sweep_state(precision(), c.rows, c.columns);
+    backend.upload(c.view(), state.P);
+    return state;
+  }
+};
+
+TEST_P(SweepLoop, ThePassIsTheCpusAtEveryLengthOfColumns) {
+  const auto cpu = make_cpu_backend(1), cuda = make_cuda_backend();
+  for (const Index m : {1, 64, 67, 2048, 3001, 3004, 6000, 12000, 16384, 16388, 20003})
+    for (const Epilogue epilogue : {Epilogue::relu, Epilogue::mask, Epilogue::none}) {
+      const HostMatrix c = test::rounded(real(), Random(1).matrix(m, 3));
+      const HostMatrix gate_values = test::rounded(real(), Random(2).matrix(m, 3));
+      SweepState states[2];
+      int place = 0;
+      for (Backend* backend : {cpu.get(), cuda.get()}) {
+        const auto A = backend->make_operand(precision(), m, 1);  // never multiplied here
+        Matrix gate = backend->allocate(real(), m, 3);
+        backend->upload(gate_values.view(), gate);
+        const Sweep sweep{.A = *A,
+                          .transpose = Transpose::no,
+                          .s = 1.0,
+                          .epilogue = epilogue,
+                          .gate = gate,
+                          .tolerance = 0.0};
+        states[place] = start(*backend, c);
+        backend->measure(states[place], sweep, true);
+        backend->measure(states[place], sweep, false);  // from applied near f(P)
+        ++place;
+      }
+      const auto same = [&](Matrix SweepState::*part) {
+        EXPECT_EQ(download(*cpu, states[0].*part).values, download(*cuda, states[1].*part).values)
+            << "m = " << m;
+      };
+      same(&SweepState::applied);
+      same(&SweepState::scale);
+      EXPECT_EQ(states[0].open_count, states[1].open_count);
+      if (precision() == Precision::mixed) {
+        const Index open = states[0].open_count;
+        EXPECT_EQ(download(*cpu, states[0].pending.columns(0, open)).values,
+                  download(*cuda, states[1].pending.columns(0, open)).values);
+      }
+      const std::vector<double> is = cuda->residuals(states[1]), wanted = cpu->residuals(states[0]);
+      for (std::size_t j = 0; j < is.size(); ++j)
+        EXPECT_NEAR(is[j], wanted[j], 1e-12 * wanted[j]);
+    }
+}
+
+/// Column j of the gate lets through about j rows in n: columns stop one after another, in all size
+/// classes.
+HostMatrix staircase(Index m, Index n) {
+  Random random(3);
+  HostMatrix gate(m, n);
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < m; ++i)
+      gate(i, j) =
+          random.uniform(0.0, static_cast<double>(n)) < static_cast<double>(j) ? 1.0 : -1.0;
+  return gate;
+}
+
+TEST_P(SweepLoop, GraphHostAndSingleSweepsDoTheSame) {
+  const Index m = 96, n = 150;
+  const HostMatrix gate_values = staircase(m, n);
+  const HostMatrix c = test::rounded(real(), Random(4).matrix(m, n));
+  const double tolerance = test::tight(precision()).tolerance;
+  std::vector<HostMatrix> applied, P, residuals;
+  std::vector<SweepStatus> ends;
+  for (const auto& [kind, most] :
+       {std::pair{"graph", 1000}, {"host", 1000}, {"graph", 7}, {"host", 1}}) {
+    const auto backend = backend_with_loop(kind);
+    const WeightOperator A(*backend, precision(), m, WeightLaw::lattice, 5);
+    Matrix gate = backend->allocate(real(), m, n);
+    backend->upload(gate_values.view(), gate);
+    const Sweep sweep{.A = A.operand(),
+                      .transpose = Transpose::yes,
+                      .s = 0.7 / std::sqrt(static_cast<double>(m)),
+                      .epilogue = Epilogue::mask,
+                      .gate = gate,
+                      .tolerance = tolerance,
+                      .jacobi = true};
+    SweepState state = start(*backend, c);
+    SweepStatus status = backend->measure(state, sweep, true);
+    SweepStatus all;
+    while (status.open > 0 && all.sweeps < 1000) {
+      status = backend->iterate(state, sweep, most);
+      all.sweeps += status.sweeps;
+      all.operations += status.operations;
+      const HostMatrix open = download(*backend, state.open);
+      for (Index k = 1; k < status.open; ++k)
+        ASSERT_LT(open(0, k - 1), open(0, k));
+    }
+    EXPECT_EQ(status.open, 0);
+    ends.push_back(all);
+    applied.push_back(download(*backend, state.applied));
+    P.push_back(download(*backend, state.P));
+    residuals.push_back(download(*backend, state.residual));
+  }
+  EXPECT_GT(ends[0].sweeps, 10);
+  for (std::size_t k = 1; k < ends.size(); ++k) {
+    EXPECT_EQ(ends[k].sweeps, ends[0].sweeps);
+    EXPECT_EQ(ends[k].operations, ends[0].operations);
+    EXPECT_LT(test::relative_error(applied[k], applied[0]), 1e-6);
+    EXPECT_LT(test::relative_error(P[k], P[0]), 1e-6);
+    EXPECT_LT(test::relative_error(residuals[k], residuals[0]), 1e-3);
+    if (precision() == Precision::mixed) {
+      EXPECT_EQ(applied[k].values, applied[0].values);
+      EXPECT_EQ(P[k].values, P[0].values);
+    }
+  }
+}
+
+TEST_P(SweepLoop, TheHostWaitsOnceAStage) {
+  const Index m = 64, n = 20;
+  const auto backend = backend_with_loop("graph");
+  const WeightOperator A(*backend, precision(), m, WeightLaw::lattice, 6);
+  const HostMatrix c = test::rounded(real(), Random(7).matrix(m, n));
+  Sweep sweep{.A = A.operand(),
+              .transpose = Transpose::no,
+              .s = 0.5 / std::sqrt(static_cast<double>(m)),
+              .epilogue = Epilogue::relu,
+              .gate = {},
+              .tolerance = 1e-5,
+              .jacobi = true};
+  SweepState state = start(*backend, c);
+  Matrix response = backend->allocate(real(), m, n);
+  const auto waits = [](auto call) {
+    const long before = cuda_on_host::counters().synchronizations;
+    call();
+    return cuda_on_host::counters().synchronizations - before;
+  };
+  backend->measure(state, sweep, true);  // makes scratch memory
+  backend->iterate(state, sweep, 1000);
+  ASSERT_EQ(state.open_count, 0);
+  for (const double tolerance : {1e-3, 1e-4}) {  // the graph is the same one
+    sweep.tolerance = tolerance;
+    backend->fill(state.applied, 0.0);
+    backend->upload(c.view(), state.P);
+    EXPECT_EQ(waits([&] { backend->measure(state, sweep, true); }), 1);
+    EXPECT_EQ(waits([&] { EXPECT_GT(backend->iterate(state, sweep, 1000).sweeps, 2); }), 1);
+    EXPECT_EQ(waits([&] { backend->iterate(state, sweep, 1000); }), 0);
+  }
+  EXPECT_EQ(waits([&] { backend->note_response(state, response); }), 0);
+  EXPECT_EQ(waits([&] { backend->predict(state, sweep, response); }), 1);
+
+  backend->fill(state.applied, 0.0);
+  backend->upload(c.view(), state.P);
+  EXPECT_EQ(waits([&] {
+              const SweepStatus status = backend->measure_and_iterate(state, sweep, true, 1000);
+              EXPECT_EQ(status.open, 0);
+              EXPECT_EQ(status.first_residual, 1.0);
+            }),
+            1);
+}
+
+INSTANTIATE_TEST_SUITE_P(, SweepLoop,
+                         testing::Values(Precision::fp64, Precision::fp32, Precision::mixed),
+                         [](const auto& it) { return std::string(test::name_of(it.param)); });
+
+TEST(LoopChoice, WithoutConditionalGraphsTheHostLoops) {
+  cuda_on_host::Settings settings = cuda_on_host::settings();
+  settings.conditional_graphs = false;
+  cuda_on_host::set_settings(settings);
+  const auto backend = make_cuda_backend();
+  EXPECT_NE(backend->description().find("driven by the host (no graph: "), std::string::npos)
+      << backend->description();
+  EXPECT_THROW(backend_with_loop("graph"), Unsupported);
+  settings.conditional_graphs = true;
+  cuda_on_host::set_settings(settings);
+  EXPECT_NE(make_cuda_backend()->description().find("driven by a graph"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace widedeq
