@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one go of at most nine minutes: tests, sanitizers, benchmarks.
+#
+#     bench/gpu_acceptance.sh                     builds (preset cuda) and runs
+#     bench/gpu_acceptance.sh --binaries DIR      runs what lies in DIR or below it: widedeq,
+#                                                 widedeq_tests_kernels, widedeq_tests_host; shared
+#                                                 libraries may lie beside them
+#       --out DIR       where results go; else bench/results/<device>
+#       --seconds N     the most time for all of it, building left out [540]
+#       --shapes LIST   what is timed; see below
+#
+# Needs bash, coreutils, find, grep, sed and a driver; no network. The sanitizers run where there is
+# compute-sanitizer. Binaries for another machine want -DWIDEDEQ_ARCH=x86-64-v3, and the toolkit's
+# libraries there or beside them.
+# Every part runs even if one before it failed, each with a time limit of its own, and the last thing
+# printed is the table of parts. Exit code 0: all passed. Writes to the output folder:
+#
+#     acceptance.json   commit, device, driver, clocks, the parts, every row of the benchmarks
+#     acceptance.md     the same for people
+#     logs/             what each part printed
+#
+# Benchmarks check every stage against a reference before they time it, time by events on the device,
+# write 512 MiB before every call so that nothing is found in a cache, and use random operands.
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/.." && pwd)
+binaries="" out="" seconds=540
+shapes=1024x256,4096x64,4096x1000,16384x1024,32768x1024,65536x1024
+
+die() { echo "gpu_acceptance: $*" >&2; exit 2; }
+while [ $# -gt 0 ]; do
+  [ $# -gt 1 ] || die "$1 lacks a value, or is not known; the head of this file lists the options"
+  case "$1" in
+    --binaries) binaries=$(cd "$2" && pwd) || die "there is no folder $2" ;;
+    --out) out=$2 ;;
+    --seconds) seconds=$2 ;;
+    --shapes) shapes=$2 ;;
+    *) die "there is no option $1; the head of this file lists them" ;;
+  esac
+  shift 2
+done
+
+if [ -z "$binaries" ]; then
+  (cd "$root" && cmake --preset cuda && cmake --build --preset cuda --parallel) || die "the build failed"
+  binaries=$root/build/cuda
+fi
+find_program() { find "$binaries" -name "$1" -type f -perm -u+x | head -n 1; }
+widedeq=$(find_program widedeq)
+[ -n "$widedeq" ] || die "there is no widedeq in $binaries"
+export LD_LIBRARY_PATH="$binaries:$binaries/lib:/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+
+# --- The machine ---------------------------------------------------------------------------------
+
+ask() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1; }
+device=$(ask name)
+driver=$(ask driver_version)
+clocks=$(ask clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem)
+device=${device:-no-gpu}
+folder=$(tr -c 'A-Za-z0-9\n' '-' <<<"$device" | tr 'A-Z' 'a-z' | sed 's/^-*//; s/-*$//')
+out=${out:-$root/bench/results/$folder}
+mkdir -p "$out/logs" || die "cannot write to $out"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d) || die "cannot make a temporary folder"
+trap 'rm -rf "$work"' EXIT
+commit=$("$widedeq" --version 2>/dev/null | head -n 1)
+
+# --- The parts -----------------------------------------------------------------------------------
+
+start=$SECONDS
+names=() results=() took=()
+
+# part NAME LIMIT COMMAND...   runs it for at most LIMIT seconds, or what is left of all
+part() {
+  local name=$1 limit=$2 result
+  shift 2
+  local left=$((seconds - (SECONDS - start)))
+  local begun=$SECONDS
+  if [ "$left" -lt 5 ]; then
+    result="not run: no time left"
+  else
+    [ "$left" -lt "$limit" ] && limit=$left
+    echo "== $name (at most $limit s)"
+    timeout --kill-after=20 "$limit" "$@" >"$out/logs/$name.log" 2>&1
+    local code=$?
+    case $code in
+      0) result=passed ;;
+      124 | 137) result="FAILED: not done in $limit s" ;;
+      *) result="FAILED: exit code $code" ;;
+    esac
+    [ "$result" = passed ] || tail -n 5 "$out/logs/$name.log"
+  fi
+  names+=("$name") results+=("$result") took+=($((SECONDS - begun)))
+}
+
+# on_gpu COMMAND...   a test program on the GPU; no GPU is a failure
+on_gpu() { env WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=4 "$@"; }
+export -f on_gpu
+
+tests_kernels=$(find_program widedeq_tests_kernels)
+tests_host=$(find_program widedeq_tests_host)
+# Under a sanitizer everything is slow: one case of each stage, at odd sizes.
+few='Products.ApplyIsTheDoubleLoop/*:Sweeps.KeepTheInvariant*:Generators.Lattice*:Gram.*:Carry.FollowingGoes*:BareProducts.*'
+sanitizer() {
+  on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_filter="$few"
+}
+
+bench() {  # NAME SHAPES, then options of widedeq bench; leaves NAME.md and NAME.json in $work
+  local name=$1 shapes=$2 code=0
+  shift 2
+  "$widedeq" bench --backend cuda --shapes "$shapes" --cold --json "$work/$name.json" "$@" \
+    >"$work/$name.md" || code=$?
+  cat "$work/$name.md"
+  return $code
+}
+# Trains for two epochs, the last of which audits both solves in double precision, and prints the
+# residuals and audits. What comes after the epochs, writing the weights, is cut off.
+accuracy() {
+  local run=$work/run-$1
+  timeout --signal=KILL "$2" "$widedeq" train --backend cuda --data sphere --samples 1000 \
+    --width "$1" --precision mixed --epochs 2 --gram-every 0 --learning-rate 0.1 \
+    --checkpoint-every 0 --out "$run"
+  grep '"kind":"epoch"' "$run/metrics.jsonl" >"$work/epochs-$1"
+  rm -rf "$run"
+  grep -o '"\(epoch\|audit_[a-z]*\|residual_[a-z]*\|seconds\)":[^,}]*' "$work/epochs-$1"
+  grep -q audit_adjoint "$work/epochs-$1"
+}
+export -f sanitizer bench accuracy
+export widedeq tests_kernels tests_host few work
+
+# Shapes in groups, each with a file of its own: a group that fails or takes too long costs itself.
+small="" large="" largest=""
+for shape in ${shapes//,/ }; do
+  if [ "${shape%x*}" -ge 65536 ]; then
+    largest+=${largest:+,}$shape
+  elif [ "${shape%x*}" -ge 16384 ]; then
+    large+=${large:+,}$shape
+  else
+    small+=${small:+,}$shape
+  fi
+done
+benchmarks=()
+bench_part() {  # NAME LIMIT SHAPES, then options; no shapes, no part
+  [ -n "$3" ] || return 0
+  benchmarks+=("$1")
+  local name=$1 limit=$2
+  shift 2
+  part "bench-$name" "$limit" bash -c 'bench "$@"' - "$name" "$@"
+}
+
+part info 30 "$widedeq" info
+part tests-kernels 80 bash -c 'on_gpu "$tests_kernels" --gtest_brief=1 --gtest_filter=-*Slow*'
+part tests-host 100 bash -c 'on_gpu "$tests_host" --gtest_brief=1 --gtest_filter=-*Slow*'
+part accuracy-16384 30 bash -c 'accuracy 16384 25'
+bench_part mixed-small 60 "$small" --precision mixed --max-seconds 0.6 \
+  --stages product,sweep,sweep_adjoint,settle,forward,adjoint,epoch
+bench_part mixed-large 70 "$large" --precision mixed --max-seconds 0.8 \
+  --stages product,sweep,sweep_adjoint,forward,adjoint,epoch
+bench_part mixed-largest 50 "$largest" --precision mixed --max-seconds 1 \
+  --stages product,sweep,sweep_adjoint,epoch
+part accuracy-65536 50 bash -c 'accuracy 65536 45'
+if command -v compute-sanitizer >/dev/null; then
+  for tool in memcheck racecheck synccheck; do
+    part "$tool" 40 bash -c "sanitizer $tool"
+  done
+else
+  names+=(sanitizers) results+=("not run: there is no compute-sanitizer here") took+=(0)
+fi
+bench_part fp32-small 60 "$small" --precision fp32 --max-seconds 0.6 \
+  --stages product,sweep,forward,adjoint,rank_update,gram,epoch
+bench_part fp32-large 70 "$large" --precision fp32 --max-seconds 0.8 \
+  --stages product,sweep,rank_update,gram,epoch
+export WIDEDEQ_CUDA_SWEEP
+for WIDEDEQ_CUDA_SWEEP in library fused; do
+  bench_part "$WIDEDEQ_CUDA_SWEEP" 20 "$small" --precision mixed --max-seconds 0.4 \
+    --stages sweep,forward
+done
+unset WIDEDEQ_CUDA_SWEEP
+export WIDEDEQ_CUDA_LOOP=host
+bench_part host-loop 15 "$small" --precision mixed --max-seconds 0.4 --stages forward,adjoint
+unset WIDEDEQ_CUDA_LOOP
+bench_part fp32-largest 30 "$largest" --precision fp32 --max-seconds 1 --stages product,sweep
+
+# --- The results ---------------------------------------------------------------------------------
+
+text() { sed 's/\\/\\\\/g; s/"/\\"/g' <<<"$1"; }
+{
+  echo "{"
+  echo "  \"program\": \"$(text "$commit")\","
+  echo "  \"device\": \"$(text "$device")\", \"driver\": \"$(text "$driver")\","
+  echo "  \"clocks\": \"$(text "$clocks")\", \"date\": \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\","
+  echo "  \"parts\": ["
+  for i in "${!names[@]}"; do
+    comma=$([ "$i" -lt $((${#names[@]} - 1)) ] && echo , || true)
+    echo "    {\"name\": \"${names[$i]}\", \"result\": \"${results[$i]}\", \"seconds\": ${took[$i]}}$comma"
+  done
+  echo "  ],"
+  echo "  \"benchmarks\": {"
+  first=yes
+  for name in "${benchmarks[@]}"; do
+    [ -s "$work/$name.json" ] || continue
+    [ $first = yes ] || echo ","
+    first=no
+    echo "\"$name\": $(cat "$work/$name.json")"
+  done
+  echo "  }"
+  echo "}"
+} >"$out/acceptance.json"
+
+parts_table() {
+  echo "| part | result | seconds |"
+  echo "|---|---|---|"
+  for i in "${!names[@]}"; do
+    echo "| ${names[$i]} | ${results[$i]} | ${took[$i]} |"
+  done
+}
+{
+  echo "# $device"
+  echo
+  echo "$commit, driver $driver, clocks now and at most (SM, memory): $clocks. $(date -u +%Y-%m-%d)"
+  echo
+  parts_table
+  for name in "${benchmarks[@]}"; do
+    [ -s "$work/$name.md" ] || continue
+    printf '\n## %s\n\n' "$name"
+    cat "$work/$name.md"
+  done
+  for width in 16384 65536; do
+    [ -s "$out/logs/accuracy-$width.log" ] || continue
+    printf '\n## Accuracy at width %s: residuals, and audits in double\n\n```\n' "$width"
+    cat "$out/logs/accuracy-$width.log"
+    printf '```\n'
+  done
+} >"$out/acceptance.md"
+
+echo
+sed -n '/^## /,$p' "$out/acceptance.md"
+echo
+parts_table
+for result in "${results[@]}"; do
+  [ "$result" = passed ] || exit 1
+done
