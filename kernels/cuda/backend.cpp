@@ -112,6 +112,7 @@ class CudaBackend final : public Backend {
     with_context([&](Context& context) { cuda::save(context, from, to); });
   }
   void restore(std::span<const std::byte> from, Block to) override {
+    context_.columns_seen() = {};  // a state's rows may be among what is restored
     with_context([&](Context& context) { cuda::restore(context, from, to); });
   }
   void fill(Block to, double value) override { cuda::fill(context_, to, value); }
@@ -149,6 +150,7 @@ class CudaBackend final : public Backend {
     cuda::inject(context_, W, X, injection, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
+    context_.columns_seen() = {};  // the new state may lie where one was
     const Element real = real_of(precision);
     const bool mixed = precision == Precision::mixed;
     SweepState state;
@@ -204,10 +206,11 @@ class CudaBackend final : public Backend {
     cuda::note_response(context_, state, start);
   }
   std::vector<double> residuals(const SweepState& state) override {
-    return row_of(state.residual, state.count);
+    return has_seen(state) ? context_.columns_seen().residuals
+                           : row_of(state.residual, state.count);
   }
   std::vector<double> sizes(const SweepState& state) override {
-    return row_of(state.size, state.count);
+    return has_seen(state) ? context_.columns_seen().sizes : row_of(state.size, state.count);
   }
   std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) override {
     return cuda::readout(context_, u, Z, v, Phi);
@@ -299,6 +302,13 @@ class CudaBackend final : public Backend {
   const SweepStatus& counted(const Sweep& sweep, const SweepStatus& status) {
     of(sweep.A.precision) += status.operations;
     return status;
+  }
+
+  /// Whether the last solve was on this state, and has told of its columns.
+  bool has_seen(const SweepState& state) {
+    const ColumnsSeen& seen = context_.columns_seen();
+    return seen.of == state.residual.block().as<const double>().data &&
+           static_cast<Index>(seen.residuals.size()) == state.count;
   }
 
   /// The first `count` entries of a row of doubles. Synchronises.

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "kernels/cuda/status.hpp"
 #include "kernels/matrix.hpp"
@@ -34,6 +35,13 @@ inline constexpr Index column_step = 16;
 constexpr Index padded_columns(Index columns) {
   return (columns + column_step - 1) / column_step * column_step;
 }
+
+/// What the host has been told of a state's columns when it last waited for a solve, so that it
+/// need not wait once more to ask. `of` is the state's row of residuals; null: nothing.
+struct ColumnsSeen {
+  const double* of = nullptr;
+  std::vector<double> residuals, sizes;
+};
 
 /// Scratch buffers that a stage may hold at the same time.
 enum class Scratch : std::uint8_t { product, second_product, reals, digits, sums, library };
@@ -62,6 +70,8 @@ class Context {
 
   /// What the products know of the library (product.cpp), kept from call to call.
   std::shared_ptr<void>& library_cache() { return library_cache_; }
+
+  ColumnsSeen& columns_seen() { return columns_seen_; }
 
   /// A zeroed matrix with aligned columns. Its memory goes back when the stream has come so far.
   /// Throws OutOfDeviceMemory, with what was asked, what is free and the width that would fit.
@@ -111,6 +121,7 @@ class Context {
   Buffer pinned_{};
   void* blas_workspace_ = nullptr;
   std::shared_ptr<void> library_cache_;
+  ColumnsSeen columns_seen_;
   long synchronizations_ = 0;
 };
 

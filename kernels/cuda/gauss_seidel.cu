@@ -67,7 +67,7 @@ class PanelIteration {
   SweepStatus measure(bool starting) {
     enqueue_measurement(starting, 0);
     pack_open(context_.stream(), packing(), state_.count);
-    return status_of(read_progress(context_, progress_));
+    return status_of(read_progress(context_, progress_, rows()));
   }
 
   SweepStatus run(Loop& loop, int most) {
@@ -138,7 +138,12 @@ class PanelIteration {
                   enqueue_pending(stream, columns, repeat);
                 },
             .pack = [this](cudaStream_t stream,
-                           Index columns) { pack_open(stream, packing(), columns); }};
+                           Index columns) { pack_open(stream, packing(), columns); },
+            .rows = rows()};
+  }
+  ColumnRows rows() const {
+    return {state_.residual.block().template as<double>().data,
+            state_.size.block().template as<double>().data, state_.count};
   }
 
   /// A sweep; `older`: there are increments of a last one.

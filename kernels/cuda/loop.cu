@@ -10,6 +10,7 @@
 #include "kernels/cuda/loop.cuh"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <type_traits>
 
@@ -211,7 +212,7 @@ Progress run_by_host(Context& context, Progress* progress, const Progress& start
       const int sweeps = std::min(sweeps_at_once, now.most - now.sweeps);
       for (int k = 0; k < sweeps; ++k)
         body.sweep(context.stream(), columns, {.in_graph = 0, .next_class = next_class});
-      now = read_progress(context, progress);
+      now = read_progress(context, progress, body.rows);
     }
     if (now.open != packed) body.pack(context.stream(), columns);
     packed = now.open;
@@ -260,22 +261,37 @@ Progress Loop::run(Context& context, Progress* progress, const Progress& start, 
 Progress Loop::go_on(Context& context, Progress* progress, Index count, const SweepKey& key,
                      const SweepBody& body) {
   if (kind_ == LoopKind::host)
-    return run_by_host(context, progress, read_progress(context, progress), count, body);
+    return run_by_host(context, progress, read_progress(context, progress, body.rows), count, body);
   if (!graphs_) graphs_ = std::make_unique<Graphs>();
   WIDEDEQ_CUDA_CHECK(cudaGraphLaunch(graphs_->get(progress, count, key, body), context.stream()));
-  return read_progress(context, progress);
+  return read_progress(context, progress, body.rows);
 }
 
 void set_progress(cudaStream_t stream, Progress* progress, const Progress& value) {
   launch(stream, {.blocks = dim3(1), .threads = 1}, write_progress, progress, value);
 }
 
-Progress read_progress(Context& context, const Progress* progress) {
-  auto* here = context.pinned<Progress>(1);
-  WIDEDEQ_CUDA_CHECK(
-      cudaMemcpyAsync(here, progress, sizeof(Progress), cudaMemcpyDeviceToHost, context.stream()));
+Progress read_progress(Context& context, const Progress* progress, const ColumnRows& rows) {
+  const auto count = static_cast<std::size_t>(rows.count);
+  // Progress first, for it is no larger than so many doubles; then both rows.
+  constexpr std::size_t first = 32;
+  static_assert(sizeof(Progress) <= first * sizeof(double));
+  auto* here = context.pinned<double>(first + 2 * count);
+  const auto fetch = [&](double* to, const void* from, std::size_t bytes) {
+    if (bytes > 0)
+      WIDEDEQ_CUDA_CHECK(
+          cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context.stream()));
+  };
+  fetch(here, progress, sizeof(Progress));
+  double* const residuals = here + first;
+  double* const sizes = residuals + count;
+  fetch(residuals, rows.residual, count * sizeof(double));
+  fetch(sizes, rows.size, count * sizeof(double));
   context.synchronize();
-  return *here;
+  context.columns_seen() = {rows.residual, {residuals, sizes}, {sizes, sizes + count}};
+  Progress now;
+  std::memcpy(static_cast<void*>(&now), here, sizeof now);
+  return now;
 }
 
 std::string why_not_graphs(Context& context) {

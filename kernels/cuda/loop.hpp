@@ -32,6 +32,13 @@ struct Repeat {
   std::int32_t next_class = 0;  // its columns, 0 after the last: go on while more are open
 };
 
+/// Rows of a state that the host will want to know after a solve; see Context::columns_seen().
+struct ColumnRows {
+  const double* residual = nullptr;
+  const double* size = nullptr;
+  Index count = 0;
+};
+
 /// What a loop is made of. Neither part may allocate, wait, or use memory that a later call may
 /// move; both enqueue all they do on `stream`.
 struct SweepBody {
@@ -41,6 +48,7 @@ struct SweepBody {
   /// Packs the open columns, at most `columns` places being in use, running or not. Does next to
   /// nothing where no place is to be moved.
   std::function<void(cudaStream_t stream, Index columns)> pack;
+  ColumnRows rows = {};
 };
 
 /// Everything a captured sweep has in it that may differ from another one's: addresses, sizes,
@@ -77,8 +85,9 @@ class Loop {
 /// Enqueues: *progress = value.
 void set_progress(cudaStream_t stream, Progress* progress, const Progress& value);
 
-/// *progress when the stream has come so far. Synchronises.
-Progress read_progress(Context& context, const Progress* progress);
+/// *progress when the stream has come so far; `rows` come along, into context.columns_seen().
+/// Synchronises.
+Progress read_progress(Context& context, const Progress* progress, const ColumnRows& rows = {});
 
 /// Whether LoopKind::graph works on this device: a small loop is captured, run and checked. An
 /// empty string or a reason. Leaves no error behind.

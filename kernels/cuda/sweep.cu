@@ -134,7 +134,7 @@ class Iteration {
 
   SweepStatus measure(bool starting) {
     enqueue_measure(starting, 0);
-    return finish(read_progress(context_, progress_));
+    return finish(read_progress(context_, progress_, rows()));
   }
 
   template <class A>
@@ -200,8 +200,10 @@ class Iteration {
               pass(stream, columns, pass_);
               look_at(stream, false, repeat);
             },
-        .pack = [&](cudaStream_t stream, Index columns) { pack_open(stream, packing_, columns); }};
+        .pack = [&](cudaStream_t stream, Index columns) { pack_open(stream, packing_, columns); },
+        .rows = rows()};
   }
+  ColumnRows rows() const { return {pass_.residual, pass_.size, state_.count}; }
 
   void pass(cudaStream_t stream, Index columns,
             const Pass<Real, Product, Increment>& arguments) const {

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "host/fixed_point.hpp"
 #include "host/weight_operator.hpp"
 #include "tests/cuda_on_host/cuda_on_host.hpp"
 #include "tests/support.hpp"
@@ -194,6 +195,36 @@ TEST_P(SweepLoop, TheHostWaitsOnceAStage) {
               EXPECT_EQ(status.first_residual, 1.0);
             }),
             1);
+}
+
+TEST_P(SweepLoop, AWholeSolveWaitsOnce) {
+  const Index m = 130, n = 20;
+  const auto backend = backend_with_loop("graph");
+  for (const int panels : {1, 3}) {
+    const WeightOperator A(*backend, precision(), m, WeightLaw::lattice, 6, panels);
+    const HostMatrix c = test::rounded(real(), Random(7).matrix(m, n));
+    const Sweep sweep{.A = A.operand(),
+                      .transpose = Transpose::no,
+                      .s = 0.5 / std::sqrt(static_cast<double>(m)),
+                      .epilogue = Epilogue::relu,
+                      .gate = {}};
+    SweepState state = start(*backend, c);
+    for (const double tolerance : {1e-3, 1e-5}) {
+      backend->upload(c.view(), state.P);
+      Carried carried;
+      const long before = cuda_on_host::counters().synchronizations;
+      const SolveReport report =
+          solve_fixed_point(*backend, state, sweep, {.tolerance = tolerance}, Start::cold, carried);
+      // The first solve makes scratch memory and captures its graph.
+      if (tolerance < 1e-3) {
+        EXPECT_EQ(cuda_on_host::counters().synchronizations - before, 1);
+      }
+      EXPECT_EQ(report.status, SolveStatus::converged);
+      // What came along is what is there.
+      EXPECT_EQ(report.residuals, download(*backend, state.residual).values);
+      EXPECT_EQ(carried.peaks, download(*backend, state.size).values);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, SweepLoop,
