@@ -214,8 +214,14 @@ TEST(Generators, NormalsAreTheLawsEntryByEntry) {
       for (Index j = 0; j < columns; ++j)
         for (Index i = 0; i < rows; ++i)
           wanted(i, j) = standard_normal(wide_seed, Tensor::W, i, j);
-      EXPECT_EQ(download(out).values, test::rounded(element, wanted).values)
-          << rows << " x " << columns << " " << name_of(element);
+      const HostMatrix is = download(out), law = test::rounded(element, wanted);
+      // A GPU's log and cos may be a few units in the last place off the host's.
+      const bool is_gpu = backend().description().starts_with("cuda: ");
+      const double unit = element == Element::float64 ? 0x1p-52 : 0x1p-23;
+      for (std::size_t i = 0; i < law.values.size(); ++i)
+        ASSERT_NEAR(is.values[i], law.values[i],
+                    is_gpu ? 8.0 * unit * std::max(1.0, std::abs(law.values[i])) : 0.0)
+            << rows << " x " << columns << " " << name_of(element);
     }
 }
 
