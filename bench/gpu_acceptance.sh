@@ -3,8 +3,8 @@
 #
 #     bench/gpu_acceptance.sh                     builds (preset cuda) and runs
 #     bench/gpu_acceptance.sh --binaries DIR      runs what lies in DIR or below it: widedeq,
-#                                                 widedeq_tests_kernels, widedeq_tests_host; shared
-#                                                 libraries may lie beside them
+#                                                 widedeq_tests_kernels, widedeq_tests_host and, in
+#                                                 DIR itself, libwidedeq_cuda.so and other libraries
 #       --out DIR       where results go; else bench/results/<device>
 #       --seconds N     the most time for all of it, building left out [540]
 #       --shapes LIST   what is timed; see below
@@ -102,7 +102,9 @@ tests_host=$(find_program widedeq_tests_host)
 # Under a sanitizer everything is slow: one case of each stage, at odd sizes.
 few='Products.ApplyIsTheDoubleLoop/*:Sweeps.KeepTheInvariant*:Generators.Lattice*:Gram.*:Carry.FollowingGoes*:BareProducts.*'
 sanitizer() {
-  on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_filter="$few"
+  on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_filter="$few" &&
+    WIDEDEQ_CUDA_SWEEP=fused on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 \
+      "$tests_kernels" --gtest_filter='Sweeps.KeepTheInvariant*mixed*'
 }
 
 bench() {  # NAME SHAPES, then options of widedeq bench; leaves NAME.md and NAME.json in $work

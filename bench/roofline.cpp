@@ -25,10 +25,8 @@ Roofline::Memory measure_memory(Backend& backend, const StoppingOptions& options
   Matrix G = backend.allocate(Element::float64, rows, columns);
   backend.fill(G, 1.0);
   const auto calls = [&](std::size_t count) {
-    return backend.seconds_of([&] {
-      for (std::size_t k = 0; k < count; ++k)
-        backend.add_scaled(C, 1e-6, G);
-    });
+    return time_calls(
+        backend, [] {}, [&] { backend.add_scaled(C, 1e-6, G); }, count, nullptr);
   };
   memory.timing = take_samples(calls, now, options);
   memory.bytes_per_second = 1.5 * memory.bytes / memory.timing.least;

@@ -23,12 +23,11 @@ bool applies(const Stage& stage, Precision precision) {
   return !stage.mixed_only || precision == Precision::mixed;
 }
 
-Row failed_row(const Stage& stage, Precision precision, Shape shape, const std::string& why) {
+Row row_of(const Stage& stage, Precision precision, Shape shape) {
   Row row;
   row.stage = stage.name;
   row.precision = precision;
   row.shape = shape;
-  row.failure = why;
   return row;
 }
 
@@ -60,10 +59,7 @@ class Bench {
   }
 
   Row measure(const Stage& stage, Precision precision, Shape shape) {
-    Row row;
-    row.stage = stage.name;
-    row.precision = precision;
-    row.shape = shape;
+    Row row = row_of(stage, precision, shape);
     check(stage, row);
     if (row.ok()) time_stage(stage, row);
     return row;
@@ -194,7 +190,8 @@ BenchReport run_bench(BenchOptions options, const Observer& observer) {
           report.rows.push_back(bench.measure(stage, precision, shape));
         } catch (const DeviceError& error) {
           // What was measured before is not lost, and smaller cases may still fit.
-          report.rows.push_back(failed_row(stage, precision, shape, error.what()));
+          report.rows.push_back(row_of(stage, precision, shape));
+          report.rows.back().failure = error.what();
         } catch (const std::bad_alloc&) {
           throw Failure(ExitCode::usage, "there is not enough memory",
                         describe(stage, precision, shape), "give smaller --shapes or --inputs");

@@ -1,6 +1,6 @@
 # Whether the CUDA backend is built, and how its sources are compiled.
 #
-#   WIDEDEQ_CUDA=auto  where a compiler of a toolkit that is new enough is found; else not, and no harm
+#   WIDEDEQ_CUDA=auto  where the compiler of a toolkit that is new enough is found
 #   WIDEDEQ_CUDA=on    or the configuration fails
 #   WIDEDEQ_CUDA=off   not
 #
@@ -36,7 +36,8 @@ else()
     enable_language(CUDA)
     find_package(CUDAToolkit QUIET)
     if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS WIDEDEQ_CUDA_LEAST)
-      set(WIDEDEQ_WHY_NO_CUDA "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than ${WIDEDEQ_CUDA_LEAST}")
+      set(WIDEDEQ_WHY_NO_CUDA
+          "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than ${WIDEDEQ_CUDA_LEAST}")
     elseif(NOT TARGET CUDA::cublasLt OR NOT TARGET CUDA::cusolver OR NOT TARGET CUDA::nvtx3)
       set(WIDEDEQ_WHY_NO_CUDA "the CUDA Toolkit lacks cuBLAS, cuSOLVER or NVTX")
     else()
@@ -48,7 +49,11 @@ else()
 endif()
 
 if(WIDEDEQ_HAVE_CUDA)
-  message(STATUS "CUDA backend: yes, CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+  message(STATUS "CUDA backend: yes, CUDA ${CMAKE_CUDA_COMPILER_VERSION} for "
+                 "${CMAKE_CUDA_ARCHITECTURES}")
+  # Where programs find the module.
+  list(APPEND CMAKE_BUILD_RPATH ${PROJECT_BINARY_DIR})
+  list(APPEND CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 elseif(WIDEDEQ_CUDA STREQUAL "on")
   message(FATAL_ERROR "WIDEDEQ_CUDA=on: ${WIDEDEQ_WHY_NO_CUDA}. Install the CUDA Toolkit "
                       "${WIDEDEQ_CUDA_LEAST} or newer, or say where it is with "
@@ -57,22 +62,26 @@ else()
   message(STATUS "CUDA backend: no (${WIDEDEQ_WHY_NO_CUDA})")
 endif()
 
-# A library of CUDA and C++ sources, compiled as the rest of the project is.
+# A module of CUDA and C++ sources, to be opened at run time, compiled as the rest of the project is.
 #
 # ptxas fails on a kernel that spills registers to memory (-warn-spills, made an error): none should,
 # and one that begins to is slower without anybody noticing.
-function(widedeq_cuda_objects target)  # then the sources
-  add_library(${target} OBJECT ${ARGN})
+function(widedeq_cuda_module target)  # then the sources
+  add_library(${target} MODULE ${ARGN})
   target_compile_features(${target} PRIVATE cxx_std_20)
   set_target_properties(${target} PROPERTIES
-      CXX_EXTENSIONS OFF CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static)
+      CXX_EXTENSIONS OFF CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static
+      LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  # It has copies of what it shares with the program, and they are its own.
+  target_link_options(${target} PRIVATE LINKER:-Bsymbolic)
+  # CMake 3.25 does not know that nvcc 13 knows C++20; and nvcc writes C++ that -Wpedantic and
+  # -Wold-style-cast would complain of.
+  set(nvcc_options -std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra,-Wconversion)
+  if(WIDEDEQ_WARNINGS_AS_ERRORS)
+    list(APPEND nvcc_options --Werror=all-warnings -Xptxas=-warn-spills)
+  endif()
   target_compile_options(${target} PRIVATE
       "$<$<COMPILE_LANGUAGE:CXX>:${WIDEDEQ_WARNINGS}>"
-      # CMake 3.25 does not know that nvcc 13 knows C++20; and nvcc writes C++ that -Wpedantic and -Wold-style-cast would complain of.
-      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Wconversion>")
-  if(WIDEDEQ_WARNINGS_AS_ERRORS)
-    target_compile_options(${target} PRIVATE
-        "$<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings;-Xptxas=-warn-spills>")
-  endif()
+      "$<$<COMPILE_LANGUAGE:CUDA>:${nvcc_options}>")
 endfunction()

@@ -6,6 +6,9 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/widedeq)
 set_target_properties(widedeq_kernels PROPERTIES EXPORT_NAME kernels)
 set_target_properties(widedeq_host PROPERTIES EXPORT_NAME host)
 install(TARGETS widedeq widedeq_kernels widedeq_host EXPORT widedeqTargets)
+if(WIDEDEQ_HAVE_CUDA)
+  install(TARGETS widedeq_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(EXPORT widedeqTargets NAMESPACE widedeq:: DESTINATION ${package_dir})
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/kernels ${PROJECT_SOURCE_DIR}/host

@@ -148,7 +148,8 @@ GramStatistics GramMonitor::compute() {
                  .v = skip_ ? v_.block() : ConstBlock(),
                  .X = X_,
                  .s = s_,
-                 .injection = injection_},
+                 .injection = injection_,
+                 .wants_eigenvalues = true},
                 grams);
   statistics.ntk = std::move(grams.ntk);
   const ActivationPattern pattern(backend_, Z_);

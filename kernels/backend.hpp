@@ -118,6 +118,12 @@ struct Sweep {
 
 inline constexpr int growth_look = 16;
 
+/// Whether an iteration is given up: after so many sweeps, the last of which made increments so
+/// much longer than the first ones, at that Sweep::hopeless_growth.
+constexpr bool is_hopeless(int sweeps, double worst_growth, double hopeless_growth) {
+  return sweeps > 0 && sweeps % growth_look == 0 && worst_growth > hopeless_growth;
+}
+
 /// What an iteration says of itself. `worst_*` are maxima over the columns that were open.
 struct SweepStatus {
   int sweeps = 0;
@@ -142,6 +148,7 @@ struct GramInput {
   ConstBlock X;          // d x n
   double s;
   Injection injection;
+  bool wants_eigenvalues = false;
 };
 
 /// What Backend::gram makes: n x n, exactly symmetric, float64.
@@ -150,7 +157,8 @@ struct Grams {
   HostMatrix features;  // Phi'Phi
   HostMatrix states;    // Z'Z
   HostMatrix adjoints;  // L'L
-  /// Of ntk and features, ascending; empty where the backend leaves them to the host.
+  /// Of ntk and features, ascending, where they were wanted; empty where the backend leaves them
+  /// to the host.
   std::vector<double> eigenvalues, feature_eigenvalues;
 };
 

@@ -26,7 +26,11 @@ struct DeviceList {
 /// Never throws for want of a device.
 DeviceList list_cuda_devices();
 
-/// The widest network with n samples that trains in `bytes` of device memory, to a tenth or so.
-Index widest_width(double bytes, Index samples, Precision precision);
+inline constexpr const char* no_cuda_driver =
+    "there is no NVIDIA driver here; install it, or use --backend cpu";
+
+/// The widest network of n samples whose bytes fit into `memory`, to a tenth or so, and whose int8
+/// products are exact (mixed); 0 where none fits. See cuda::bytes_needed.
+Index widest_width(double memory, Index n, Precision precision, bool training = true);
 
 }  // namespace widedeq

@@ -38,6 +38,11 @@ WIDEDEQ_HOST_DEVICE inline Real activate(Real pre, Real gate) {
 /// The largest magnitude an int8 digit takes. -128 is left out: the law is symmetric.
 inline constexpr int int8_largest = 127;
 
+/// The largest inner dimension whose sums of int8 products fit an int32.
+inline constexpr std::int64_t widest_exact =
+    ((std::int64_t{1} << 31) - 1) / (int8_largest * int8_largest);
+static_assert(widest_exact == 133144);
+
 /// The smallest power of two c with 127 c >= largest, not below 2^-110, so that c / 2^16 (a third
 /// digit's unit) and its inverse are still normal numbers; 1 for largest = 0.
 /// A column scaled by it uses at least the top half of the int8 range.

@@ -94,6 +94,30 @@ struct TaggedBlock {
 using Block = TaggedBlock<void>;
 using ConstBlock = TaggedBlock<const void>;
 
+/// function(view) with the typed view of any block.
+template <class Void, class Function>
+void with_elements(const TaggedBlock<Void>& block, Function function) {
+  const auto call = [&](auto element) {
+    using T = decltype(element);
+    function(block.template as<std::conditional_t<std::is_const_v<Void>, const T, T>>());
+  };
+  switch (block.element) {
+    case Element::float64:
+      return call(double{});
+    case Element::float32:
+      return call(float{});
+    case Element::int32:
+      return call(std::int32_t{});
+    case Element::int8:
+      return call(std::int8_t{});
+  }
+}
+
+/// Bytes of a column, without what lies between it and the next.
+inline std::size_t column_bytes(const ConstBlock& block) {
+  return static_cast<std::size_t>(block.rows) * size_of(block.element);
+}
+
 /// An owning, move-only matrix. Made by Backend::allocate, which also says how to free it.
 class Matrix {
  public:

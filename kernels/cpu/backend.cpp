@@ -17,7 +17,9 @@
 #include "kernels/cpu/sweep.hpp"
 #include "kernels/cpu/transfer.hpp"
 #include "kernels/cpu/workspace.hpp"
+#include "kernels/operation_count.hpp"
 #include "kernels/panels.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -41,7 +43,7 @@ class CpuBackend final : public Backend {
     return has_fast_integers() && why_not_mixed().empty() ? Precision::mixed : Precision::fp32;
   }
 
-  Operations operations() const override { return operations_; }
+  Operations operations() const override { return count_.total(); }
 
   Matrix allocate(Element element, Index rows, Index columns) override {
     if (rows < 0 || columns < 0)
@@ -70,7 +72,7 @@ class CpuBackend final : public Backend {
   }
   Split split(Block change, Block base) override { return cpu::split(change, base); }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
-    expect_exact(precision, width);
+    expect_exact(why_not_mixed(), precision, width);
     if (panels == 0)
       panels = precision == Precision::mixed ? strips_of(width) : choose_panels(width);
     return cpu::make_operand(precision, width, panels);
@@ -84,7 +86,7 @@ class CpuBackend final : public Backend {
   }
 
   void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
-    of(W.element) += product(W.rows, W.columns, X.columns);
+    count_.inject(W, X);
     cpu::inject(W, X, injection, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
@@ -116,20 +118,18 @@ class CpuBackend final : public Backend {
     const SweepStatus status = sweep.A.panels > 1
                                    ? cpu::iterate_panels(state, sweep, most, workspace_)
                                    : cpu::iterate(state, sweep, most, workspace_);
-    of(sweep.A.precision) += status.operations;
+    count_.iterate(sweep.A.precision, status);
     return status;
   }
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
     const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    const Index m = A.width, n = state.count;
-    if (A.has_digits) operations_.int8 += digits * (digits + 1) / 2 * product(m, m, n);
-    operations_.fp32 += 2.0 * product(m, A.source.left.columns, n);
+    count_.settle(state, A.has_digits, digits, A.source.left.columns);
     return cpu::settle(state, sweep, digits, workspace_);
   }
   double unsettled(const SweepState& state) override { return cpu::unsettled(state); }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
-    operations_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
+    count_.rebuild(state);
     return cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
@@ -154,19 +154,17 @@ class CpuBackend final : public Backend {
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
-    of(C.element) += product(left.rows, left.columns, right.rows);
+    count_.rank_update(left, right);
     return cpu::rank_update(C, alpha, left, r, right, workspace_);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
-    const Index n = left.columns;
-    of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
+    count_.copy_factors(left, right);
     return cpu::copy_factors(alpha, left, r, right, left_factor, right_factor, workspace_);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right) override {
-    const Index n = left.columns;
-    of(P.element) += product(n, right.rows, n) / 2.0 + product(P.rows, n, n);
+    count_.follow_rank_update(P, left, right);
     cpu::follow_rank_update(P, alpha, left, r, right, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
@@ -179,35 +177,16 @@ class CpuBackend final : public Backend {
   }
 
   BareProduct bare_product(Precision precision, Index m, Index n) override {
-    expect_exact(precision, m);
+    expect_exact(why_not_mixed(), precision, m);
     return cpu::bare_product(*this, precision, m, n);
   }
 
  private:
-  /// Throws Unsupported where int8 products would not be exact.
-  void expect_exact(Precision precision, Index width) const {
-    if (precision != Precision::mixed) return;
-    if (!why_not_mixed().empty()) throw Unsupported(why_not_mixed() + "; use --precision fp32");
-    if (width > widest_exact)
-      throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
-                        "; use --precision fp32");
-  }
   void use_threads() const { omp_set_num_threads(threads_); }
-
-  /// Operations of a product, a x b times b x c.
-  static double product(Index a, Index b, Index c) {
-    return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
-  }
-  double& of(Element element) {
-    return element == Element::float64 ? operations_.fp64 : operations_.fp32;
-  }
-  double& of(Precision precision) {
-    return precision == Precision::mixed ? operations_.int8 : of(real_of(precision));
-  }
 
   int threads_;
   Workspace workspace_;
-  Operations operations_;
+  OperationCount count_;
 };
 
 }  // namespace

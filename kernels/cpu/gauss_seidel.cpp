@@ -68,7 +68,7 @@ class PanelIteration {
     SweepStatus status;
     status.open = state_.open_count;
     while (status.sweeps < most && status.open > 0 && status.finite &&
-           !is_hopeless(status, sweep_)) {
+           !is_hopeless(status.sweeps, status.worst_growth, sweep_.hopeless_growth)) {
       const int sweeps = status.sweeps + 1;
       if (sweep_.jacobi && state_.pending_in == PendingIn::no_rows) make_increments();
       status = state_.pending_in == PendingIn::all_rows ? apply_pending() : sweep();

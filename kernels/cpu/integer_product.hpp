@@ -10,9 +10,6 @@
 
 namespace widedeq::cpu {
 
-/// The largest inner dimension whose sums fit an int32: floor((2^31 - 1) / 127^2).
-inline constexpr Index widest_exact = 133144;
-
 /// The number of columns a product is rounded up to: oneDNN generates code per shape, and a solve
 /// whose open columns dwindle one by one must not wait for a new kernel each time.
 inline constexpr Index column_step = 64;

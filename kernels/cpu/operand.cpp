@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/stage_checks.hpp"
+
 namespace widedeq::cpu {
 namespace {
 
@@ -184,11 +186,7 @@ std::unique_ptr<Operand> make_operand(Precision precision, Index width, int pane
 }
 
 void refresh(Operand& operand, const WeightView& A, Changed changed) {
-  expect_shape("refresh", "base", A.base, operand.width, operand.width);
-  if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
-  expect_shape("refresh", "right", A.right, A.left.rows, A.left.columns);
-  if (operand.precision != Precision::mixed && !A.left.empty())
-    throw ShapeError("refresh: dense operands take no factors; here are " + shape(A.left));
+  check_refresh(operand, A);
   switch (operand.precision) {
     case Precision::fp64:
       return refresh_dense(static_cast<DenseOperand<double>&>(operand), A);

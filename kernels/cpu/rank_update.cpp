@@ -14,6 +14,7 @@
 
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/transfer.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -150,9 +151,7 @@ void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const 
                         ConstBlock right, Workspace& workspace) {
   expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
   expect_shape("follow_rank_update", "right", right, right.rows, left.columns);
-  if (static_cast<Index>(r.size()) != left.columns)
-    throw ShapeError("follow_rank_update: r has " + std::to_string(r.size()) +
-                     " entries, left is " + shape(left));
+  expect_entries("follow_rank_update", r, left);
   if (P.element == Element::float64)
     return follow_as(P.as<double>(), alpha, left.as<const double>(), r, right.as<const double>(),
                      workspace);
@@ -163,9 +162,7 @@ double rank_update(Block C, double alpha, ConstBlock left, std::span<const doubl
                    ConstBlock right, Workspace& workspace) {
   expect_shape("rank_update", "C", C, left.rows, right.rows);
   expect_shape("rank_update", "right", right, C.columns, left.columns);
-  if (static_cast<Index>(r.size()) != left.columns)
-    throw ShapeError("rank_update: r has " + std::to_string(r.size()) + " entries, left is " +
-                     shape(left));
+  expect_entries("rank_update", r, left);
   if (C.element == Element::float64)
     return rank_update_as(C.as<double>(), alpha, left.as<const double>(), r,
                           right.as<const double>(), workspace);
@@ -178,9 +175,7 @@ double copy_factors(double alpha, ConstBlock left, std::span<const double> r, Co
   expect_shape("copy_factors", "left factor", left_factor, left.rows, left.columns);
   expect_shape("copy_factors", "right factor", right_factor, right.rows, left.columns);
   expect_shape("copy_factors", "right", right, right.rows, left.columns);
-  if (static_cast<Index>(r.size()) != left.columns)
-    throw ShapeError("copy_factors: r has " + std::to_string(r.size()) + " entries, left is " +
-                     shape(left));
+  expect_entries("copy_factors", r, left);
   copy(right, right_factor);
   if (left.element == Element::float64) {
     scale_columns(alpha, left.as<const double>(), r, left_factor.as<double>());

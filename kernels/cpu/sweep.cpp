@@ -183,7 +183,8 @@ SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A&
   const MatrixView<const Increment> pending = state.pending.block().as<Increment>();
   SweepStatus status;
   status.open = state.open_count;
-  while (status.sweeps < most && status.open > 0 && status.finite && !is_hopeless(status, sweep)) {
+  while (status.sweeps < most && status.open > 0 && status.finite &&
+         !is_hopeless(status.sweeps, status.worst_growth, sweep.hopeless_growth)) {
     const auto room = static_cast<std::size_t>(m * padded_columns(state.open_count));
     Product* product = workspace.get<Product>(room);
     multiply(factor, sweep.transpose, pending, state.open_count, product);

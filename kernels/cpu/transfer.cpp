@@ -4,27 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/stage_checks.hpp"
+
 namespace widedeq::cpu {
 namespace {
-
-/// function(view) with the typed view of any block.
-template <class Void, class Function>
-void with_elements(const TaggedBlock<Void>& block, Function function) {
-  const auto call = [&](auto element) {
-    using T = decltype(element);
-    function(block.template as<std::conditional_t<std::is_const_v<Void>, const T, T>>());
-  };
-  switch (block.element) {
-    case Element::float64:
-      return call(double{});
-    case Element::float32:
-      return call(float{});
-    case Element::int32:
-      return call(std::int32_t{});
-    case Element::int8:
-      return call(std::int8_t{});
-  }
-}
 
 /// to(i, j) = from(i, j), converted
 template <class From, class To>
@@ -37,16 +20,6 @@ void convert(MatrixView<const From> from, MatrixView<To> to) {
 
 std::byte* column_of(const Block& block, Index j) {
   return static_cast<std::byte*>(block.middle_columns(j, 1).data);
-}
-
-std::size_t column_bytes(const ConstBlock& block) {
-  return static_cast<std::size_t>(block.rows) * size_of(block.element);
-}
-
-void expect_bytes(const char* stage, const ConstBlock& block, std::size_t bytes) {
-  if (bytes != column_bytes(block) * static_cast<std::size_t>(block.columns))
-    throw ShapeError(std::string(stage) + ": " + std::to_string(bytes) +
-                     " bytes for a block that is " + shape(block));
 }
 
 }  // namespace

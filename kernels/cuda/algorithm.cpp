@@ -92,7 +92,7 @@ std::optional<Multiplier> multiplier_named(std::string_view text) {
 // ---- columns
 
 std::vector<Index> column_classes(Index n) {
-  constexpr Index step = 16;  // of int8 products, column_step of context.hpp
+  constexpr Index step = 16;  // of int8 products, product_step of context.hpp
   std::vector<Index> classes;
   for (const Index quarters : {4, 3, 2, 1}) {
     const Index columns = std::min(n, ratio_up(ratio_up(n * quarters, 4), step) * step);
@@ -173,20 +173,19 @@ double bytes_needed(Precision precision, Index m, Index n, bool training) {
          bytes_a_state(precision, training) * width * samples + factors + grams + fixed_bytes;
 }
 
+}  // namespace widedeq::cuda
+
+namespace widedeq {
+
 Index widest_width(double memory, Index n, Precision precision, bool training) {
-  constexpr Index widest_exact = ((Index{1} << 31) - 1) / (127 * 127);  // sums of int8 products
   constexpr Index no_limit = Index{1} << 24;
   Index fits = 0;
   Index too_wide = (precision == Precision::mixed ? widest_exact : no_limit) + 1;
   while (too_wide - fits > 1) {
     const Index middle = fits + (too_wide - fits) / 2;
-    (bytes_needed(precision, middle, n, training) <= memory ? fits : too_wide) = middle;
+    (cuda::bytes_needed(precision, middle, n, training) <= memory ? fits : too_wide) = middle;
   }
   return fits;
 }
 
-}  // namespace widedeq::cuda
-
-widedeq::Index widedeq::widest_width(double bytes, Index samples, Precision precision) {
-  return cuda::widest_width(bytes, samples, precision);
-}
+}  // namespace widedeq

@@ -96,8 +96,4 @@ ColumnPass choose_pass(Index m, Element real);
 /// the lattice, solving: see algorithm.cpp for the count. Rises with m and with n.
 double bytes_needed(Precision precision, Index m, Index n, bool training = true);
 
-/// The widest network of n samples whose bytes fit into `memory`, and whose int8 products are exact
-/// (mixed); 0 where none fits.
-Index widest_width(double memory, Index n, Precision precision, bool training = true);
-
 }  // namespace widedeq::cuda

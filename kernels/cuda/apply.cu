@@ -15,6 +15,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/vectors.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -169,13 +170,8 @@ void apply_as(Context& context, const WeightView& A, Transpose transpose, std::s
 
 void apply(Context& context, const WeightView& A, Transpose transpose, std::span<const double> x,
            std::span<double> y) {
-  const auto m = static_cast<std::size_t>(A.width());
-  if (x.size() != m || y.size() != m)
-    throw ShapeError("apply: A is " + shape(A.base) + ", x has " + std::to_string(x.size()) +
-                     " entries and y " + std::to_string(y.size()));
-  const bool has_doubles = (!A.change.empty() && A.change.element == Element::float64) ||
-                           (!A.left.empty() && A.left.element == Element::float64);
-  if (has_doubles) {
+  check_apply(A, x, y);
+  if (has_doubles(A)) {
     apply_as<double>(context, A, transpose, x, y);
   } else {
     apply_as<float>(context, A, transpose, x, y);

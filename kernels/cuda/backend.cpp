@@ -26,12 +26,11 @@
 #include "kernels/cuda/settle.hpp"
 #include "kernels/cuda/sweep.hpp"
 #include "kernels/cuda/transfer.hpp"
+#include "kernels/operation_count.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
-
-/// The largest inner dimension whose sums of int8 products fit an int32: floor((2^31 - 1) / 127^2).
-constexpr Index widest_exact = 133144;
 
 /// As many columns as fill the widest device's waves.
 constexpr Index many_columns = 1 << 14;
@@ -62,14 +61,6 @@ LoopChoice choose_loop(Context& context) {
   return {LoopKind::host, "sweeps driven by the host (no graph: " + why_not + ")"};
 }
 
-/// Who multiplies in int8 whatever the shape, if WIDEDEQ_CUDA_SWEEP says so.
-std::optional<Multiplier> choose_multiplier(const std::string& why_not_fused) {
-  const auto multiplier = multiplier_named(chosen_by("WIDEDEQ_CUDA_SWEEP"));
-  if (multiplier == Multiplier::fused && !why_not_fused.empty())
-    throw Unsupported("WIDEDEQ_CUDA_SWEEP=fused: " + why_not_fused + "; leave it unset");
-  return multiplier;
-}
-
 /// Stages run on one stream, in the order of the calls; they are called from one thread at a time.
 /// Another thread may call gram() and the transfers at the same time: those then run on a second
 /// stream, after what the first one had been given until then.
@@ -81,8 +72,10 @@ class CudaBackend final : public Backend {
         loop_choice_(choose_loop(context_)),
         loop_(loop_choice_.kind),
         why_not_mixed_(why_integers_are_inexact(context_)),
-        why_not_fused_(why_not_mixed_.empty() ? why_not_fused(context_) : why_not_mixed_),
-        multiplier_(choose_multiplier(why_not_fused_)) {}
+        multiplier_(multiplier_named(chosen_by("WIDEDEQ_CUDA_SWEEP"))) {
+    if (multiplier_ == Multiplier::fused && !fused_works())
+      throw Unsupported("WIDEDEQ_CUDA_SWEEP=fused: " + *why_not_fused_ + "; leave it unset");
+  }
 
   std::string description() const override {
     const cudaDeviceProp& device = context_.properties();
@@ -96,7 +89,7 @@ class CudaBackend final : public Backend {
     return why_not_mixed_.empty() ? Precision::mixed : Precision::fp32;
   }
 
-  Operations operations() const override { return operations_; }
+  Operations operations() const override { return count_.total(); }
 
   Matrix allocate(Element element, Index rows, Index columns) override {
     return context_.allocate(element, rows, columns);
@@ -130,7 +123,7 @@ class CudaBackend final : public Backend {
   }
   Split split(Block change, Block base) override { return cuda::split(context_, change, base); }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
-    expect_exact(precision, width);
+    expect_exact(why_not_mixed_, precision, width);
     // The more columns, the more panels.
     const int most = choose_sweep(precision, width, many_columns, multiprocessors()).panels;
     auto operand = cuda::make_operand(precision, width, panels == 0 ? most : panels);
@@ -146,7 +139,7 @@ class CudaBackend final : public Backend {
   }
 
   void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
-    of(W.element) += product(W.rows, W.columns, X.columns);
+    count_.inject(W, X);
     cuda::inject(context_, W, X, injection, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
@@ -188,15 +181,13 @@ class CudaBackend final : public Backend {
   }
   SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
     const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    const Index m = A.width, n = state.count;
-    if (A.has_digits) operations_.int8 += digits * (digits + 1) / 2 * product(m, m, n);
-    operations_.fp32 += 2.0 * product(m, A.source.left.columns, n);
+    count_.settle(state, A.has_digits, digits, A.source.left.columns);
     return cuda::settle(context_, state, sweep, digits);
   }
   double unsettled(const SweepState& state) override { return cuda::unsettled(context_, state); }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
-    operations_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
+    count_.rebuild(state);
     return cuda::rebuild(context_, state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
@@ -222,19 +213,17 @@ class CudaBackend final : public Backend {
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
-    of(C.element) += product(left.rows, left.columns, right.rows);
+    count_.rank_update(left, right);
     return cuda::rank_update(context_, C, alpha, left, r, right);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
-    const Index n = left.columns;
-    of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
+    count_.copy_factors(left, right);
     return cuda::copy_factors(context_, alpha, left, r, right, left_factor, right_factor);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right) override {
-    const Index n = left.columns;
-    of(P.element) += product(n, right.rows, n) / 2.0 + product(P.rows, n, n);
+    count_.follow_rank_update(P, left, right);
     cuda::follow_rank_update(context_, P, alpha, left, r, right);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
@@ -259,40 +248,36 @@ class CudaBackend final : public Backend {
   void end_range() override { nvtxRangePop(); }
 
   BareProduct bare_product(Precision precision, Index m, Index n) override {
-    expect_exact(precision, m);
+    expect_exact(why_not_mixed_, precision, m);
     return cuda::bare_product(*this, context_, precision, m, n);
   }
 
  private:
-  /// Throws Unsupported where int8 products would not be exact.
-  void expect_exact(Precision precision, Index width) const {
-    if (precision != Precision::mixed) return;
-    if (!why_not_mixed_.empty()) throw Unsupported(why_not_mixed_ + "; use --precision fp32");
-    if (width > widest_exact)
-      throw Unsupported("int8 products are exact up to width " + std::to_string(widest_exact) +
-                        "; use --precision fp32");
-  }
-
   std::string multiplier_text() const {
-    if (!why_not_fused_.empty()) return "cuBLASLt (no kernel of our own: " + why_not_fused_ + ")";
     if (!multiplier_) return "cuBLASLt, or by our own kernel where that was measured to win";
     return *multiplier_ == Multiplier::fused ? "our own kernel" : "cuBLASLt";
   }
   int multiprocessors() const { return context_.properties().multiProcessorCount; }
 
   /// The same for all sweeps of a solve.
-  SweepAlgorithm algorithm_for(const SweepState& state, const Sweep& sweep) const {
+  SweepAlgorithm algorithm_for(const SweepState& state, const Sweep& sweep) {
     const auto& A = static_cast<const DeviceOperand&>(sweep.A);
-    SweepAlgorithm algorithm =
-        choose_sweep(A.precision, A.width, state.count, multiprocessors(), measured_sweeps());
+    SweepAlgorithm algorithm = choose_sweep(A.precision, A.width, state.count, multiprocessors());
     if (!A.chooses_panels) algorithm.panels = A.panels;
     if (A.precision == Precision::mixed) {
       if (multiplier_) algorithm.multiplier = *multiplier_;
       // Who asks for one panel wants all rows at once, norms known before increments are made.
       const bool is_jacobi = !A.chooses_panels && A.panels == 1;
-      if (is_jacobi || !why_not_fused_.empty()) algorithm.multiplier = Multiplier::library;
+      if (algorithm.multiplier == Multiplier::fused && (is_jacobi || !fused_works()))
+        algorithm.multiplier = Multiplier::library;
     }
     return algorithm;
+  }
+  /// Tested when it is first to be used: most runs never do.
+  bool fused_works() {
+    if (!why_not_fused_)
+      why_not_fused_ = why_not_mixed_.empty() ? why_not_fused(context_) : why_not_mixed_;
+    return why_not_fused_->empty();
   }
   /// The fused kernel makes its increments before it knows the column's norms, as panels do.
   static bool goes_by_panels(const SweepAlgorithm& algorithm) {
@@ -300,7 +285,7 @@ class CudaBackend final : public Backend {
   }
 
   const SweepStatus& counted(const Sweep& sweep, const SweepStatus& status) {
-    of(sweep.A.precision) += status.operations;
+    count_.iterate(sweep.A.precision, status);
     return status;
   }
 
@@ -338,17 +323,6 @@ class CudaBackend final : public Backend {
     call(*second_);
   }
 
-  /// Operations of a product, a x b times b x c.
-  static double product(Index a, Index b, Index c) {
-    return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
-  }
-  double& of(Element element) {
-    return element == Element::float64 ? operations_.fp64 : operations_.fp32;
-  }
-  double& of(Precision precision) {
-    return precision == Precision::mixed ? operations_.int8 : of(real_of(precision));
-  }
-
   /// A moment on a stream.
   struct Event {
     cudaEvent_t event = nullptr;
@@ -363,9 +337,10 @@ class CudaBackend final : public Backend {
   std::thread::id owner_;
   LoopChoice loop_choice_;
   Loop loop_;
-  std::string why_not_mixed_, why_not_fused_;
-  std::optional<Multiplier> multiplier_;  // none: by shape
-  Operations operations_;
+  std::string why_not_mixed_;
+  std::optional<std::string> why_not_fused_;  // none: not asked yet
+  std::optional<Multiplier> multiplier_;      // none: by shape
+  OperationCount count_;
   std::mutex second_mutex_;
   std::unique_ptr<Context> second_;  // made when another thread first calls
 };

@@ -46,9 +46,9 @@ Matrix upper_rows(Matrix whole, Index rows) {
 BareProduct integer_product(Backend& backend, Context& context, Index m, Index n) {
   BareProduct product;
   product.A = backend.allocate(Element::int8, m, m);
-  product.B = backend.allocate(Element::int8, m, padded_columns(n));
+  product.B = backend.allocate(Element::int8, m, padded_size(n));
   product.C = upper_rows(
-      backend.allocate(Element::int32, padded_rows(m, sizeof(std::int8_t)), padded_columns(n)), m);
+      backend.allocate(Element::int32, padded_rows(m, sizeof(std::int8_t)), padded_size(n)), m);
   backend.generate_lattice(product.A, 1, Tensor::probe);
   backend.generate_lattice(product.B, 2, Tensor::probe);
   // The library wants the rows of A in its columns.

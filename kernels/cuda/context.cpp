@@ -109,7 +109,7 @@ Matrix Context::allocate(Element element, Index rows, Index columns) {
   // Products of integers go on to whole steps of columns.
   const bool integers = element == Element::int8 || element == Element::int32;
   return allocate(element, rows, columns, padded_rows(rows, static_cast<Index>(size_of(element))),
-                  integers ? padded_columns(columns) : columns);
+                  integers ? padded_size(columns) : columns);
 }
 
 Matrix Context::allocate_row(Element element, Index columns) {
@@ -166,7 +166,6 @@ void Context::let_follow(const Context& other) const {
 }
 
 void Context::synchronize() {
-  ++synchronizations_;
   WIDEDEQ_CUDA_CHECK(cudaStreamSynchronize(stream_));
 }
 

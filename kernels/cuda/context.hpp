@@ -29,11 +29,11 @@ constexpr Index padded_rows(Index rows, Index element_size) {
   return (rows + per_step - 1) / per_step * per_step;
 }
 
-/// Columns of int8 products come in steps of so many.
-inline constexpr Index column_step = 16;
+/// Rows, columns and inner dimensions of int8 products come in steps of so many.
+inline constexpr Index product_step = 16;
 
-constexpr Index padded_columns(Index columns) {
-  return (columns + column_step - 1) / column_step * column_step;
+constexpr Index padded_size(Index size) {
+  return (size + product_step - 1) / product_step * product_step;
 }
 
 /// What the host has been told of a state's columns when it last waited for a solve, so that it
@@ -97,8 +97,6 @@ class Context {
 
   /// Returns when everything enqueued so far is done.
   void synchronize();
-  /// How often the host has waited for the device.
-  long synchronizations() const { return synchronizations_; }
 
  private:
   struct Buffer {
@@ -122,7 +120,6 @@ class Context {
   void* blas_workspace_ = nullptr;
   std::shared_ptr<void> library_cache_;
   ColumnsSeen columns_seen_;
-  long synchronizations_ = 0;
 };
 
 }  // namespace widedeq::cuda

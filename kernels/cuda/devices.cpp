@@ -17,7 +17,7 @@ std::string version_text(int version) {
 
 /// The reason why the runtime finds no device, in a user's words.
 std::string explain(cudaError_t status, int driver) {
-  if (driver == 0) return "there is no NVIDIA driver here; install it, or use --backend cpu";
+  if (driver == 0) return no_cuda_driver;
   if (status == cudaErrorInsufficientDriver)
     return "the NVIDIA driver is too old: it knows CUDA " + version_text(driver) +
            ", this widedeq was built with " + version_text(CUDART_VERSION) +

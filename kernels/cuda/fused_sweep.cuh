@@ -81,7 +81,7 @@ class FusedProduct {
         newer_steps_(static_cast<int>(panel.rows.first / fused_step)),
         steps_(panel.older != 0 ? static_cast<int>((panel.A.rows + fused_step - 1) / fused_step)
                                 : newer_steps_),
-        padded_(static_cast<int>((panel.A.rows + 15) / 16 * 16)) {
+        padded_(static_cast<int>(padded_size(panel.A.rows))) {
     const int thread = static_cast<int>(threadIdx.x);
     piece_ = 16 * (thread % 4);
 #pragma unroll

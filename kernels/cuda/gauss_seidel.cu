@@ -22,6 +22,7 @@
 #include "kernels/cuda/panel_look.cuh"
 #include "kernels/cuda/panel_products.cuh"
 #include "kernels/panels.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -71,7 +72,7 @@ class PanelIteration {
   }
 
   SweepStatus run(Loop& loop, int most) {
-    const Progress from = start(state_.open_count, most);
+    const Progress from = start_of(sweep_, state_.open_count, most);
     if (state_.open_count == 0 || most <= 0) return status_of(from);
     set_progress(context_.stream(), progress_, from);
     return go_on(loop, state_.open_count, most);
@@ -90,20 +91,10 @@ class PanelIteration {
   using Product = std::conditional_t<is_int8, std::int32_t, Real>;
   using Products = MatrixView<const Product>;
 
-  Progress start(Index open, int most) const {
-    const auto columns = static_cast<std::int32_t>(open);
-    return {.running = 1,
-            .open = columns,
-            .places = columns,
-            .most = most,
-            .tolerance = sweep_.tolerance,
-            .hopeless_growth = sweep_.hopeless_growth};
-  }
-
   void enqueue_measurement(bool starting, int most) {
     const cudaStream_t stream = context_.stream();
     open_all(stream, open(), state_.count);
-    set_progress(stream, progress_, start(state_.count, most));
+    set_progress(stream, progress_, start_of(sweep_, state_.count, most));
     for (const PanelRows& rows : panels_)
       enqueue_pass(stream, state_.count, rows, 0.0, {}, {});
     enqueue_look(stream, state_.count, starting ? Before::starting : Before::pausing, 0.0, {}, {});
@@ -196,7 +187,7 @@ class PanelIteration {
   MatrixView<const Increment> increments(Index columns, Index from, Index to) const {
     return {pending_.data + from, to - from, columns, pending_.stride};
   }
-  Index product_stride() const { return (most_rows_ + 15) / 16 * 16; }
+  Index product_stride() const { return padded_size(most_rows_); }
 
   /// Readies the library for all products of a loop.
   void prepare_products(bool jacobi) {
@@ -305,7 +296,7 @@ class PanelIteration {
   void take_memory() {
     const auto n = static_cast<std::size_t>(state_.count);
     const std::size_t product =
-        static_cast<std::size_t>(product_stride() * padded_columns(state_.count));
+        static_cast<std::size_t>(product_stride() * padded_size(state_.count));
     products_[0] = context_.scratch<Product>(Scratch::product, product);
     if (is_int8) products_[1] = context_.scratch<Product>(Scratch::second_product, product);
     spare_ = reinterpret_cast<Increment*>(

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -195,13 +196,16 @@ void gram(Context& context, const GramInput& input, Grams& out) {
   auto* pinned = context.pinned<double>(
       static_cast<std::size_t>(matrices * size + (Eigenvalues::most + 1) * n));
   copy_to_pinned(context, grams.ntk.data, matrices * size, pinned);
-  Eigenvalues eigenvalues(context, n);
-  eigenvalues.find(grams.ntk, 0);
-  eigenvalues.find(grams.features, 1);
   double* values = pinned + matrices * size;
   int* failed = reinterpret_cast<int*>(values + Eigenvalues::most * n);
-  copy_to_pinned(context, eigenvalues.values(), Eigenvalues::most * n, values);
-  copy_to_pinned(context, eigenvalues.failed(), Eigenvalues::most, failed);
+  std::optional<Eigenvalues> eigenvalues;  // the library may read its workspaces until all is done
+  if (input.wants_eigenvalues) {
+    eigenvalues.emplace(context, n);
+    eigenvalues->find(grams.ntk, 0);
+    eigenvalues->find(grams.features, 1);
+    copy_to_pinned(context, eigenvalues->values(), Eigenvalues::most * n, values);
+    copy_to_pinned(context, eigenvalues->failed(), Eigenvalues::most, failed);
+  }
   context.synchronize();
 
   const double* from = pinned;
@@ -210,6 +214,7 @@ void gram(Context& context, const GramInput& input, Grams& out) {
     std::copy_n(from, size, matrix->values.begin());
     from += size;
   }
+  if (!input.wants_eigenvalues) return;
   out.eigenvalues = checked_eigenvalues(out.ntk, values, failed[0]);
   out.feature_eigenvalues = checked_eigenvalues(out.features, values + n, failed[1]);
 }

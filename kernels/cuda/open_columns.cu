@@ -69,14 +69,6 @@ MatrixView<Word> as_words(void* data, const Block& like) {
 
 }  // namespace
 
-void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep) {
-  const Index m = state.P.rows();
-  if (sweep.A.width != m)
-    throw ShapeError(std::string(stage) + ": A is " + std::to_string(sweep.A.width) + " x " +
-                     std::to_string(sweep.A.width) + ", P is " + shape(state.P.block()));
-  if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
-}
-
 std::size_t pending_bytes(const SweepState& state) {
   const ConstBlock pending = state.pending;
   return static_cast<std::size_t>(pending.stride * state.count) * size_of(pending.element);

@@ -12,9 +12,6 @@
 
 namespace widedeq::cuda {
 
-/// Throws ShapeError unless A, P and the gate fit each other.
-void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep);
-
 /// Marks the column at place k as stopped.
 WIDEDEQ_HOST_DEVICE inline void mark_stopped(std::int32_t* open, Index k) {
   open[k] = -1 - open[k];

@@ -13,6 +13,7 @@
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/element.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -385,11 +386,7 @@ std::unique_ptr<DeviceOperand> make_operand(Precision precision, Index width, in
 }
 
 void refresh(Context& context, Operand& operand, const WeightView& A, Changed changed) {
-  expect_shape("refresh", "base", A.base, operand.width, operand.width);
-  if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
-  expect_shape("refresh", "right", A.right, A.left.rows, A.left.columns);
-  if (operand.precision != Precision::mixed && !A.left.empty())
-    throw ShapeError("refresh: dense operands take no factors; here are " + shape(A.left));
+  check_refresh(operand, A);
   switch (operand.precision) {
     case Precision::fp64:
       return refresh_dense<double>(context, static_cast<DenseOperand&>(operand), A);

@@ -184,10 +184,11 @@ __global__ __launch_bounds__(threads) void look_at_all(Progress* progress,
       progress->worst_growth = all.growth;
       if (multiplied.older) progress->columns += all.was_open;
       if (multiplied.newer) progress->newer_columns += all.makes;
-      progress->running = all.is_open > 0 && all.finite != 0 && progress->sweeps < progress->most &&
-                                  !is_hopeless(*progress)
-                              ? 1
-                              : 0;
+      progress->running =
+          all.is_open > 0 && all.finite != 0 && progress->sweeps < progress->most &&
+                  !is_hopeless(progress->sweeps, progress->worst_growth, progress->hopeless_growth)
+              ? 1
+              : 0;
     }
   }
   if (threadIdx.x == 0) repeat_sweep(repeat, *progress);

@@ -6,6 +6,7 @@
 // A wrong guess costs a sweep and no accuracy.
 #include "kernels/cuda/column_pass.cuh"
 #include "kernels/cuda/sweep.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {

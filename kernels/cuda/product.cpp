@@ -184,26 +184,23 @@ void* workspace_of(Context& context) {
   return context.scratch<std::byte>(Scratch::library, workspace_bytes);
 }
 
-Index rounded_up(Index size) {
-  return (size + 15) / 16 * 16;
-}
-
 /// The sizes the library is asked for. Throws ShapeError where the views do not fit each other, or
 /// their columns do not lie where its kernels want them.
 ProductShape shape_of(MatrixView<const std::int8_t> rows, MatrixView<const std::int8_t> q,
                       MatrixView<std::int32_t> product) {
   // The product's rows end with its stride, a multiple of 4 as the library demands.
-  const ProductShape sizes{.a = std::min(rounded_up(rows.columns), product.stride),
-                           .c = rounded_up(q.columns),
-                           .inner = rounded_up(rows.rows),
+  const ProductShape sizes{.a = std::min(padded_size(rows.columns), product.stride),
+                           .c = padded_size(q.columns),
+                           .inner = padded_size(rows.rows),
                            .rows_stride = rows.stride,
                            .q_stride = q.stride,
                            .product_stride = product.stride};
   const auto views = [&] {
     return "rows are " + shape(rows) + ", q is " + shape(q) + ", the product " + shape(product);
   };
-  if (rounded_up(q.rows) != sizes.inner || rounded_up(product.rows) != rounded_up(rows.columns) ||
-      rounded_up(product.columns) != sizes.c)
+  if (padded_size(q.rows) != sizes.inner ||
+      padded_size(product.rows) != padded_size(rows.columns) ||
+      padded_size(product.columns) != sizes.c)
     throw ShapeError("multiply_integers: " + views());
   if (product.empty() || sizes.inner == 0) return sizes;
   if (!is_aligned(rows, integer_alignment) || !is_aligned(q, integer_alignment) ||

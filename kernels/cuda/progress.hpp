@@ -29,10 +29,15 @@ struct Progress {
   double hopeless_growth = std::numeric_limits<double>::infinity();  // of the Sweep
 };
 
-/// Whether the iteration is to be given up, having been sweeping; see Sweep::hopeless_growth.
-WIDEDEQ_HOST_DEVICE inline bool is_hopeless(const Progress& progress) {
-  return progress.sweeps > 0 && progress.sweeps % growth_look == 0 &&
-         progress.worst_growth > progress.hopeless_growth;
+/// Where a measurement or an iteration starts: `open` columns, packed, `most` sweeps allowed.
+inline Progress start_of(const Sweep& sweep, Index open, int most) {
+  const auto columns = static_cast<std::int32_t>(open);
+  return {.running = 1,
+          .open = columns,
+          .places = columns,
+          .most = most,
+          .tolerance = sweep.tolerance,
+          .hopeless_growth = sweep.hopeless_growth};
 }
 
 }  // namespace widedeq::cuda

@@ -19,6 +19,7 @@
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/cuda/vectors.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -186,13 +187,6 @@ double add_scaled_as(Context& context, MatrixView<Real> C, double alpha, MatrixV
   auto* squares = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(C.columns));
   add_columns(context, C, alpha, G, squares);
   return fetch_sum(context, squares, C.columns);
-}
-
-/// Throws ShapeError unless r has an entry for each column of `left`.
-void expect_entries(const char* stage, std::span<const double> r, ConstBlock left) {
-  if (static_cast<Index>(r.size()) != left.columns)
-    throw ShapeError(std::string(stage) + ": r has " + std::to_string(r.size()) +
-                     " entries, left is " + shape(left));
 }
 
 }  // namespace

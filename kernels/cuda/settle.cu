@@ -74,10 +74,10 @@ struct DigitRoom {
   Index rows = 0, columns = 0, stride = 0;
 
   static std::size_t bytes(Index rows, Index columns, int digits) {
-    return static_cast<std::size_t>(padded_rows(rows, 1) * padded_columns(columns) * digits);
+    return static_cast<std::size_t>(padded_rows(rows, 1) * padded_size(columns) * digits);
   }
   WIDEDEQ_HOST_DEVICE MatrixView<std::int8_t> operator[](int digit) const {
-    return {data + digit * stride * padded_columns(columns), rows, columns, stride};
+    return {data + digit * stride * padded_size(columns), rows, columns, stride};
   }
 };
 
@@ -188,10 +188,10 @@ Work prepare(Context& context, SweepState& state, int digits, Index factors) {
   work.settled = state.settled.columns(0, n).as<float>();
   work.applied = state.applied.columns(0, n).as<float>();
   work.settlings = context.scratch<Settling>(Scratch::sums, static_cast<std::size_t>(n));
-  work.stride = padded_columns(m);  // products are rounded up to steps of 16 in both directions
+  work.stride = padded_size(m);  // products are rounded up to steps of 16 in both directions
   if (digits > 0 || factors > 0)
     work.product = context.scratch<std::int32_t>(
-        Scratch::product, static_cast<std::size_t>(work.stride * padded_columns(n)));
+        Scratch::product, static_cast<std::size_t>(work.stride * padded_size(n)));
   if (digits > 0)
     work.room = {context.scratch<std::int8_t>(Scratch::digits, DigitRoom::bytes(m, n, digits)), m,
                  n, padded_rows(m, 1)};

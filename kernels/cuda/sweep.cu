@@ -17,6 +17,7 @@
 #include "kernels/cuda/loop.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -57,7 +58,9 @@ __global__ void __launch_bounds__(look_threads)
   progress->worst_residual = total.residual;
   progress->worst_growth = total.growth;
   progress->finite = total.finite;
-  const bool may_go_on = progress->sweeps < progress->most && !is_hopeless(*progress);
+  const bool may_go_on =
+      progress->sweeps < progress->most &&
+      !is_hopeless(progress->sweeps, progress->worst_growth, progress->hopeless_growth);
   progress->running = total.open > 0 && total.finite != 0 && may_go_on ? 1 : 0;
   repeat_sweep(repeat, *progress);
 }
@@ -98,8 +101,8 @@ class Iteration {
   Iteration(Context& context, SweepState& state, const Sweep& sweep, double unit)
       : context_(context), state_(state), sweep_(sweep) {
     const Index m = state.P.rows(), n = state.count;
-    const Index stride = (m + 15) / 16 * 16;  // of products of integers, see multiply_integers()
-    const auto room = static_cast<std::size_t>(stride * padded_columns(n));
+    const Index stride = padded_size(m);  // of products
+    const auto room = static_cast<std::size_t>(stride * padded_size(n));
     product_ = {context.scratch<Product>(Scratch::product, room), m, n, stride};
 
     const auto count = static_cast<std::size_t>(n);
@@ -141,8 +144,8 @@ class Iteration {
   SweepStatus iterate(Loop& loop, const A& factor, int most) {
     if (most <= 0 || state_.open_count == 0) return {.open = state_.open_count};
     prepare(factor);
-    return finish(loop.run(context_, progress_, start_from(state_.open_count, most), state_.count,
-                           key(factor), body(factor)));
+    return finish(loop.run(context_, progress_, start_of(sweep_, state_.open_count, most),
+                           state_.count, key(factor), body(factor)));
   }
 
   template <class A>
@@ -154,22 +157,11 @@ class Iteration {
   }
 
  private:
-  /// With `open` columns, packed.
-  Progress start_from(Index open, int most) const {
-    const auto columns = static_cast<std::int32_t>(open);
-    return {.running = 1,
-            .open = columns,
-            .places = columns,
-            .most = most,
-            .tolerance = sweep_.tolerance,
-            .hopeless_growth = sweep_.hopeless_growth};
-  }
-
   /// Opens and looks at every column; `most` sweeps may follow.
   void enqueue_measure(bool starting, int most) {
     const cudaStream_t stream = context_.stream();
     open_all(stream, pass_.open, state_.count);
-    set_progress(stream, progress_, start_from(state_.count, most));
+    set_progress(stream, progress_, start_of(sweep_, state_.count, most));
     auto measuring = pass_;
     measuring.product = {};
     measuring.starting = starting;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "kernels/cuda/columns.cuh"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -17,37 +18,8 @@ namespace {
 /// stages transfer at the start and the end of a run, where that does not matter.
 constexpr std::size_t chunk_bytes = std::size_t{16} << 20;
 
-/// function(view) with the typed view of any block.
-template <class Void, class Function>
-void with_elements(const TaggedBlock<Void>& block, Function function) {
-  const auto call = [&](auto element) {
-    using T = decltype(element);
-    function(block.template as<std::conditional_t<std::is_const_v<Void>, const T, T>>());
-  };
-  switch (block.element) {
-    case Element::float64:
-      return call(double{});
-    case Element::float32:
-      return call(float{});
-    case Element::int32:
-      return call(std::int32_t{});
-    case Element::int8:
-      return call(std::int8_t{});
-  }
-}
-
-std::size_t column_bytes(const ConstBlock& block) {
-  return static_cast<std::size_t>(block.rows) * size_of(block.element);
-}
-
 std::size_t stride_bytes(const ConstBlock& block) {
   return static_cast<std::size_t>(block.stride) * size_of(block.element);
-}
-
-void expect_bytes(const char* stage, const ConstBlock& block, std::size_t bytes) {
-  if (bytes != column_bytes(block) * static_cast<std::size_t>(block.columns))
-    throw ShapeError(std::string(stage) + ": " + std::to_string(bytes) +
-                     " bytes for a block that is " + shape(block));
 }
 
 /// use(first, count, pinned) for one chunk of columns after another; `pinned` holds such columns

@@ -61,7 +61,7 @@ WeightView weights(ConstBlock base, double step, ConstBlock change = {}) {
 HostMatrix padded(const Matrix& matrix) {
   ConstBlock block = matrix.block();
   block.rows = block.stride;
-  block.columns = padded_columns(block.columns);
+  block.columns = padded_size(block.columns);
   return download(block);
 }
 
@@ -177,8 +177,8 @@ TEST(CudaProducts, OperandsHoldTheirBaseBothWaysAndZerosBehind) {
       EXPECT_EQ(digits.step, 0.5);
       EXPECT_EQ(digits.base_version, 1);
       const HostMatrix plain = padded(digits.base.plain), turned = padded(digits.base.transposed);
-      ASSERT_EQ(plain.rows, padded_columns(m));
-      ASSERT_EQ(plain.columns, padded_columns(m));
+      ASSERT_EQ(plain.rows, padded_size(m));
+      ASSERT_EQ(plain.columns, padded_size(m));
       for (Index j = 0; j < plain.columns; ++j)
         for (Index i = 0; i < plain.rows; ++i) {
           const bool inside = i < m && j < m;

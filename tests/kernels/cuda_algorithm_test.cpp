@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cuda/algorithm.hpp"
+#include "kernels/devices.hpp"
 #include "kernels/panels.hpp"
 
 namespace widedeq::cuda {

@@ -1,0 +1,50 @@
+// Counting the operations of products by formula, as every backend does; see Backend::operations.
+#pragma once
+
+#include "kernels/backend.hpp"
+
+namespace widedeq {
+
+/// One function a stage that multiplies matrices, named as the stage is.
+class OperationCount {
+ public:
+  const Operations& total() const { return total_; }
+
+  void inject(const ConstBlock& W, const ConstBlock& X) {
+    of(W.element) += product(W.rows, W.columns, X.columns);
+  }
+  void iterate(Precision precision, const SweepStatus& status) {
+    (precision == Precision::mixed ? total_.int8 : of(real_of(precision))) += status.operations;
+  }
+  /// Mixed only; without `has_digits` there are the plane's factors alone.
+  void settle(const SweepState& state, bool has_digits, int digits, Index factors) {
+    const Index m = state.P.rows(), n = state.count;
+    if (has_digits) total_.int8 += digits * (digits + 1) / 2 * product(m, m, n);
+    total_.fp32 += 2.0 * product(m, factors, n);
+  }
+  void rebuild(const SweepState& state) {
+    total_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
+  }
+  void rank_update(const ConstBlock& left, const ConstBlock& right) {
+    of(left.element) += product(left.rows, left.columns, right.rows);
+  }
+  void copy_factors(const ConstBlock& left, const ConstBlock& right) {
+    const Index n = left.columns;
+    of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
+  }
+  void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right) {
+    const Index n = left.columns;
+    of(P.element) += product(n, right.rows, n) / 2.0 + product(P.rows, n, n);
+  }
+
+ private:
+  /// Operations of a product, a x b times b x c.
+  static double product(Index a, Index b, Index c) {
+    return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+  }
+  double& of(Element element) { return element == Element::float64 ? total_.fp64 : total_.fp32; }
+
+  Operations total_;
+};
+
+}  // namespace widedeq
