@@ -8,7 +8,8 @@
 
 set(WIDEDEQ_CUDA auto CACHE STRING "CUDA backend: auto (where nvcc is found), on, off")
 set_property(CACHE WIDEDEQ_CUDA PROPERTY STRINGS auto on off)
-if(NOT WIDEDEQ_CUDA MATCHES "^(auto|on|off)$")
+string(TOLOWER "${WIDEDEQ_CUDA}" wanted)  # -DWIDEDEQ_CUDA=OFF is what many will write
+if(NOT wanted MATCHES "^(auto|on|off)$")
   message(FATAL_ERROR "WIDEDEQ_CUDA is \"${WIDEDEQ_CUDA}\"; it can be auto, on or off.")
 endif()
 
@@ -22,7 +23,7 @@ endif()
 
 set(WIDEDEQ_HAVE_CUDA OFF)
 set(WIDEDEQ_WHY_NO_CUDA "")
-if(WIDEDEQ_CUDA STREQUAL "off")
+if(wanted STREQUAL "off")
   set(WIDEDEQ_WHY_NO_CUDA "WIDEDEQ_CUDA is off")
 else()
   include(CheckLanguage)
@@ -54,7 +55,7 @@ if(WIDEDEQ_HAVE_CUDA)
   # Where programs find the module.
   list(APPEND CMAKE_BUILD_RPATH ${PROJECT_BINARY_DIR})
   list(APPEND CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-elseif(WIDEDEQ_CUDA STREQUAL "on")
+elseif(wanted STREQUAL "on")
   message(FATAL_ERROR "WIDEDEQ_CUDA=on: ${WIDEDEQ_WHY_NO_CUDA}. Install the CUDA Toolkit "
                       "${WIDEDEQ_CUDA_LEAST} or newer, or say where it is with "
                       "-DCMAKE_CUDA_COMPILER=/path/to/nvcc, or leave WIDEDEQ_CUDA at auto.")

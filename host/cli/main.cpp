@@ -9,6 +9,7 @@
 
 #include "build_info.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/restart.hpp"
 #include "host/failure.hpp"
 #include "host/run/outcome.hpp"
 #include "host/run/provenance.hpp"
@@ -133,6 +134,7 @@ int run_tool(int count, char** arguments) {
 }  // namespace widedeq
 
 int main(int count, char** arguments) {
+  widedeq::restart_with_better_blas(arguments);
   try {
     const int code = widedeq::run_tool(count, arguments);
     // Output that never arrived (a full disk, a closed pipe) is a failure too.

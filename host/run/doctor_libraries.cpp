@@ -13,6 +13,7 @@
 
 #include "build_info.hpp"
 #include "host/run/doctor.hpp"
+#include "kernels/blas_kernels.hpp"
 
 namespace widedeq {
 namespace {
@@ -34,6 +35,20 @@ std::string compiled_version(const std::string& name) {
   for (const auto& [dependency, version] : build_info::dependencies)
     if (dependency == name) return std::string(version);
   return "";
+}
+
+/// OpenBLAS's kernels beside the processor. The tool chooses better ones itself where it can.
+Finding examine_blas() {
+  const std::string running = running_blas_kernels();
+  const std::string better = better_blas_kernels(running, vector_units());
+  Finding finding{
+      .name = "blas", .text = fmt::format("OpenBLAS runs its {} kernels", running), .remedy = {}};
+  if (better.empty()) return finding;
+  finding.severity = Severity::warn;
+  finding.text += ", which use no AVX2";
+  finding.remedy =
+      fmt::format("fp32 and fp64 are several times as fast with OPENBLAS_CORETYPE={}", better);
+  return finding;
 }
 
 std::string major_of(const std::string& version) {
@@ -70,6 +85,7 @@ std::vector<Finding> examine_libraries(const std::string& backend_description) {
   findings.push_back({.name = "libraries",
                       .text = fmt::format("{}: as compiled with", fmt::join(same, ", ")),
                       .remedy = {}});
+  findings.push_back(examine_blas());
   if (backend_description.find("OpenBLAS") != std::string::npos &&
       backend_description.find("USE_OPENMP") == std::string::npos)
     findings.push_back({.name = "library",

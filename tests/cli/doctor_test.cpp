@@ -116,6 +116,21 @@ TEST_F(DoctorTest, WarnsOfThreadsThatGetInEachOthersWay) {
   EXPECT_EQ(threads("OMP_NUM_THREADS=1 ", "--threads 100").at("severity"), "warn");
 }
 
+TEST_F(DoctorTest, BlasUsesTheProcessorUnlessTheUserHasChosen) {
+  const auto blas = [&](const std::string& variables) {
+    const Result result = run_with(variables, "doctor --json");
+    EXPECT_EQ(result.code, 0) << result.error;
+    return named(nlohmann::json::parse(result.output), "blas").at(0);
+  };
+  EXPECT_EQ(blas("-u OPENBLAS_CORETYPE ").at("severity"), "ok");
+#if defined(__x86_64__)
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const auto chosen = blas("OPENBLAS_CORETYPE=Prescott ");
+  EXPECT_NE(chosen.at("text").get<std::string>().find("Prescott"), std::string::npos) << chosen;
+  EXPECT_EQ(chosen.at("severity"), has_avx2 ? "warn" : "ok") << chosen;
+#endif
+}
+
 TEST_F(DoctorTest, RefusesWhatItDoesNotKnow) {
   expect_refused("doctor --outt x", 2, {"--outt", "--out"});
   expect_refused("doctor --out", 2, {"--out"});
