@@ -42,7 +42,7 @@ void Iteration::start_settling() {
 }
 
 void Iteration::settle() {
-  backend_.settle(state_, description(), digits);
+  backend_.settle(state_, description(), all_to(digits));
 }
 
 double Iteration::residual() const {

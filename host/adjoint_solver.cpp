@@ -27,8 +27,7 @@ SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOp
 }
 
 SolveReport AdjointSolver::solve_on(const Model& model, ConstBlock P, const SolveOptions& options) {
-  return solve_fixed_point(backend_, state_, sweep(model, P, options), options, Start::warm,
-                           carried_);
+  return solve_warm(backend_, state_, sweep(model, P, options), options, carried_);
 }
 
 void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& options,
@@ -41,7 +40,7 @@ void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& 
 
 void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
                            std::span<const double> r) {
-  follow_plane(backend_, state_, model.A.operand());
+  follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
   backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, Z, r, L());
 }

@@ -29,22 +29,7 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
 }
 
 SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& options) {
-  const Sweep equation = sweep(model, options);
-  if (response_.empty()) {
-    response_ = backend_.allocate(state_.P.element(), state_.P.rows(), state_.P.columns());
-    backend_.fill(state_.moved, 0.0);  // no response yet, so nothing will be predicted
-  }
-  const Block response = response_.columns(0, state_.count);
-  Start start = Start::warm;
-  if (!has_followed_) {
-    backend_.copy(P(), response);
-  } else if (backend_.predict(state_, equation, response)) {
-    start = Start::predicted;
-  }
-  has_followed_ = false;
-  SolveReport report = solve_fixed_point(backend_, state_, equation, options, start, carried_);
-  backend_.note_response(state_, response);
-  return report;
+  return solve_warm(backend_, state_, sweep(model, options), options, carried_);
 }
 
 void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOptions& options,
@@ -55,8 +40,7 @@ void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOpt
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
-  has_followed_ = true;
-  follow_plane(backend_, state_, model.A.operand());
+  follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
   backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z());
 }
@@ -67,9 +51,6 @@ void EquilibriumSolver::add_injection(double c, ConstBlock Phi) {
 
 void EquilibriumSolver::transfer(Archive& archive, bool warm) {
   transfer_solved(archive, state_, carried_, warm);
-  if (!warm) return;
-  archive.matrix("response", response_);
-  archive.integer("has_followed", has_followed_);
 }
 
 }  // namespace widedeq

@@ -45,8 +45,6 @@ class EquilibriumSolver {
 
   Backend& backend_;
   SweepState state_;
-  Matrix response_;  // m x columns: what the last solve added to P; made by the first follow()
-  bool has_followed_ = false;  // since the last solve: only then does a response repeat itself
   Carried carried_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace widedeq {
 namespace {
@@ -13,19 +14,17 @@ constexpr double hopeless_growth = 1e4;
 /// Half a unit of rounding in single precision.
 constexpr double rounding = 3e-8;
 
-/// The most digits Backend::settle takes.
-constexpr int most_digits = 3;
-
-/// The digits a settling needs that adds about `expected` to P, relative: what the digits left out
-/// would add drowns in rounding. Entries of uneven size make digits less than full, hence the
-/// factor.
-int digits_for(double expected) {
+/// How a settling goes about it that adds about `gain` times to P what a column has moved by: not
+/// at all where that is no more than `least`, and with digits enough for what they leave out to
+/// drown in rounding. Entries of uneven size make digits less than full, hence the factor.
+DigitLimits limits_for(double gain, double least) {
   constexpr double uneven = 4.0;
-  int digits = 1;
-  for (double left_out = uneven * expected / 256.0; left_out > rounding && digits < most_digits;
-       ++digits)
-    left_out /= 256.0;
-  return digits;
+  gain = std::max(gain, std::numeric_limits<double>::min());
+  DigitLimits limits{least / gain};
+  double enough = rounding * digit_ratio / uneven;  // for one digit
+  for (std::size_t k = 1; k < limits.size(); ++k, enough *= digit_ratio)
+    limits[k] = std::max(limits[k - 1], enough / gain);
+  return limits;
 }
 
 /// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
@@ -51,8 +50,8 @@ void add_sweeps(const SweepStatus& status, int most, SolveReport& report) {
     report.status = SolveStatus::max_sweeps;
 }
 
-/// A sample that has become so much smaller carries too much of its former rounding. (With 2, audits
-/// have found residuals of 1.15e-6 at a tolerance of 1e-6, in single precision without fused
+/// A sample that has become so much smaller carries too much of its former rounding. (With 2,
+/// audits have found residuals of 1.15e-6 at a tolerance of 1e-6, in single precision without fused
 /// multiply-adds: a sample at 1/1.94 of its former size.)
 constexpr double most_shrinkage = 1.5;
 
@@ -108,6 +107,8 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   };
   // A settling that adds less than this is left to the next solve.
   const double negligible = 0.003 * options.tolerance;
+  // Columns to which one adds less than this wait for the last one, which adds to all of them.
+  const double can_wait = 0.4 * options.tolerance;
 
   const auto assumed_gain = [&] { return plane.gain.value_or(sweep.s) * sweep.A.plane_size; };
   double target = has_plane ? target_for(plane.expected) : options.tolerance;
@@ -136,7 +137,10 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     const double expected = gain * backend.unsettled(state);
     if (first && start != Start::cold) plane.expected = expected;
     if (expected <= negligible && target <= options.tolerance) break;
-    const SettleStatus settled = backend.settle(state, sweep, digits_for(expected));
+    // What is left to sweep, and this settling itself, will call for another one.
+    const bool is_last = gain * (target + expected) <= negligible;
+    const double least = is_last || expected <= can_wait ? 0.0 : can_wait;
+    const SettleStatus settled = backend.settle(state, sweep, limits_for(gain, least));
     if (settled.moved > 0.0) {
       if (sweep.A.plane_size > 0.0) plane.gain = settled.gain / sweep.A.plane_size;
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
@@ -144,16 +148,34 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     const SweepStatus look =
         backend.measure(state, with_tolerance(sweep, options.tolerance), false);
     note(look, report);
-    if (look.open == 0) break;
-    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it: no use
-    // in sweeping below that, nor further than what it leaves of the tolerance.
-    target = target_for(assumed_gain() * look.worst_residual);
+    const double waiting = assumed_gain() * settled.columns.left;
+    if (look.open == 0 && waiting <= negligible) break;
+    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it, and of
+    // what waits: no use in sweeping below that, nor further than what it leaves of the tolerance.
+    target = target_for(assumed_gain() * look.worst_residual + waiting);
   }
   report.residuals = backend.residuals(state);
   report.worst_residual =
       report.residuals.empty() ? 0.0 : *std::ranges::max_element(report.residuals);
   if (start == Start::cold) carried.peaks.clear();
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
+  return report;
+}
+
+SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
+                       const SolveOptions& options, Carried& carried) {
+  // Without a change there is next to nothing to do, and no response to speak of.
+  if (!carried.has_followed)
+    return solve_fixed_point(backend, state, equation, options, Start::warm, carried);
+  carried.has_followed = false;
+  if (carried.response.empty()) {
+    carried.response = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
+    backend.fill(state.moved, 0.0);  // so nothing will be predicted yet
+  }
+  const Block response = carried.response.columns(0, state.count);
+  const Start start = backend.predict(state, equation, response) ? Start::predicted : Start::warm;
+  SolveReport report = solve_fixed_point(backend, state, equation, options, start, carried);
+  backend.note_response(state, response);
   return report;
 }
 
@@ -178,10 +200,13 @@ void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool
   archive.matrix("moved", state.moved);
   archive.matrix("pace", state.pace);
   archive.integer("pending_in", state.pending_in);
+  archive.matrix("response", carried.response);
+  archive.integer("has_followed", carried.has_followed);
   state.open_count = 0;
 }
 
-void follow_plane(Backend& backend, SweepState& state, const Operand& A) {
+void follow_plane(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
+  carried.has_followed = true;
   if (A.precision != Precision::mixed) return;
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
 }

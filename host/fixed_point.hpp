@@ -44,7 +44,7 @@ struct SolveReport {
 enum class Start : std::uint8_t {
   cold,       // P = c (already in state.P), z = 0
   warm,       // z of the last solve, P up to date with what has changed since
-  predicted,  // the same, and Backend::predict has opened the columns
+  predicted,  // the same, and Backend::predict has opened the columns; see solve_warm()
 };
 
 /// What one solve tells the next about the residual plane E. Guesses until there has been one.
@@ -62,6 +62,10 @@ struct Carried {
   std::vector<double> peaks;
   /// Sweeps go by all rows at once, because by panels they have failed (Sweep::jacobi).
   bool jacobi = false;
+  /// m x n real: what a solve has added to P after the weights had changed, for the next one to
+  /// guess by; made by the first such solve.
+  Matrix response = {};
+  bool has_followed = false;  // P has followed a change since the last solve
 };
 
 /// Saves or restores what one solve leaves to the next; P, Zhat and the columns' histories only
@@ -78,6 +82,12 @@ void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
                               const SolveOptions& options, Start start, Carried& carried);
+
+/// A warm solve. After a change of the weights it begins with a guess where the solves before were
+/// alike: in gradient descent what an epoch changes is much like what the last one did. (Measured,
+/// mixed, 4096 x 1000, epochs 3 to 22: an adjoint takes 9.0 int8 products without, 8.3 with it.)
+SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
+                       const SolveOptions& options, Carried& carried);
 
 /// A cold solve: `start` fills P. One that fails by row panels is tried again by all rows at once,
 /// which converges wherever ||s A|| < 1.
@@ -106,7 +116,8 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
 /// take: settled = applied, which drops the negligible rest that E itself has not passed on, and
-/// keeps dE from multiplying it. `A` is the operand before the change.
-void follow_plane(Backend& backend, SweepState& state, const Operand& A);
+/// keeps dE from multiplying it. Also tells solve_warm() that there has been a change. `A` is the
+/// operand before it.
+void follow_plane(Backend& backend, SweepState& state, const Operand& A, Carried& carried);
 
 }  // namespace widedeq

@@ -21,6 +21,7 @@
 #include "kernels/host_matrix.hpp"
 #include "kernels/matrix.hpp"
 #include "kernels/random.hpp"
+#include "kernels/settling.hpp"
 #include "kernels/weight_view.hpp"
 
 namespace widedeq {
@@ -93,7 +94,8 @@ struct SweepState {
   Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
   Matrix size;        // 1 x n float64: ||applied|| when the residual was measured
   Matrix first_step;  // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
-  Matrix moved;       // 2 x n float64: ||response|| of the last solve and of the one before
+  Matrix moved;       // 2 x n float64: ||response||, the last two that note_response() has noted
+  Matrix switched;    // 1 x n int32: whether units have switched, as predict() has found
   Matrix pace;        // 4 x n float64: how a column converges; see cpu/gauss_seidel.cpp
   PendingIn pending_in = PendingIn::all_rows;
   Matrix open;  // 1 x n int32: the columns that have not stopped, ascending
@@ -137,7 +139,8 @@ struct SweepStatus {
 
 /// What bringing the plane's share of P up to date has changed.
 struct SettleStatus {
-  double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over columns
+  SettledColumns columns;
+  double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over them
   double gain = 0.0;   // ||s op(plane) (applied - settled)|| / ||applied - settled||, the largest
 };
 
@@ -261,11 +264,11 @@ class Backend {
     status.first_residual = measured.worst_residual;
     return status;
   }
-  /// P += s op(plane) (applied - settled), and settled follows: afterwards P belongs to `applied`
-  /// as a whole. Only with no column open. Plane and difference are taken to `digits` base-256
-  /// digits, 1 to 3: each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
-  /// Synchronises.
-  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) = 0;
+  /// P += s op(plane) (applied - settled), and settled follows, in the columns above limits[0]
+  /// (settling.hpp): afterwards P belongs to `applied` as a whole there. Only with no column open.
+  /// Plane and difference are taken to 1, 2 or 3 base-256 digits by the limits: each leaves out
+  /// about 2^-8 of what the last one did, for 1, 3 or 6 products. Synchronises.
+  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) = 0;
   /// ||applied - settled|| / ||applied||, the largest over columns: by what the plane's share of P
   /// is stale. Mixed precision only. Synchronises.
   virtual double unsettled(const SweepState& state) = 0;
@@ -274,14 +277,20 @@ class Backend {
   /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
   virtual double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                          ConstBlock c) = 0;
-  /// Starts a warm forward solve (no column open; P up to date for `applied`) with a guess: opens
-  /// every column with the increment that takes `applied` to f(P + response), `response` being what
-  /// the last solve added to P. Columns whose last two responses differ much in length get the
-  /// increment to f(P). Afterwards `response` holds P, for note_response(). Returns false, having
-  /// opened no column, when most columns are of that kind. `response` is m x n real. Synchronises.
+  /// Starts a warm solve (no column open; P up to date for `applied`) with a guess: opens every
+  /// column with the increment that takes `applied` to f(P + pace response), `response` being what
+  /// a solve before has added to P, and pace the ratio of the last two responses' lengths. Columns
+  /// in which these differ much get the increment to f(P). Returns false, having opened no column,
+  /// when two thirds of them are of that kind. `response` is m x n real; f is relu or mask.
+  /// Synchronises.
+  ///
+  /// Afterwards `response` holds P, for note_response(), but not in columns in which the mask has
+  /// switched units on or off: what those will add to P says nothing about the solve after this
+  /// one, and their response is kept. (See kernels/response.hpp.)
   virtual bool predict(SweepState& state, const Sweep& sweep, Block response) = 0;
-  /// After the solve: start = P - start, what the solve has added to P, and notes its length.
-  virtual void note_response(SweepState& state, Block start) = 0;
+  /// After that solve: response = P - response, what the solve has added to P, and its length, in
+  /// columns without switched units.
+  virtual void note_response(SweepState& state, Block response) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
   /// Every column's ||applied|| at that time, n doubles. Synchronises.

@@ -40,6 +40,14 @@ void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep)
   if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
 }
 
+void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response) {
+  check_sweep("predict", state, sweep);
+  expect_shape("predict", "response", response, state.P.rows(), state.count);
+  if (sweep.epilogue == Epilogue::none)
+    throw ShapeError("predict: a linear iteration makes no increments to guess");
+  if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+}
+
 void expect_entries(const char* stage, std::span<const double> r, const ConstBlock& left) {
   if (static_cast<Index>(r.size()) != left.columns)
     throw ShapeError(std::string(stage) + ": r has " + std::to_string(r.size()) +

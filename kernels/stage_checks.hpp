@@ -24,6 +24,10 @@ void check_apply(const WeightView& A, std::span<const double> x, std::span<doubl
 /// Throws unless A, P and the gate fit each other.
 void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep);
 
+/// The same, and unless there is something to guess at: the response fits P, no column is open, and
+/// the epilogue is not none.
+void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response);
+
 /// Throws unless r has an entry for each column of `left`.
 void expect_entries(const char* stage, std::span<const double> r, const ConstBlock& left);
 

@@ -93,13 +93,13 @@ double sweep_state(const Sizes& z, double c) {
   const double whole = z.m * c * z.real;
   const double increments =
       z.is_mixed ? z.m * (rounded_up(c, 64.0) + std::ceil(64.0 / z.m)) : whole;
-  const double columns = c * (10.0 * float64_bytes + 4.0);
+  const double columns = c * (10.0 * float64_bytes + 8.0);
   return (z.is_mixed ? 3.0 : 2.0) * whole + increments + columns;
 }
 
-/// Those of both solves, and the forward solver's response.
+/// Those of both solves, and their responses (host/fixed_point.hpp).
 double states(const Sizes& z) {
-  return 2.0 * sweep_state(z, z.c) + (z.is_warm ? z.m * z.c * z.real : 0.0);
+  return 2.0 * (sweep_state(z, z.c) + (z.is_warm ? z.m * z.c * z.real : 0.0));
 }
 
 /// X, Phi and a sweep state. (host/held_out.cpp)
@@ -367,7 +367,7 @@ std::vector<Share> estimate_disk(const Workload& work) {
   disk.push_back({"weights.npz", 1e3 + z.real * z.m * (z.m + z.d + 2.0)});
   if (work.checkpoints > 0) {
     // change, W, u, v and the states of both solves. A new one is there before an old one goes.
-    const double one = z.real * (z.m * z.m + z.m * (z.d + 2.0) + 8.0 * z.m * z.c);
+    const double one = z.real * (z.m * z.m + z.m * (z.d + 2.0) + 9.0 * z.m * z.c);
     disk.push_back({"checkpoints", one * (work.checkpoints + 1.0)});
   }
   return disk;

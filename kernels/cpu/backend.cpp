@@ -106,6 +106,7 @@ class CpuBackend final : public Backend {
     state.first_step = allocate(Element::float64, 1, columns);
     state.moved = allocate(Element::float64, 2, columns);
     state.pace = allocate(Element::float64, 4, columns);
+    state.switched = allocate(Element::int32, 1, columns);
     state.open = allocate(Element::int32, 1, columns);
     state.count = columns;
     return state;
@@ -121,10 +122,11 @@ class CpuBackend final : public Backend {
     count_.iterate(sweep.A.precision, status);
     return status;
   }
-  SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
+  SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) override {
+    SettleStatus status = cpu::settle(state, sweep, limits, workspace_);
     const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    count_.settle(state, A.has_digits, digits, A.source.left.columns);
-    return cpu::settle(state, sweep, digits, workspace_);
+    count_.settle(status, A.width, A.has_digits, A.source.left.columns);
+    return status;
   }
   double unsettled(const SweepState& state) override { return cpu::unsettled(state); }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
@@ -135,7 +137,9 @@ class CpuBackend final : public Backend {
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
     return cpu::predict(state, sweep, response);
   }
-  void note_response(SweepState& state, Block start) override { cpu::note_response(state, start); }
+  void note_response(SweepState& state, Block response) override {
+    cpu::note_response(state, response);
+  }
   std::vector<double> residuals(const SweepState& state) override {
     const double* residual = state.residual.block().as<const double>().data;
     return {residual, residual + state.count};

@@ -45,14 +45,6 @@ struct BothWays {
   void forget() { plain_is_current = transposed_is_current = false; }
 };
 
-/// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
-/// out is at most half a unit, 128 units of the next.
-inline constexpr double digit_ratio = 256.0;
-
-/// The digits of a residual plane. With the base's eight bits they hold entries to 2^-32 of the
-/// largest: as good as single precision for entries down to 2^-8 of it.
-inline constexpr int plane_digits = 3;
-
 /// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2)
 ///            + left right', the factors of `source`, which sweeps leave out as they do the plane.
 ///

@@ -4,9 +4,9 @@
 //
 // E, what A's int8 base leaves out, is e0 + e1/256 + e2/256^2 + U V' (DigitOperand); the difference
 // is taken as d0 + d1/256 + d2/256^2, with a unit for each column. Of the products e_i d_j those
-// with i + j < digits are formed. What was not taken stays in the difference, for the next
-// settling. The factors U and V are applied in single precision to what was taken: P += s U (V'
-// taken).
+// with i + j < digits are formed, a column having as many digits as it needs (settling.hpp). What
+// was not taken stays in the difference, for the next settling. The factors U and V are applied in
+// single precision to what was taken: P += s U (V' taken).
 #include "kernels/cpu/settle.hpp"
 
 #include <algorithm>
@@ -20,16 +20,19 @@
 namespace widedeq::cpu {
 namespace {
 
-/// What settling takes from a column, and what it gives.
-struct Settling {
+/// What a column's difference comes to.
+struct Difference {
   double moved = 0.0;  // ||applied - settled||^2
   double size = 0.0;   // ||applied||^2
   float unit = 1.0F;   // of the first digit
+
+  /// ||applied - settled|| / ||applied||
+  double relative() const {
+    return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
+  }
 };
 
-/// applied - settled as int8 digits, taken[0] .. taken[digits - 1]; settled follows what was taken.
-Settling take_digits(const float* applied, float* settled, Index m, int digits,
-                     const std::array<std::int8_t*, plane_digits>& taken) {
+Difference measure(const float* applied, const float* settled, Index m) {
   double moved = 0.0;
   double size = 0.0;
   float largest = 0.0F;
@@ -40,8 +43,24 @@ Settling take_digits(const float* applied, float* settled, Index m, int digits,
     size += static_cast<double>(applied[i]) * static_cast<double>(applied[i]);
     largest = std::max(largest, std::abs(d));
   }
-  const Settling column{moved, size, int8_scale(largest)};
-  float unit = column.unit;
+  return {moved, size, int8_scale(largest)};
+}
+
+/// Every column's.
+std::vector<Difference> measure(const SweepState& state) {
+  const auto applied = state.applied.block().as<const float>();
+  const auto settled = state.settled.block().as<const float>();
+  std::vector<Difference> differences(static_cast<std::size_t>(state.count));
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < state.count; ++j)
+    differences[static_cast<std::size_t>(j)] =
+        measure(applied.column(j), settled.column(j), applied.rows);
+  return differences;
+}
+
+/// applied - settled as int8 digits, taken[0] .. taken[digits - 1]; settled follows what was taken.
+void take_digits(const float* applied, float* settled, Index m, int digits, float unit,
+                 const std::array<std::int8_t*, plane_digits>& taken) {
   for (int position = 0; position < digits; ++position) {
     const float inverse = 1.0F / unit;
     std::int8_t* out = taken[static_cast<std::size_t>(position)];
@@ -53,7 +72,6 @@ Settling take_digits(const float* applied, float* settled, Index m, int digits,
     }
     unit /= static_cast<float>(digit_ratio);
   }
-  return column;
 }
 
 /// P += factor * product, one column; returns ||factor * product||^2.
@@ -68,91 +86,111 @@ double add_sums(float* P, const std::int32_t* product, float factor, Index m) {
   return added;
 }
 
-/// A matrix as digits.
-struct Taken {
-  std::array<std::int8_t*, plane_digits> digits;  // m x n each
-  std::vector<Settling> columns;
+/// The columns that a settling is for, and their differences. What is made of them lies packed:
+/// column k of columns.order[k].
+struct Chosen {
+  SettledColumns columns;
+  std::vector<Difference> differences;
+
+  Chosen(const std::vector<Difference>& all, const DigitLimits& limits) {
+    std::vector<double> moved;
+    for (const Difference& difference : all)
+      moved.push_back(difference.relative());
+    columns = settled_columns(moved, limits);
+    for (const Index j : columns.order)
+      differences.push_back(all[static_cast<std::size_t>(j)]);
+  }
+
+  Index column(Index k) const { return columns.order[static_cast<std::size_t>(k)]; }
+  /// The columns that have a digit.
+  Index count(int digit) const { return columns.count[static_cast<std::size_t>(digit)]; }
 };
 
-/// Room for one digit of the difference.
+/// The digits of the chosen columns, m x count each.
+using Digits = std::array<std::int8_t*, plane_digits>;
+
+/// Room for one digit of all columns.
 Index digit_room(const SweepState& state) {
   return state.P.rows() * (state.count + spare_columns(state.P.rows()));
 }
 
 /// applied - settled as digits; settled follows. No column may be open: `pending` holds the first,
 /// `spare` has room for the others.
-Taken take(SweepState& state, int digits, std::int8_t* spare) {
+Digits take(SweepState& state, const Chosen& chosen, std::int8_t* spare) {
   const Index m = state.P.rows();
   const auto applied = state.applied.block().as<float>();
   const auto settled = state.settled.block().as<float>();
-  const Index room = digit_room(state);
-  Taken taken{{state.pending.block().as<std::int8_t>().data, spare, spare + room},
-              std::vector<Settling>(static_cast<std::size_t>(state.count))};
+  const Digits taken{state.pending.block().as<std::int8_t>().data, spare,
+                     spare + digit_room(state)};
 #pragma omp parallel for schedule(static)
-  for (Index j = 0; j < state.count; ++j) {
-    std::array<std::int8_t*, plane_digits> column = taken.digits;
+  for (Index k = 0; k < chosen.count(0); ++k) {
+    Digits column = taken;
     for (std::int8_t*& digit : column)
-      digit += j * m;
-    taken.columns[static_cast<std::size_t>(j)] =
-        take_digits(applied.column(j), settled.column(j), m, digits, column);
+      digit += k * m;
+    int digits = 1;
+    while (digits < plane_digits && k < chosen.count(digits))
+      ++digits;
+    const Index j = chosen.column(k);
+    take_digits(applied.column(j), settled.column(j), m, digits,
+                chosen.differences[static_cast<std::size_t>(k)].unit, column);
   }
   return taken;
 }
 
-/// P += unit op(digit) d_j / 256^j; returns what was added, ||.||^2 per column.
-std::vector<double> add_product(SweepState& state, const PackedStrips& digit, const Taken& taken,
-                                int j, double unit) {
+/// P += unit op(digit) d_j / 256^j for the first `columns` chosen ones; returns what was added,
+/// ||.||^2 per chosen column.
+std::vector<double> add_product(SweepState& state, const PackedStrips& digit, const Chosen& chosen,
+                                Index columns, const Digits& taken, int j, double unit) {
   const Index m = state.P.rows();
   const auto P = state.P.block().as<float>();
   unit *= std::pow(digit_ratio, -j);
-  std::vector<double> added(taken.columns.size());
-  const MatrixView<const std::int8_t> q(taken.digits[static_cast<std::size_t>(j)], m, state.count);
+  std::vector<double> added(chosen.differences.size());
+  const MatrixView<const std::int8_t> q(taken[static_cast<std::size_t>(j)], m, columns);
   multiply_strips(
-      digit, q, state.count, [&](Index k, Index first, Index count, const std::int32_t* sums) {
-        const auto column = static_cast<std::size_t>(k);
-        const double factor = unit * static_cast<double>(taken.columns[column].unit);
-        added[column] += add_sums(P.column(k) + first, sums, static_cast<float>(factor), count);
+      digit, q, columns, [&](Index k, Index first, Index count, const std::int32_t* sums) {
+        const auto at = static_cast<std::size_t>(k);
+        const double factor = unit * static_cast<double>(chosen.differences[at].unit);
+        added[at] +=
+            add_sums(P.column(chosen.column(k)) + first, sums, static_cast<float>(factor), count);
       });
   return added;
 }
 
-/// P += s op(plane) taken; returns the first digits' share, ||.|| per column.
+/// P += s op(plane) taken; returns the first digits' share, ||.|| per chosen column.
 std::vector<double> add_plane(SweepState& state, const Sweep& sweep, const DigitOperand& A,
-                              const Taken& taken, int digits) {
+                              const Chosen& chosen, const Digits& taken) {
   std::vector<double> added;
-  for (int order = digits - 1; order >= 0; --order)  // small terms first
+  for (int order = chosen.columns.digits() - 1; order >= 0; --order)  // small terms first
     for (int i = 0; i <= order; ++i)
-      added = add_product(state, A.plane[static_cast<std::size_t>(i)][sweep.transpose], taken,
-                          order - i, sweep.s * A.plane_step * std::pow(digit_ratio, -i));
+      added = add_product(state, A.plane[static_cast<std::size_t>(i)][sweep.transpose], chosen,
+                          chosen.count(order), taken, order - i,
+                          sweep.s * A.plane_step * std::pow(digit_ratio, -i));
   for (double& squares : added)
     squares = std::sqrt(squares);
   return added;
 }
 
 /// All of the difference at once, when there are no digits to multiply it with.
-Taken take_all(SweepState& state) {
+void take_all(SweepState& state, const Chosen& chosen) {
   const auto applied = state.applied.block().as<const float>();
   const auto settled = state.settled.block().as<float>();
-  Taken taken{{}, std::vector<Settling>(static_cast<std::size_t>(state.count))};
 #pragma omp parallel for schedule(static)
-  for (Index j = 0; j < state.count; ++j) {
-    taken.columns[static_cast<std::size_t>(j)] =
-        take_digits(applied.column(j), settled.column(j), applied.rows, 0, {});
+  for (const Index j : chosen.columns.order)
     std::copy_n(applied.column(j), applied.rows, settled.column(j));
-  }
-  return taken;
 }
 
 /// The factors' share: P += s U (V' taken), or s V (U' taken) for A'.
 class FactorShare {
  public:
   /// `buffer` has room() floats.
-  FactorShare(const SweepState& state, const WeightView& A, Transpose transpose, float* buffer)
+  FactorShare(const SweepState& state, const WeightView& A, Transpose transpose,
+              const Chosen& chosen, float* buffer)
       : left_((transpose == Transpose::yes ? A.right : A.left).as<const float>()),
         right_((transpose == Transpose::yes ? A.left : A.right).as<const float>()),
-        taken_(buffer, state.P.rows(), state.count),
-        inner_(taken_.data + taken_.rows * taken_.columns, left_.columns, state.count),
-        sums_(inner_.data + inner_.rows * inner_.columns, state.P.rows(), state.count) {}
+        chosen_(chosen),
+        taken_(buffer, state.P.rows(), chosen.count(0)),
+        inner_(taken_.data + taken_.rows * taken_.columns, left_.columns, chosen.count(0)),
+        sums_(inner_.data + inner_.rows * inner_.columns, state.P.rows(), chosen.count(0)) {}
 
   static Index room(const SweepState& state, Index factors) {
     return factors == 0 ? 0 : (2 * state.P.rows() + factors) * state.count;
@@ -162,35 +200,37 @@ class FactorShare {
   void remember(const SweepState& state) {
     const auto settled = state.settled.block().as<const float>();
 #pragma omp parallel for schedule(static)
-    for (Index j = 0; j < state.count; ++j)
-      std::copy_n(settled.column(j), settled.rows, taken_.column(j));
+    for (Index k = 0; k < taken_.columns; ++k)
+      std::copy_n(settled.column(chosen_.column(k)), settled.rows, taken_.column(k));
   }
 
-  /// Adds to the lengths in `added`, ||.|| per column.
+  /// Adds to the lengths in `added`, ||.|| per chosen column.
   void add(SweepState& state, double s, std::vector<double>& added) {
     const auto P = state.P.block().as<float>();
     const auto settled = state.settled.block().as<const float>();
 #pragma omp parallel for schedule(static)
-    for (Index j = 0; j < state.count; ++j)
+    for (Index k = 0; k < taken_.columns; ++k)
       for (Index i = 0; i < settled.rows; ++i)
-        taken_(i, j) = settled(i, j) - taken_(i, j);
+        taken_(i, k) = settled(i, chosen_.column(k)) - taken_(i, k);
     gemm<float>(Transpose::yes, Transpose::no, 1.0F, right_, taken_, 0.0F, inner_);
     gemm<float>(Transpose::no, Transpose::no, static_cast<float>(s), left_, inner_, 0.0F, sums_);
 #pragma omp parallel for schedule(static)
-    for (Index j = 0; j < state.count; ++j) {
+    for (Index k = 0; k < taken_.columns; ++k) {
+      const Index j = chosen_.column(k);
       double squares = 0.0;
 #pragma omp simd reduction(+ : squares)
       for (Index i = 0; i < P.rows; ++i) {
-        P(i, j) += sums_(i, j);
-        squares += static_cast<double>(sums_(i, j)) * static_cast<double>(sums_(i, j));
+        P(i, j) += sums_(i, k);
+        squares += static_cast<double>(sums_(i, k)) * static_cast<double>(sums_(i, k));
       }
-      added[static_cast<std::size_t>(j)] += std::sqrt(squares);
+      added[static_cast<std::size_t>(k)] += std::sqrt(squares);
     }
   }
 
  private:
-  MatrixView<const float> left_, right_;    // m x k
-  MatrixView<float> taken_, inner_, sums_;  // m x n, k x n, m x n
+  MatrixView<const float> left_, right_;    // m x factors
+  const Chosen& chosen_;                    // k columns
+  MatrixView<float> taken_, inner_, sums_;  // m x k, factors x k, m x k
 };
 
 void check(const char* stage, const SweepState& state, const Sweep& sweep) {
@@ -200,54 +240,43 @@ void check(const char* stage, const SweepState& state, const Sweep& sweep) {
 
 }  // namespace
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace) {
+SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits,
+                    Workspace& workspace) {
   check("settle", state, sweep);
-  if (digits < 1 || digits > plane_digits)
-    throw ShapeError("settle: " + std::to_string(digits) + " digits; 1 to 3 are possible");
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-  if (A.has_digits) prepare_plane(A, sweep.transpose, digits, workspace);
+  const Chosen chosen(measure(state), limits);
+  SettleStatus status{.columns = chosen.columns};
+  if (chosen.count(0) == 0) return status;
+  if (A.has_digits) prepare_plane(A, sweep.transpose, chosen.columns.digits(), workspace);
 
   const Index factors = A.source.left.columns;
   const Index floats = FactorShare::room(state, factors);
   auto* buffer = workspace.get<float>(static_cast<std::size_t>(floats + digit_room(state)));
   auto* spare = reinterpret_cast<std::int8_t*>(buffer + floats);  // two digits, in four bytes each
   std::optional<FactorShare> share;
-  if (factors > 0) share.emplace(state, A.source, sweep.transpose, buffer).remember(state);
+  if (factors > 0) share.emplace(state, A.source, sweep.transpose, chosen, buffer).remember(state);
 
-  const Taken taken = A.has_digits ? take(state, digits, spare) : take_all(state);
-  std::vector<double> added(taken.columns.size());  // ||.|| per column
-  if (A.has_digits) added = add_plane(state, sweep, A, taken, digits);
+  std::vector<double> added(chosen.differences.size());  // ||.|| per chosen column
+  if (A.has_digits) {
+    const Digits taken = take(state, chosen, spare);
+    added = add_plane(state, sweep, A, chosen, taken);
+  } else {
+    take_all(state, chosen);
+  }
   if (share) share->add(state, sweep.s, added);
-  SettleStatus status;
-  for (std::size_t j = 0; j < added.size(); ++j) {
-    const Settling& column = taken.columns[j];
-    if (column.moved == 0.0) continue;
-    const double size = column.size > 0.0 ? column.size : column.moved;
-    status.moved = std::max(status.moved, std::sqrt(column.moved / size));
-    status.gain = std::max(status.gain, added[j] / std::sqrt(column.moved));
+  for (std::size_t k = 0; k < added.size(); ++k) {
+    const Difference& column = chosen.differences[k];
+    status.moved = std::max(status.moved, column.relative());
+    status.gain = std::max(status.gain, added[k] / std::sqrt(column.moved));
   }
   return status;
 }
 
 double unsettled(const SweepState& state) {
   if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
-  const auto applied = state.applied.block().as<const float>();
-  const auto settled = state.settled.block().as<const float>();
   double worst = 0.0;
-#pragma omp parallel for schedule(static) reduction(max : worst)
-  for (Index j = 0; j < state.count; ++j) {
-    const float* now = applied.column(j);
-    const float* then = settled.column(j);
-    double moved = 0.0;
-    double size = 0.0;
-#pragma omp simd reduction(+ : moved, size)
-    for (Index i = 0; i < applied.rows; ++i) {
-      const float d = now[i] - then[i];
-      moved += static_cast<double>(d) * static_cast<double>(d);
-      size += static_cast<double>(now[i]) * static_cast<double>(now[i]);
-    }
-    if (moved > 0.0) worst = std::max(worst, size > 0.0 ? std::sqrt(moved / size) : 1.0);
-  }
+  for (const Difference& column : measure(state))
+    worst = std::max(worst, column.relative());
   return worst;
 }
 

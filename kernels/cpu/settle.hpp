@@ -6,7 +6,8 @@
 
 namespace widedeq::cpu {
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, int digits, Workspace& workspace);
+SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits,
+                    Workspace& workspace);
 double unsettled(const SweepState& state);
 
 }  // namespace widedeq::cpu

@@ -6,7 +6,7 @@
 //   q  = round(d)                  exact in fp64 and fp32, int8 with a scale per column in mixed
 //   Zhat += q                      what rounding left out stays in the next d
 //
-// A warm start may predict: q = round(relu(P + what the last solve added to P) - Zhat). A wrong
+// A warm start may predict: q = round(f(P + what the solve is expected to add) - Zhat). A wrong
 // guess costs a sweep and no accuracy.
 //
 // A column stops when ||d|| <= tolerance ||Zhat||; its d is then not applied, so P and Zhat of a
@@ -18,6 +18,7 @@
 
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/open_columns.hpp"
+#include "kernels/response.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -198,59 +199,75 @@ SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A&
   return status;
 }
 
-/// Whether a column's last response says something about its next one. `moved` holds the lengths of
-/// the last two, zero for none.
-bool is_steady(const double* moved) {
-  constexpr double most = 1.5;
-  return moved[0] <= most * moved[1] && moved[1] <= most * moved[0] && moved[0] > 0.0;
-}
-
-template <class Real, class Increment>
-bool predict_as(SweepState& state, MatrixView<Real> response) {
+template <Epilogue epilogue, class Real, class Increment>
+bool predict_as(SweepState& state, MatrixView<const Real> gates, MatrixView<Real> response) {
   const auto P = state.P.block().as<Real>();
   const auto applied = state.applied.block().as<Real>();
   const auto pending = state.pending.block().as<Increment>();
   const auto moved = state.moved.block().as<const double>();
   double* scale = state.scale.block().as<double>().data;
+  std::int32_t* switched = state.switched.block().as<std::int32_t>().data;
   std::int32_t* open = state.open.block().as<std::int32_t>().data;
   const Index m = P.rows;
   Index steady = 0;
   for (Index j = 0; j < state.count; ++j)
-    steady += is_steady(moved.column(j)) ? 1 : 0;
-  const bool worthwhile = 2 * steady > state.count;
-#pragma omp parallel for schedule(static)
-  for (Index j = 0; j < state.count; ++j) {
-    Real* expected = response.column(j);  // P + response where it is steady, else P
-    const bool trusted = worthwhile && is_steady(moved.column(j));
+    steady += pace_of(moved.column(j)) > 0.0 ? 1 : 0;
+  const bool worthwhile = 3 * steady > state.count;
+#pragma omp parallel
+  {
+    std::vector<Real> expected(static_cast<std::size_t>(m));  // P when the solve has ended
+#pragma omp for schedule(static)
+    for (Index j = 0; j < state.count; ++j) {
+      const Real* gate = gates.empty() ? nullptr : gates.column(j);
+      std::int32_t turned = 0;
+#pragma omp simd reduction(| : turned)
+      for (Index i = 0; i < (epilogue == Epilogue::mask ? m : 0); ++i)
+        turned |= has_switched<epilogue>(gate[i], applied(i, j)) ? 1 : 0;
+      switched[j] = turned;
+      if (worthwhile) {
+        const auto pace = static_cast<Real>(pace_of(moved.column(j)));
 #pragma omp simd
-    for (Index i = 0; i < m; ++i)
-      expected[i] = trusted ? P(i, j) + expected[i] : P(i, j);
-    if (worthwhile) {
-      const Column<Real, Increment, Increment> column{expected, applied.column(j), nullptr, nullptr,
-                                                      Real(0),  pending.column(j)};
-      const Norms norms = add_product<Epilogue::relu>(column, m);
-      scale[j] = add_increment<Epilogue::relu>(column, m, norms.largest);
-      open[j] = static_cast<std::int32_t>(j);
+        for (Index i = 0; i < m; ++i)
+          // Not even what a response is that has overflowed, where there is no pace.
+          expected[static_cast<std::size_t>(i)] =
+              pace > Real(0) ? P(i, j) + pace * response(i, j) : P(i, j);
+        const Column<Real, Increment, Increment> column{
+            expected.data(), applied.column(j), gate, nullptr, Real(0), pending.column(j)};
+        const Norms norms = add_product<epilogue>(column, m);
+        scale[j] = add_increment<epilogue>(column, m, norms.largest);
+        open[j] = static_cast<std::int32_t>(j);
+      }
+      if (turned == 0) std::copy_n(P.column(j), m, response.column(j));
     }
-    std::copy_n(P.column(j), m, expected);
   }
   state.open_count = worthwhile ? state.count : 0;
   return worthwhile;
 }
 
+template <class Real, class Increment>
+bool predict_behind(SweepState& state, const Sweep& sweep, Block response) {
+  const auto change = response.as<Real>();
+  return sweep.epilogue == Epilogue::mask
+             ? predict_as<Epilogue::mask, Real, Increment>(
+                   state, sweep.gate.template as<const Real>(), change)
+             : predict_as<Epilogue::relu, Real, Increment>(state, {}, change);
+}
+
 template <class Real>
-void note_response_as(SweepState& state, MatrixView<Real> start) {
+void note_response_as(SweepState& state, MatrixView<Real> response) {
   const auto P = state.P.block().as<const Real>();
   const auto moved = state.moved.block().as<double>();
+  const std::int32_t* switched = state.switched.block().as<const std::int32_t>().data;
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < state.count; ++j) {
+    if (switched[j] != 0) continue;
     const Real* now = P.column(j);
-    Real* response = start.column(j);
+    Real* change = response.column(j);
     double squares = 0.0;
 #pragma omp simd reduction(+ : squares)
     for (Index i = 0; i < P.rows; ++i) {
-      response[i] = now[i] - response[i];
-      squares += static_cast<double>(response[i]) * static_cast<double>(response[i]);
+      change[i] = now[i] - change[i];
+      squares += static_cast<double>(change[i]) * static_cast<double>(change[i]);
     }
     moved(1, j) = moved(0, j);
     moved(0, j) = std::sqrt(squares);
@@ -279,26 +296,23 @@ SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
 }
 
 bool predict(SweepState& state, const Sweep& sweep, Block response) {
-  check_sweep("predict", state, sweep);
-  expect_shape("predict", "response", response, state.P.rows(), state.count);
-  if (sweep.epilogue != Epilogue::relu) throw ShapeError("predict: only forward solves predict");
-  if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+  check_predict(state, sweep, response);
   state.pending_in = PendingIn::all_rows;
   switch (sweep.A.precision) {
     case Precision::fp64:
-      return predict_as<double, double>(state, response.as<double>());
+      return predict_behind<double, double>(state, sweep, response);
     case Precision::fp32:
-      return predict_as<float, float>(state, response.as<float>());
+      return predict_behind<float, float>(state, sweep, response);
     case Precision::mixed:
       break;
   }
-  return predict_as<float, std::int8_t>(state, response.as<float>());
+  return predict_behind<float, std::int8_t>(state, sweep, response);
 }
 
-void note_response(SweepState& state, Block start) {
-  expect_shape("note_response", "start", start, state.P.rows(), state.count);
-  if (start.element == Element::float64) return note_response_as(state, start.as<double>());
-  note_response_as(state, start.as<float>());
+void note_response(SweepState& state, Block response) {
+  expect_shape("note_response", "response", response, state.P.rows(), state.count);
+  if (response.element == Element::float64) return note_response_as(state, response.as<double>());
+  note_response_as(state, response.as<float>());
 }
 
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace) {

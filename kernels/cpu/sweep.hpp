@@ -9,7 +9,7 @@ namespace widedeq::cpu {
 
 SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting);
 bool predict(SweepState& state, const Sweep& sweep, Block response);
-void note_response(SweepState& state, Block start);
+void note_response(SweepState& state, Block response);
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace);
 
 }  // namespace widedeq::cpu

@@ -155,6 +155,7 @@ class CudaBackend final : public Backend {
       *row = context_.allocate_row(Element::float64, columns);
     state.moved = allocate(Element::float64, 2, columns);
     state.pace = allocate(Element::float64, 4, columns);
+    state.switched = context_.allocate_row(Element::int32, columns);
     state.open = context_.allocate_row(Element::int32, columns);
     state.count = columns;
     return state;
@@ -179,10 +180,11 @@ class CudaBackend final : public Backend {
             ? measure_and_iterate_panels(context_, loop_, algorithm, state, sweep, starting, most)
             : cuda::measure_and_iterate(context_, loop_, state, sweep, starting, most));
   }
-  SettleStatus settle(SweepState& state, const Sweep& sweep, int digits) override {
+  SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) override {
+    SettleStatus status = cuda::settle(context_, state, sweep, limits);
     const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    count_.settle(state, A.has_digits, digits, A.source.left.columns);
-    return cuda::settle(context_, state, sweep, digits);
+    count_.settle(status, A.width, A.has_digits, A.source.left.columns);
+    return status;
   }
   double unsettled(const SweepState& state) override { return cuda::unsettled(context_, state); }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
@@ -193,8 +195,8 @@ class CudaBackend final : public Backend {
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
     return cuda::predict(context_, state, sweep, response);
   }
-  void note_response(SweepState& state, Block start) override {
-    cuda::note_response(context_, state, start);
+  void note_response(SweepState& state, Block response) override {
+    cuda::note_response(context_, state, response);
   }
   std::vector<double> residuals(const SweepState& state) override {
     return has_seen(state) ? context_.columns_seen().residuals

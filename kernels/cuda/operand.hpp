@@ -38,10 +38,6 @@ struct BothWays {
   void forget() { plain_is_current = transposed_is_current = false; }
 };
 
-/// How much finer a digit is than the one before; see cpu/operand.hpp.
-inline constexpr double digit_ratio = 256.0;
-inline constexpr int plane_digits = 3;
-
 /// mixed: A = step * base + plane_step * (plane[0] + plane[1] / 256 + plane[2] / 256^2)
 ///            + left right', the factors of `source`, which sweeps leave out as they do the plane.
 ///

@@ -1,67 +1,92 @@
-// A warm start's guess: the last solve moved P by `response`, so the next one may well do the same.
+// A warm start's guess: a solve before moved P by `response`, so the next one may well do much the
+// same.
 //
-//   q = round(relu(P + response) - Zhat), Zhat += q     where the last two responses are alike
-//   q = round(relu(P) - Zhat), Zhat += q                elsewhere
+//   q = round(f(P + pace response) - Zhat), Zhat += q     where the last two responses are alike
+//   q = round(f(P) - Zhat), Zhat += q                     elsewhere
 //
 // A wrong guess costs a sweep and no accuracy.
 #include "kernels/cuda/column_pass.cuh"
 #include "kernels/cuda/sweep.hpp"
+#include "kernels/response.hpp"
 #include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
 
-/// Whether a column's last response says something about its next one. `moved` holds the lengths of
-/// the last two, zero for none.
-__device__ bool is_steady(const double* moved) {
-  constexpr double most = 1.5;
-  return moved[0] <= most * moved[1] && moved[1] <= most * moved[0] && moved[0] > 0.0;
-}
-
 struct AddInts {
   __device__ int operator()(int a, int b) const { return a + b; }
 };
 
-/// *worthwhile = most of the columns are steady; one block.
+/// *worthwhile = a third of the columns have a pace; one block.
 __global__ void __launch_bounds__(block_threads)
     count_steady(MatrixView<const double> moved, std::int32_t* worthwhile) {
   int steady = 0;
   for (Index j = threadIdx.x; j < moved.columns; j += block_threads)
-    steady += is_steady(moved.column(j)) ? 1 : 0;
+    steady += pace_of(moved.column(j)) > 0.0 ? 1 : 0;
   steady = block_reduce<block_threads>(steady, AddInts());
-  if (threadIdx.x == 0) *worthwhile = 2 * static_cast<Index>(steady) > moved.columns ? 1 : 0;
+  if (threadIdx.x == 0) *worthwhile = 3 * static_cast<Index>(steady) > moved.columns ? 1 : 0;
 }
 
-/// A block of threads a column; column j's increments go to place j.
-template <int width, class Real, class Increment>
-__global__ void __launch_bounds__(block_threads, 4)
-    guess(const std::int32_t* worthwhile, MatrixView<const double> moved, MatrixView<const Real> P,
-          MatrixView<Real> applied, MatrixView<Real> response, MatrixView<Increment> pending,
-          double* scale) {
-  const Index j = blockIdx.x, m = P.rows;
-  if (*worthwhile != 0) {
-    const bool trusted = is_steady(moved.column(j));
-    const auto missing = [&]<int rows>(Index i, Rows<rows>) {
-      const Pack<Real, rows> pre = load<rows>(P.column(j) + i);
-      const Pack<Real, rows> more = load<rows>(response.column(j) + i);
-      Entries<Real, rows> entries;
-      entries.applied = load<rows>(applied.column(j) + i);
+/// What `guess` reads and writes; column j's increments go to place j.
+template <class Real, class Increment>
+struct Guess {
+  const std::int32_t* worthwhile;
+  MatrixView<const double> moved;
+  MatrixView<const Real> P, gates;
+  MatrixView<Real> applied, response;
+  MatrixView<Increment> pending;
+  double* scale;
+  std::int32_t* switched;
+};
+
+/// A block of threads a column.
+template <Epilogue epilogue, int width, class Real, class Increment>
+__global__ void __launch_bounds__(block_threads, 4) guess(Guess<Real, Increment> at) {
+  const Index j = blockIdx.x, m = at.P.rows;
+  const auto gates = [&]<int rows>(Index i, Rows<rows>) {
+    Pack<Real, rows> gate{};
+    if constexpr (epilogue == Epilogue::mask) gate = load<rows>(at.gates.column(j) + i);
+    return gate;
+  };
+  int switched = 0;
+  if constexpr (epilogue == Epilogue::mask) {
+    for_rows<width>(m, [&]<int rows>(Index i, Rows<rows> some) {
+      const Pack<Real, rows> gate = gates(i, some);
+      const Pack<Real, rows> applied = load<rows>(at.applied.column(j) + i);
       for (int e = 0; e < rows; ++e)
-        entries.missing[e] = relu(trusted ? pre[e] + more[e] : pre[e]) - entries.applied[e];
+        switched += has_switched<epilogue>(gate[e], applied[e]) ? 1 : 0;
+    });
+    switched = block_reduce<block_threads>(switched, AddInts());
+  }
+  if (threadIdx.x == 0) at.switched[j] = switched > 0 ? 1 : 0;
+
+  if (*at.worthwhile != 0) {
+    const auto pace = static_cast<Real>(pace_of(at.moved.column(j)));
+    const auto missing = [&]<int rows>(Index i, Rows<rows> some) {
+      const Pack<Real, rows> pre = load<rows>(at.P.column(j) + i);
+      const Pack<Real, rows> more = load<rows>(at.response.column(j) + i);
+      const Pack<Real, rows> gate = gates(i, some);
+      Entries<Real, rows> entries;
+      entries.applied = load<rows>(at.applied.column(j) + i);
+      for (int e = 0; e < rows; ++e) {
+        const Real expected = pace > Real(0) ? pre[e] + pace * more[e] : pre[e];
+        entries.missing[e] = activate<epilogue>(expected, gate[e]) - entries.applied[e];
+      }
       return entries;
     };
     ColumnSums sums{0.0, 0.0, 0.0};
     for_rows<width>(m, [&](Index i, auto rows) { add_to(sums, missing(i, rows)); });
     sums = block_reduce<block_threads>(sums, AddColumnSums());
     const Real unit = unit_of_increment<Increment, Real>(sums.largest);
-    if (threadIdx.x == 0) scale[j] = static_cast<double>(unit);
+    if (threadIdx.x == 0) at.scale[j] = static_cast<double>(unit);
     for_rows<width>(m, [&](Index i, auto rows) {
-      add_increment(applied.column(j) + i, pending.column(j) + i, missing(i, rows), unit);
+      add_increment(at.applied.column(j) + i, at.pending.column(j) + i, missing(i, rows), unit);
     });
   }
+  if (switched > 0) return;
   // A thread has read the rows that it writes now.
   for_rows<width>(m, [&]<int rows>(Index i, Rows<rows>) {
-    store(response.column(j) + i, load<rows>(P.column(j) + i));
+    store(at.response.column(j) + i, load<rows>(at.P.column(j) + i));
   });
 }
 
@@ -69,20 +94,22 @@ struct AddDoubles {
   __device__ double operator()(double a, double b) const { return a + b; }
 };
 
-/// start = P - start, and its length; a block of threads a column.
+/// response = P - response, and its length; a block of threads a column.
 template <int width, class Real>
 __global__ void __launch_bounds__(block_threads)
-    measure_response(MatrixView<const Real> P, MatrixView<Real> start, MatrixView<double> moved) {
+    measure_response(MatrixView<const Real> P, const std::int32_t* switched,
+                     MatrixView<Real> response, MatrixView<double> moved) {
   const Index j = blockIdx.x;
+  if (switched[j] != 0) return;
   double squares = 0.0;
   for_rows<width>(P.rows, [&]<int rows>(Index i, Rows<rows>) {
     const Pack<Real, rows> now = load<rows>(P.column(j) + i);
-    Pack<Real, rows> response = load<rows>(start.column(j) + i);
+    Pack<Real, rows> change = load<rows>(response.column(j) + i);
     for (int e = 0; e < rows; ++e) {
-      response[e] = now[e] - response[e];
-      squares += static_cast<double>(response[e]) * static_cast<double>(response[e]);
+      change[e] = now[e] - change[e];
+      squares += static_cast<double>(change[e]) * static_cast<double>(change[e]);
     }
-    store(start.column(j) + i, response);
+    store(response.column(j) + i, change);
   });
   squares = block_reduce<block_threads>(squares, AddDoubles());
   if (threadIdx.x != 0) return;
@@ -90,27 +117,26 @@ __global__ void __launch_bounds__(block_threads)
   moved(0, j) = std::sqrt(squares);
 }
 
-template <class Real, class Increment>
-bool predict_as(Context& context, SweepState& state, MatrixView<Real> response) {
+template <Epilogue epilogue, class Real, class Increment>
+bool predict_as(Context& context, SweepState& state, MatrixView<const Real> gates,
+                MatrixView<Real> response) {
   const cudaStream_t stream = context.stream();
   const Index n = state.count;
-  const auto P = state.P.block().as<const Real>();
-  const auto applied = state.applied.block().as<Real>();
-  const auto pending = state.pending.block().as<Increment>();
-  const auto moved = state.moved.block().as<const double>().middle_columns(0, n);
-  double* scale = state.scale.block().as<double>().data;
   auto* worthwhile = context.scratch<std::int32_t>(Scratch::sums, 1);
-  launch(stream, {.blocks = dim3(1)}, count_steady, moved, worthwhile);
+  const Guess<Real, Increment> at{worthwhile,
+                                  state.moved.block().as<const double>().middle_columns(0, n),
+                                  state.P.block().as<const Real>(),
+                                  gates,
+                                  state.applied.block().as<Real>(),
+                                  response,
+                                  state.pending.block().as<Increment>(),
+                                  state.scale.block().as<double>().data,
+                                  state.switched.block().as<std::int32_t>().data};
+  launch(stream, {.blocks = dim3(1)}, count_steady, at.moved, worthwhile);
   constexpr int width = pack_width<Real>;
-  const auto run = [&](auto kernel) {
-    launch(stream, grid_of_columns(n), kernel, worthwhile, moved, P, applied, response, pending,
-           scale);
-  };
-  if (can_pack(width, P, applied, response, pending)) {
-    run(guess<width, Real, Increment>);
-  } else {
-    run(guess<1, Real, Increment>);
-  }
+  const bool packs = can_pack(width, at.P, gates, at.applied, response, at.pending);
+  launch(stream, grid_of_columns(n),
+         packs ? guess<epilogue, width, Real, Increment> : guess<epilogue, 1, Real, Increment>, at);
   open_all(stream, state.open.block().as<std::int32_t>().data, n);
 
   auto* answer = context.pinned<std::int32_t>(1);
@@ -121,40 +147,46 @@ bool predict_as(Context& context, SweepState& state, MatrixView<Real> response) 
   return *answer != 0;
 }
 
+template <class Real, class Increment>
+bool predict_behind(Context& context, SweepState& state, const Sweep& sweep, Block response) {
+  const auto change = response.as<Real>();
+  return sweep.epilogue == Epilogue::mask
+             ? predict_as<Epilogue::mask, Real, Increment>(
+                   context, state, sweep.gate.template as<const Real>(), change)
+             : predict_as<Epilogue::relu, Real, Increment>(context, state, {}, change);
+}
+
 template <class Real>
-void note_response_as(Context& context, SweepState& state, MatrixView<Real> start) {
+void note_response_as(Context& context, SweepState& state, MatrixView<Real> response) {
   const auto P = state.P.block().as<const Real>();
   const auto moved = state.moved.block().as<double>();
   constexpr int width = pack_width<Real>;
   launch(context, grid_of_columns(state.count),
-         can_pack(width, P, start) ? measure_response<width, Real> : measure_response<1, Real>, P,
-         start, moved);
+         can_pack(width, P, response) ? measure_response<width, Real> : measure_response<1, Real>,
+         P, state.switched.block().as<const std::int32_t>().data, response, moved);
 }
 
 }  // namespace
 
 bool predict(Context& context, SweepState& state, const Sweep& sweep, Block response) {
-  check_sweep("predict", state, sweep);
-  expect_shape("predict", "response", response, state.P.rows(), state.count);
-  if (sweep.epilogue != Epilogue::relu) throw ShapeError("predict: only forward solves predict");
-  if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+  check_predict(state, sweep, response);
   state.pending_in = PendingIn::all_rows;
   switch (sweep.A.precision) {
     case Precision::fp64:
-      return predict_as<double, double>(context, state, response.as<double>());
+      return predict_behind<double, double>(context, state, sweep, response);
     case Precision::fp32:
-      return predict_as<float, float>(context, state, response.as<float>());
+      return predict_behind<float, float>(context, state, sweep, response);
     case Precision::mixed:
       break;
   }
-  return predict_as<float, std::int8_t>(context, state, response.as<float>());
+  return predict_behind<float, std::int8_t>(context, state, sweep, response);
 }
 
-void note_response(Context& context, SweepState& state, Block start) {
-  expect_shape("note_response", "start", start, state.P.rows(), state.count);
-  if (start.element == Element::float64)
-    return note_response_as(context, state, start.as<double>());
-  note_response_as(context, state, start.as<float>());
+void note_response(Context& context, SweepState& state, Block response) {
+  expect_shape("note_response", "response", response, state.P.rows(), state.count);
+  if (response.element == Element::float64)
+    return note_response_as(context, state, response.as<double>());
+  note_response_as(context, state, response.as<float>());
 }
 
 }  // namespace widedeq::cuda

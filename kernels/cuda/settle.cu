@@ -4,18 +4,20 @@
 //
 // E, what A's int8 base leaves out, is e0 + e1/256 + e2/256^2 + U V' (DigitOperand); the difference
 // is taken as d0 + d1/256 + d2/256^2, with a unit for each column. Of the products e_i d_j those
-// with i + j < digits are formed, the small ones first. What was not taken stays in the difference,
-// for the next settling. The factors U and V are applied in single precision to what was taken:
-// P += s U (V' taken).
+// with i + j < digits are formed, the small ones first; a column has as many digits as it needs
+// (settling.hpp). What was not taken stays in the difference, for the next settling. The factors U
+// and V are applied in single precision to what was taken: P += s U (V' taken).
 //
 // A block of threads takes a column's difference, or adds a column's products; products are the
-// library's. What is summed up of a column lies in a Settling, and the host looks at all of them
-// once, at the end.
+// library's. What is summed up of a column lies in a Settling. The host looks at all of them twice:
+// to choose the columns, which are packed for the products, and at the end.
 #include "kernels/cuda/settle.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,11 @@ struct Settling {
   double plane = 0.0;    // what the first digits' product has added to P
   double factors = 0.0;  // what the factors have added
   float unit = 1.0F;     // of the first digit of the difference
+
+  /// ||applied - settled|| / ||applied||
+  double relative() const {
+    return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
+  }
 };
 
 struct Largest {
@@ -68,6 +75,16 @@ __device__ Settling measure_column(const float* applied, const float* settled, I
   return column;
 }
 
+/// settlings[j] = how much column j has moved
+template <int width>
+__global__ void __launch_bounds__(block_threads)
+    measure_kernel(MatrixView<const float> applied, MatrixView<const float> settled,
+                   Settling* settlings) {
+  const Index j = blockIdx.x;
+  const Settling column = measure_column<width>(applied.column(j), settled.column(j), applied.rows);
+  if (threadIdx.x == 0) settlings[j] = column;
+}
+
 /// The digits of the difference, m x n each, one behind the other.
 struct DigitRoom {
   std::int8_t* data = nullptr;
@@ -81,17 +98,33 @@ struct DigitRoom {
   }
 };
 
-/// applied - settled as `digits` int8 digits, settled following; or, without digits, all of it at
-/// once. What was taken goes to `taken` as well, unless that is empty.
+/// The chosen columns on the device; see SettledColumns.
+struct Chosen {
+  const std::int32_t* order = nullptr;
+  std::array<Index, plane_digits> count{};
+
+  WIDEDEQ_HOST_DEVICE int digits_of(Index k) const {
+    int digits = 0;
+    while (digits < plane_digits && k < count[static_cast<std::size_t>(digits)])
+      ++digits;
+    return digits;
+  }
+};
+
+/// applied - settled as int8 digits, settled following; or, without digits, all of it at once. What
+/// was taken goes to `taken` as well, unless that is empty. Block k takes column order[k] and
+/// writes place k.
 template <int width>
 __global__ void __launch_bounds__(block_threads)
-    take_kernel(MatrixView<const float> applied, MatrixView<float> settled, int digits,
-                DigitRoom room, MatrixView<float> taken, Settling* settlings) {
-  const Index j = blockIdx.x;
+    take_kernel(MatrixView<const float> applied, MatrixView<float> settled, Chosen chosen,
+                bool has_digits, DigitRoom room, MatrixView<float> taken,
+                const Settling* settlings) {
+  const Index place = blockIdx.x;
+  const Index j = chosen.order[place];
   const float* now = applied.column(j);
   float* then = settled.column(j);
-  const Settling column = measure_column<width>(now, then, applied.rows);
-  if (threadIdx.x == 0) settlings[j] = column;
+  const Settling column = settlings[j];
+  const int digits = has_digits ? chosen.digits_of(place) : 0;
   for_rows<width>(applied.rows, [&](Index i, auto rows) {
     constexpr int count = rows.value;
     const auto target = load<count>(now + i), before = load<count>(then + i);
@@ -106,7 +139,7 @@ __global__ void __launch_bounds__(block_threads)
         reached[k] += unit * digit;
         out[k] = static_cast<std::int8_t>(digit);
       }
-      store<count>(room[position].column(j) + i, out);
+      store<count>(room[position].column(place) + i, out);
       unit /= static_cast<float>(digit_ratio);
     }
     if (digits == 0) reached = target;
@@ -115,7 +148,7 @@ __global__ void __launch_bounds__(block_threads)
     Pack<float, count> difference;
     for (int k = 0; k < count; ++k)
       difference[k] = reached[k] - before[k];
-    store<count>(taken.column(j) + i, difference);
+    store<count>(taken.column(place) + i, difference);
   });
 }
 
@@ -124,14 +157,15 @@ __global__ void __launch_bounds__(block_threads)
 /// P += unit * (the column's unit) * product; notes the square of what was added.
 template <int width>
 __global__ void __launch_bounds__(block_threads)
-    add_product_kernel(MatrixView<float> P, MatrixView<const std::int32_t> product, double unit,
-                       Settling* settlings) {
-  const Index j = blockIdx.x;
+    add_product_kernel(MatrixView<float> P, MatrixView<const std::int32_t> product,
+                       const std::int32_t* order, double unit, Settling* settlings) {
+  const Index place = blockIdx.x;
+  const Index j = order[place];
   const auto factor = static_cast<float>(unit * static_cast<double>(settlings[j].unit));
   double added = 0.0;
   for_rows<width>(P.rows, [&](Index i, auto rows) {
     auto entries = load<rows.value>(P.column(j) + i);
-    const auto sums = load<rows.value>(product.column(j) + i);
+    const auto sums = load<rows.value>(product.column(place) + i);
     for (int k = 0; k < rows.value; ++k) {
       const float sum = factor * static_cast<float>(sums[k]);
       entries[k] += sum;
@@ -146,12 +180,14 @@ __global__ void __launch_bounds__(block_threads)
 /// P += sums; notes its square.
 template <int width>
 __global__ void __launch_bounds__(block_threads)
-    add_share_kernel(MatrixView<float> P, MatrixView<const float> share, Settling* settlings) {
-  const Index j = blockIdx.x;
+    add_share_kernel(MatrixView<float> P, MatrixView<const float> share, const std::int32_t* order,
+                     Settling* settlings) {
+  const Index place = blockIdx.x;
+  const Index j = order[place];
   double added = 0.0;
   for_rows<width>(P.rows, [&](Index i, auto rows) {
     auto entries = load<rows.value>(P.column(j) + i);
-    const auto sums = load<rows.value>(share.column(j) + i);
+    const auto sums = load<rows.value>(share.column(place) + i);
     for (int k = 0; k < rows.value; ++k) {
       entries[k] += sums[k];
       added += static_cast<double>(sums[k]) * static_cast<double>(sums[k]);
@@ -162,32 +198,69 @@ __global__ void __launch_bounds__(block_threads)
   if (threadIdx.x == 0) settlings[j].factors = added;
 }
 
-/// One settling's views and buffers. `taken` and what is made of it come after P's height.
+/// One settling's views and buffers; products and what is made of the difference lie packed. The
+/// buffers come after P's height.
 struct Work {
   MatrixView<float> P, settled;
   MatrixView<const float> applied;
+  SettledColumns columns;
+  Chosen chosen;
   DigitRoom room;
-  MatrixView<float> taken;  // m x n, with factors only
-  MatrixView<float> inner;  // factors x n
+  MatrixView<float> taken;  // m x k, with factors only
+  MatrixView<float> inner;  // factors x k
   Settling* settlings = nullptr;
-  void* product = nullptr;  // m x n int32 or float, with padded strides and columns
+  void* product = nullptr;  // m x k int32 or float, with padded strides and columns
   Index stride = 0;         // of products
 
-  MatrixView<std::int32_t> integers() const {
-    return {static_cast<std::int32_t*>(product), P.rows, P.columns, stride};
+  MatrixView<std::int32_t> integers(Index count) const {
+    return {static_cast<std::int32_t*>(product), P.rows, count, stride};
   }
   MatrixView<float> reals() const {
-    return {static_cast<float*>(product), P.rows, P.columns, stride};
+    return {static_cast<float*>(product), P.rows, columns.size(), stride};
   }
 };
 
-Work prepare(Context& context, SweepState& state, int digits, Index factors) {
-  const Index m = state.P.rows(), n = state.count;
-  Work work;
-  work.P = state.P.columns(0, n).as<float>();
-  work.settled = state.settled.columns(0, n).as<float>();
-  work.applied = state.applied.columns(0, n).as<float>();
-  work.settlings = context.scratch<Settling>(Scratch::sums, static_cast<std::size_t>(n));
+/// Every column's Settling, in pinned memory until the next transfer. Synchronises.
+std::span<const Settling> fetch(Context& context, const Settling* settlings, Index n) {
+  const auto count = static_cast<std::size_t>(n);
+  auto* columns = context.pinned<Settling>(count);
+  if (count > 0)
+    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(columns, settlings, count * sizeof *columns,
+                                       cudaMemcpyDeviceToHost, context.stream()));
+  context.synchronize();
+  return {columns, count};
+}
+
+/// ||applied - settled|| / ||applied|| of every column, whose Settlings are in place afterwards.
+/// Synchronises.
+std::vector<double> measure(Context& context, const SweepState& state, Settling* settlings) {
+  const Index n = state.count;
+  const auto applied = state.applied.columns(0, n).as<const float>();
+  const auto settled = state.settled.columns(0, n).as<const float>();
+  const auto kernel =
+      can_pack(row_width, applied, settled) ? measure_kernel<row_width> : measure_kernel<1>;
+  launch(context, grid_of_columns(n), kernel, applied, settled, settlings);
+  std::vector<double> moved;
+  for (const Settling& column : fetch(context, settlings, n))
+    moved.push_back(column.relative());
+  return moved;
+}
+
+/// Chooses the columns and sends their order to `order` on the device.
+void choose(Context& context, const SweepState& state, const DigitLimits& limits,
+            std::int32_t* order, Work& work) {
+  work.columns = settled_columns(measure(context, state, work.settlings), limits);
+  work.chosen = {order, work.columns.count};
+  const std::size_t count = work.columns.order.size();
+  auto* pinned = context.pinned<std::int32_t>(count);
+  std::ranges::copy(work.columns.order, pinned);
+  if (count > 0)
+    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(order, pinned, count * sizeof *pinned,
+                                       cudaMemcpyHostToDevice, context.stream()));
+}
+
+void make_room(Context& context, Index n, int digits, Index factors, Work& work) {
+  const Index m = work.P.rows;
   work.stride = padded_size(m);  // products are rounded up to steps of 16 in both directions
   if (digits > 0 || factors > 0)
     work.product = context.scratch<std::int32_t>(
@@ -196,38 +269,44 @@ Work prepare(Context& context, SweepState& state, int digits, Index factors) {
     work.room = {context.scratch<std::int8_t>(Scratch::digits, DigitRoom::bytes(m, n, digits)), m,
                  n, padded_rows(m, 1)};
   if (factors > 0) {
+    const Index count = work.columns.size();
     const Index inner_stride = padded_rows(factors, sizeof(float));
     auto* reals = context.scratch<float>(
         Scratch::reals, static_cast<std::size_t>((work.stride + inner_stride) * n));
-    work.taken = {reals, m, n, work.stride};
-    work.inner = {reals + work.stride * n, factors, n, inner_stride};
+    work.taken = {reals, m, count, work.stride};
+    work.inner = {reals + work.stride * n, factors, count, inner_stride};
   }
-  return work;
 }
 
-void take(Context& context, const Work& work, int digits) {
+void take(Context& context, const Work& work, bool has_digits) {
   const auto kernel =
       can_pack(row_width, work.applied, work.settled) ? take_kernel<row_width> : take_kernel<1>;
-  launch(context, grid_of_columns(work.P.columns), kernel, work.applied, work.settled, digits,
-         work.room, work.taken, work.settlings);
+  launch(context, grid_of_columns(work.columns.size()), kernel, work.applied, work.settled,
+         work.chosen, has_digits, work.room, work.taken,
+         static_cast<const Settling*>(work.settlings));
 }
 
 /// P += s op(plane) taken; the first digits' product comes last, and its size stays noted.
-void add_plane(Context& context, const Work& work, const Sweep& sweep, const DigitOperand& A,
-               int digits) {
+void add_plane(Context& context, const Work& work, const Sweep& sweep, const DigitOperand& A) {
   const auto kernel =
       can_pack(row_width, work.P) ? add_product_kernel<row_width> : add_product_kernel<1>;
-  for (int order = digits - 1; order >= 0; --order)  // small terms first
+  for (int order = work.columns.digits() - 1; order >= 0; --order) {  // small terms first
+    const Index count = work.columns.count[static_cast<std::size_t>(order)];
+    // In eighths of the columns there are, so that the library need not choose a kernel for every
+    // count. What lies beyond the count is multiplied and not looked at.
+    const Index step = (work.room.columns + 7) / 8;
+    const Index multiplied = std::min(work.room.columns, (count + step - 1) / step * step);
     for (int i = 0; i <= order; ++i) {
       const int j = order - i;
-      const MatrixView<std::int32_t> product = work.integers();
       multiply_integers(context, A.plane[static_cast<std::size_t>(i)][sweep.transpose],
-                        work.room[j], product);
+                        work.room[j].middle_columns(0, multiplied), work.integers(multiplied));
       // P += s plane_step 256^-(i + j) unit e_i d_j
       const double unit = sweep.s * A.plane_step * std::pow(digit_ratio, -order);
-      launch(context, grid_of_columns(work.P.columns), kernel, work.P,
-             MatrixView<const std::int32_t>(product), unit, work.settlings);
+      launch(context, grid_of_columns(count), kernel, work.P,
+             MatrixView<const std::int32_t>(work.integers(count)), work.chosen.order, unit,
+             work.settlings);
     }
+  }
 }
 
 /// P += s U (V' taken), or s V (U' taken) for A'.
@@ -240,40 +319,8 @@ void add_factors(Context& context, const Work& work, const Sweep& sweep, const W
               0.0F, work.reals());
   const auto kernel =
       can_pack(row_width, work.P) ? add_share_kernel<row_width> : add_share_kernel<1>;
-  launch(context, grid_of_columns(work.P.columns), kernel, work.P,
-         MatrixView<const float>(work.reals()), work.settlings);
-}
-
-/// Synchronises.
-SettleStatus fetch_status(Context& context, const Work& work) {
-  const auto count = static_cast<std::size_t>(work.P.columns);
-  auto* columns = context.pinned<Settling>(count);
-  if (count > 0)
-    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(columns, work.settlings, count * sizeof *columns,
-                                       cudaMemcpyDeviceToHost, context.stream()));
-  context.synchronize();
-  SettleStatus status;
-  for (std::size_t j = 0; j < count; ++j) {
-    const Settling& column = columns[j];
-    if (column.moved == 0.0) continue;
-    const double size = column.size > 0.0 ? column.size : column.moved;
-    const double added = std::sqrt(column.plane) + std::sqrt(column.factors);
-    status.moved = std::max(status.moved, std::sqrt(column.moved / size));
-    status.gain = std::max(status.gain, added / std::sqrt(column.moved));
-  }
-  return status;
-}
-
-// ---- unsettled
-
-/// settlings[j] = how much column j has moved
-template <int width>
-__global__ void __launch_bounds__(block_threads)
-    measure_kernel(MatrixView<const float> applied, MatrixView<const float> settled,
-                   Settling* settlings) {
-  const Index j = blockIdx.x;
-  const Settling column = measure_column<width>(applied.column(j), settled.column(j), applied.rows);
-  if (threadIdx.x == 0) settlings[j] = column;
+  launch(context, grid_of_columns(work.columns.size()), kernel, work.P,
+         MatrixView<const float>(work.reals()), work.chosen.order, work.settlings);
 }
 
 void check(const char* stage, const SweepState& state, const Sweep& sweep) {
@@ -283,34 +330,46 @@ void check(const char* stage, const SweepState& state, const Sweep& sweep) {
 
 }  // namespace
 
-SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep, int digits) {
+SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep,
+                    const DigitLimits& limits) {
   check("settle", state, sweep);
-  if (digits < 1 || digits > plane_digits)
-    throw ShapeError("settle: " + std::to_string(digits) + " digits; 1 to 3 are possible");
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-  const Index factors = A.source.left.columns;
-  const int taken = A.has_digits ? digits : 0;
+  const Index n = state.count;
+  Work work;
+  work.P = state.P.columns(0, n).as<float>();
+  work.settled = state.settled.columns(0, n).as<float>();
+  work.applied = state.applied.columns(0, n).as<float>();
+  // The order lies behind the Settlings, which are larger than its entries.
+  work.settlings = context.scratch<Settling>(Scratch::sums, 2 * static_cast<std::size_t>(n));
+  choose(context, state, limits, reinterpret_cast<std::int32_t*>(work.settlings + n), work);
+  SettleStatus status{.columns = work.columns};
+  if (work.columns.size() == 0) return status;
 
+  const Index factors = A.source.left.columns;
+  const int digits = A.has_digits ? work.columns.digits() : 0;
   if (A.has_digits) prepare_plane(context, A, sweep.transpose, digits);
-  const Work work = prepare(context, state, taken, factors);
-  take(context, work, taken);
-  if (A.has_digits) add_plane(context, work, sweep, A, digits);
+  make_room(context, n, digits, factors, work);
+  take(context, work, A.has_digits);
+  if (A.has_digits) add_plane(context, work, sweep, A);
   if (factors > 0) add_factors(context, work, sweep, A.source);
-  return fetch_status(context, work);
+
+  const std::span<const Settling> columns = fetch(context, work.settlings, n);
+  for (const Index j : work.columns.order) {
+    const Settling& column = columns[static_cast<std::size_t>(j)];
+    const double added = std::sqrt(column.plane) + std::sqrt(column.factors);
+    status.moved = std::max(status.moved, column.relative());
+    status.gain = std::max(status.gain, added / std::sqrt(column.moved));
+  }
+  return status;
 }
 
 double unsettled(Context& context, const SweepState& state) {
   if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
-  const Index n = state.count;
-  Work work;
-  work.P.columns = n;
-  work.settlings = context.scratch<Settling>(Scratch::sums, static_cast<std::size_t>(n));
-  const auto applied = state.applied.columns(0, n).as<const float>();
-  const auto settled = state.settled.columns(0, n).as<const float>();
-  const auto kernel =
-      can_pack(row_width, applied, settled) ? measure_kernel<row_width> : measure_kernel<1>;
-  launch(context, grid_of_columns(n), kernel, applied, settled, work.settlings);
-  return fetch_status(context, work).moved;
+  auto* settlings = context.scratch<Settling>(Scratch::sums, static_cast<std::size_t>(state.count));
+  double worst = 0.0;
+  for (const double moved : measure(context, state, settlings))
+    worst = std::max(worst, moved);
+  return worst;
 }
 
 }  // namespace widedeq::cuda

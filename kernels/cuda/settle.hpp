@@ -6,7 +6,8 @@
 
 namespace widedeq::cuda {
 
-SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep, int digits);
+SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep,
+                    const DigitLimits& limits);
 double unsettled(Context& context, const SweepState& state);
 
 }  // namespace widedeq::cuda

@@ -10,7 +10,7 @@ namespace widedeq::cuda {
 
 SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting);
 bool predict(Context& context, SweepState& state, const Sweep& sweep, Block response);
-void note_response(Context& context, SweepState& state, Block start);
+void note_response(Context& context, SweepState& state, Block response);
 SweepStatus iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep, int most);
 SweepStatus measure_and_iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep,
                                 bool starting, int most);

@@ -84,9 +84,9 @@ TEST(EstimateMemory, StatesAreWhatTheBackendAllocates) {
     for (const auto& [m, n] : {std::pair<Index, Index>{100, 30}, {33, 7}, {256, 64}}) {
       const SweepState state = backend->make_sweep_state(precision, m, n);
       double bytes = 0.0;
-      for (const Matrix* matrix :
-           {&state.P, &state.applied, &state.pending, &state.settled, &state.scale, &state.residual,
-            &state.size, &state.first_step, &state.moved, &state.pace, &state.open})
+      for (const Matrix* matrix : {&state.P, &state.applied, &state.pending, &state.settled,
+                                   &state.scale, &state.residual, &state.size, &state.first_step,
+                                   &state.moved, &state.switched, &state.pace, &state.open})
         bytes += bytes_of(*matrix);
       Workload work = workload(m, n, precision);
       work.warm_start = false;
@@ -139,7 +139,7 @@ TEST(EstimateDisk, ByHand) {
   EXPECT_EQ(bytes_of(disk, "checkpoints"), 0);
   work.checkpoints = 2;  // and a third while it is written
   EXPECT_EQ(bytes_of(estimate_disk(work), "checkpoints"),
-            3 * 4 * (10000 + 100 * 10 + 8 * 100 * 10));
+            3 * 4 * (10000 + 100 * 10 + 9 * 100 * 10));
   work.epochs = 0;
   EXPECT_EQ(bytes_of(estimate_disk(work), "gram/"), 0);
   work.epochs = 5;

@@ -416,8 +416,9 @@ TEST_P(Carry, PredictionsOpenWithTheStepToTheExpectedP) {
       for (Index j = 0; j < n; ++j) {
         EXPECT_EQ(open(0, j), static_cast<double>(j));
         for (Index i = 0; i < m; ++i) {
-          const double pre = P(i, j) + (is_steady(j) ? expected_gain(i, j) : 0.0);
-          const double wanted = std::max(pre, 0.0);
+          // Responses that have shrunk by factor_of(j) will do so again.
+          const double gained = is_steady(j) ? expected_gain(i, j) / factor_of(j) : 0.0;
+          const double wanted = std::max(P(i, j) + gained, 0.0);
           const double size = std::abs(P(i, j)) + std::abs(expected_gain(i, j)) + Z(i, j);
           // Mixed rounds the increment to half a unit of the column's scale.
           const double unit = precision() == Precision::mixed ? 0.51 * scale(0, j) : 0.0;
@@ -434,6 +435,77 @@ TEST_P(Carry, PredictionsOpenWithTheStepToTheExpectedP) {
       EXPECT_EQ(download(state.applied.columns(n, 2)).values,
                 std::vector<double>(static_cast<std::size_t>(2 * m), Framed::sentinel));
     }
+}
+
+TEST_P(Carry, BehindAMaskSwitchedColumnsKeepTheirResponse) {
+  for (const Index m : {5, 33, 130}) {
+    const Index n = 7;
+    SCOPED_TRACE("m=" + std::to_string(m));
+    const WeightOperator A = weights(Weighting::lattice, m);
+    const HostMatrix D = random(m, n), gain = random(m, n);
+    HostMatrix P = random(m, n), L = random(m, n), gate = D;
+    for (Index j = 0; j < n; ++j)
+      for (Index i = 0; i < m; ++i)
+        L(i, j) = D(i, j) > 0.0 ? L(i, j) : 0.0;
+    // One unit goes on in column 2, one off in column 4, where there is one.
+    const auto switches = [&](Index j) { return j == 2 || j == 4; };
+    for (const Index j : {2, 4})
+      for (Index i = 0; i < m; ++i)
+        if ((D(i, j) > 0.0) == (j == 4)) {
+          gate(i, j) = -D(i, j);
+          break;
+        }
+    ASSERT_NE(gate.values, D.values);
+    const Framed gates = framed(gate), response = framed(HostMatrix(m, n));
+    Sweep masked = sweep(A, Transpose::yes);
+    masked.epilogue = Epilogue::mask;
+    masked.gate = gates.block();
+    SweepState state = state_at(P, L);
+    note(state, gain, response);
+    note(state, gain, response);
+    const HostMatrix noted = download(response.block());
+    P = random(m, n);
+    backend().upload(P.view(), state.P);
+    ASSERT_TRUE(backend().predict(state, masked, response));
+
+    const HostMatrix applied = download(state.applied), scale = download(state.scale);
+    const HostMatrix start = download(response.block());
+    for (Index j = 0; j < n; ++j)
+      for (Index i = 0; i < m; ++i) {
+        const double wanted = gate(i, j) > 0.0 ? P(i, j) + noted(i, j) : 0.0;
+        const double unit = precision() == Precision::mixed ? 0.51 * scale(0, j) : 0.0;
+        ASSERT_LE(std::abs(applied(i, j) - wanted), unit + 10.0 * eps()) << i << " " << j;
+        ASSERT_EQ(start(i, j), switches(j) ? noted(i, j) : P(i, j)) << i << " " << j;
+      }
+
+    // Columns 2 and 4 have nothing to note: what they gain comes of the switch.
+    state.open_count = 0;
+    const HostMatrix later = random(m, n), moved = download(state.moved);
+    backend().upload(later.view(), state.P);
+    backend().note_response(state, response);
+    const HostMatrix gained = test::rounded(real(), difference(later, P));
+    const HostMatrix now = download(response.block()), lengths = download(state.moved);
+    for (Index j = 0; j < n; ++j) {
+      for (Index i = 0; i < m; ++i)
+        ASSERT_EQ(now(i, j), switches(j) ? noted(i, j) : gained(i, j)) << i << " " << j;
+      if (switches(j)) {
+        EXPECT_EQ(lengths(0, j), moved(0, j));
+      } else {
+        EXPECT_NEAR(lengths(0, j), oracle::column_norm(gained, j), 1e-6 * lengths(0, j));
+        EXPECT_EQ(lengths(1, j), moved(0, j));
+      }
+    }
+    EXPECT_TRUE(response.frame_untouched());
+  }
+}
+
+TEST_P(Carry, ALinearIterationHasNothingToGuess) {
+  const WeightOperator A = weights(Weighting::lattice, 5);
+  const HostMatrix P = random(5, 3);
+  SweepState state = state_at(P, P);
+  Matrix response = upload(real(), P);
+  EXPECT_THROW(backend().predict(state, sweep(A, Transpose::yes), response), ShapeError);
+  EXPECT_EQ(download(state.applied).values, P.values);
 }
 
 TEST_P(Carry, WithoutSteadyResponsesNothingIsPredicted) {

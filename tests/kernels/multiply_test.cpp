@@ -89,7 +89,7 @@ Product multiply_in_a_sweep(const Operand& A, Transpose transpose, double s, con
   EXPECT_TRUE(status.finite);
   product.q = download(state.applied);
   product.base_P = download(state.P);
-  if (A.has_plane) product.settled = on.settle(state, sweep, digits);
+  if (A.has_plane) product.settled = on.settle(state, sweep, all_to(digits));
   product.P = download(state.P);
   return product;
 }
@@ -264,6 +264,58 @@ TEST_P(Products, SettlingSaysHowMuchItMovedAndThePlanesGain) {
       for (Index j = 0; j < n; ++j)
         gain = std::max(gain, s * oracle::column_norm(image, j) / oracle::column_norm(is.q, j));
       EXPECT_NEAR(is.settled.gain, gain, 0.02 * gain) << "m = " << m;
+    }
+  }
+}
+
+TEST_P(Products, SettlingTakesEachColumnToItsDigitsAndLeavesTheOthers) {
+  // What a column gets is what it gets when all are settled alike, bit for bit.
+  const Index m = 66, n = 9;
+  const Recurrent recurrent = draw(precision(), kind(), m, 44);
+  const Operand& operand = recurrent.A.operand();
+  if (!operand.has_plane) return;
+  Backend& on = backend();
+  // Column j has moved by 4^-j of its length.
+  const HostMatrix z = test::rounded(Element::float32, Random(13).matrix(m, n));
+  HostMatrix before = z;
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < m; ++i)
+      before(i, j) *= 1.0 - std::pow(4.0, -static_cast<double>(j));
+  const HostMatrix P = test::rounded(Element::float32, Random(14).matrix(m, n));
+  const auto settle = [&](Transpose transpose, const DigitLimits& limits, SweepState& state) {
+    state = on.make_sweep_state(precision(), m, n);
+    on.upload(z.view(), state.applied);
+    on.upload(before.view(), state.settled);
+    on.upload(P.view(), state.P);
+    const Sweep sweep{.A = operand,
+                      .transpose = transpose,
+                      .s = 0.3,
+                      .epilogue = Epilogue::none,
+                      .gate = {},
+                      .tolerance = 0.0};
+    return on.settle(state, sweep, limits);
+  };
+  const auto digits_of = [](Index j) { return j < 2 ? 3 : j < 3 ? 2 : j < 6 ? 1 : 0; };
+  const DigitLimits limits{0.5 * std::pow(4.0, -5), 0.5 * std::pow(4.0, -2),
+                           0.5 * std::pow(4.0, -1)};
+  for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
+    SweepState state;
+    const SettleStatus status = settle(transpose, limits, state);
+    EXPECT_EQ(status.columns.count, (std::array<Index, plane_digits>{6, 3, 2}));
+    EXPECT_NEAR(status.columns.left, std::pow(4.0, -6), 1e-3 * std::pow(4.0, -6));
+    EXPECT_NEAR(status.moved, 1.0, 1e-6);
+    for (int digits = 0; digits <= plane_digits; ++digits) {
+      SweepState alike;
+      if (digits > 0) settle(transpose, all_to(digits), alike);
+      const HostMatrix wanted_P = digits > 0 ? download(alike.P) : P;
+      const HostMatrix wanted_settled =
+          digits > 0 ? download(alike.settled) : test::rounded(Element::float32, before);
+      const HostMatrix got_P = download(state.P), got_settled = download(state.settled);
+      for (Index j = 0; j < n; ++j)
+        for (Index i = 0; i < m && digits_of(j) == digits; ++i) {
+          ASSERT_EQ(got_P(i, j), wanted_P(i, j)) << "row " << i << " of column " << j;
+          ASSERT_EQ(got_settled(i, j), wanted_settled(i, j)) << "row " << i << " of column " << j;
+        }
     }
   }
 }

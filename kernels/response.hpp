@@ -1,0 +1,26 @@
+// When a solve is like the ones before: what Backend::predict goes by, once for every backend.
+#pragma once
+
+#include "kernels/element.hpp"
+
+namespace widedeq {
+
+/// How long the next response of a column is expected to be beside its last one: gradient descent
+/// shrinks them by much the same factor from epoch to epoch. `moved` holds the lengths of the last
+/// two that were noted, zero for none; 0 where they are too different to go by, or no numbers.
+/// (Measured, 4096 x 1000, epochs 3 to 22: guesses were 12 % off with a factor of 1, 5 % with it.)
+WIDEDEQ_HOST_DEVICE inline double pace_of(const double* moved) {
+  constexpr double most = 1.5;
+  const bool is_steady =
+      moved[0] <= most * moved[1] && moved[1] <= most * moved[0] && moved[0] > 0.0;
+  return is_steady ? moved[0] / moved[1] : 0.0;
+}
+
+/// Whether a unit is on now, by its gate, and was off in the solution `applied`, or the reverse.
+/// Only behind a mask: relu changes its output where it switches by nothing.
+template <Epilogue epilogue, class Real>
+WIDEDEQ_HOST_DEVICE inline bool has_switched(Real gate, Real applied) {
+  return epilogue == Epilogue::mask && (gate > Real(0)) != (applied != Real(0));
+}
+
+}  // namespace widedeq
