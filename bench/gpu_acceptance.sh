@@ -100,7 +100,7 @@ export -f on_gpu
 tests_kernels=$(find_program widedeq_tests_kernels)
 tests_host=$(find_program widedeq_tests_host)
 # Under a sanitizer everything is slow: one case of each stage, at odd sizes.
-few='Products.ApplyIsTheDoubleLoop/*:Sweeps.KeepTheInvariant*:Generators.Lattice*:Gram.*:Carry.FollowingGoes*:BareProducts.*'
+few='Products.ApplyIsTheDoubleLoop/*:Sweeps.KeepTheInvariant*:Generators.Lattice*:Gram.*:Carry.FollowingGoes*:Carry.BehindAMask*:Products.SettlingTakes*:BareProducts.*'
 sanitizer() {
   on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_filter="$few" &&
     WIDEDEQ_CUDA_SWEEP=fused on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 \

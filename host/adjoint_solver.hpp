@@ -5,6 +5,7 @@
 //
 //   follow(eta, ...)       A <- A - eta s (L diag r) Z':  P -= eta s^2 (Z diag r) (L'L)
 //   follow_readout(c, du)  u <- u + c du:                 P += c du 1'
+//   solve_on()             iterates from there, from a guess where it can (solve_warm())
 #pragma once
 
 #include <span>

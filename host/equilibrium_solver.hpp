@@ -4,7 +4,7 @@
 //
 //   follow(eta, ...)    A <- A - eta s (L diag r) Z':  P -= eta s^2 (L diag r) (Z'Z)
 //   add_injection(c)    Phi <- Phi + dPhi:             P -= Phi before, P += Phi after
-//   solve_on()          iterates from there; the guess is that P moves as it did the last time
+//   solve_on()          iterates from there, from a guess where it can (solve_warm())
 //   audit()             makes P anew from A, Phi and Z, and mends what has drifted
 #pragma once
 

@@ -14,7 +14,7 @@ constexpr double hopeless_growth = 1e4;
 /// Half a unit of rounding in single precision.
 constexpr double rounding = 3e-8;
 
-/// How a settling goes about it that adds about `gain` times to P what a column has moved by: not
+/// How a settling goes about it that adds to P about `gain` times what a column has moved by: not
 /// at all where that is no more than `least`, and with digits enough for what they leave out to
 /// drown in rounding. Entries of uneven size make digits less than full, hence the factor.
 DigitLimits limits_for(double gain, double least) {
@@ -134,15 +134,19 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     if (report.status != SolveStatus::converged || !has_plane) break;
 
     const double gain = assumed_gain();
-    const double expected = gain * backend.unsettled(state);
+    const double moved = backend.unsettled(state);
+    const double expected = gain * moved;
     if (first && start != Start::cold) plane.expected = expected;
     if (expected <= negligible && target <= options.tolerance) break;
-    // What is left to sweep, and this settling itself, will call for another one.
-    const bool is_last = gain * (target + expected) <= negligible;
-    const double least = is_last || expected <= can_wait ? 0.0 : can_wait;
-    const SettleStatus settled = backend.settle(state, sweep, limits_for(gain, least));
+    DigitLimits limits = limits_for(gain, can_wait);
+    // Unless what is left to sweep, and this settling itself, call for another one, it is the last.
+    if (moved <= limits[0] || gain * (target + expected) <= negligible) limits[0] = 0.0;
+    const SettleStatus settled = backend.settle(state, sweep, limits);
     if (settled.moved > 0.0) {
-      if (sweep.A.plane_size > 0.0) plane.gain = settled.gain / sweep.A.plane_size;
+      // Columns that move differently have different gains: one that all shall be judged by must be
+      // of all of them.
+      const double found = settled.columns.left > 0.0 ? std::max(settled.gain, gain) : settled.gain;
+      if (sweep.A.plane_size > 0.0) plane.gain = found / sweep.A.plane_size;
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
     }
     const SweepStatus look =

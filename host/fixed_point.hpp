@@ -94,6 +94,7 @@ SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equatio
 template <class StartP>
 SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
                        const SolveOptions& options, Carried& carried, StartP start) {
+  carried.has_followed = false;  // `start` knows of every change
   const auto solve = [&] {
     start();
     return solve_fixed_point(backend, state, sweep, options, Start::cold, carried);

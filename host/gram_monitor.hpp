@@ -1,15 +1,12 @@
 // Watches the NTK Gram matrix while a network trains, without holding training up.
 //
-// An epoch hands over copies of Z, L and Phi; a thread of the monitor's own turns them into H, G
-// and their eigenvalues while the next epochs run. At most one Gram is in flight: before the next
-// one is begun, the caller waits for it.
+// An epoch hands over copies of Z, L and Phi; another thread turns them into H, G and their
+// eigenvalues while the next epochs run. At most one Gram is in flight: before the next one is
+// begun, the caller waits for it.
 #pragma once
 
-#include <condition_variable>
-#include <exception>
-#include <mutex>
+#include <future>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "host/activation_pattern.hpp"
@@ -44,7 +41,7 @@ class GramMonitor {
   /// Buffers for copies of all n samples: 3 m n reals.
   GramMonitor(Backend& backend, const Model& model, Index samples);
   /// Waits for the Gram in flight.
-  ~GramMonitor();
+  ~GramMonitor() = default;
   GramMonitor(const GramMonitor&) = delete;
   GramMonitor& operator=(const GramMonitor&) = delete;
 
@@ -54,7 +51,7 @@ class GramMonitor {
   void begin(int epoch);
   /// Copies the columns first ... of Z, L and Phi.
   void take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi);
-  /// Hands the copies to the monitor's thread. X is d x n and must outlive the computation; `norms`
+  /// Hands the copies to another thread. X is d x n and must outlive the computation; `norms`
   /// is passed on, for A changes when the caller goes on.
   void submit(const Model& model, ConstBlock X, const WeightNorms& norms = {});
   /// Saves or restores what later Grams depend on. No Gram may be in flight.
@@ -66,9 +63,7 @@ class GramMonitor {
   std::optional<GramStatistics> wait();
 
  private:
-  void work();
   GramStatistics compute();
-  std::optional<GramStatistics> collect();  // with the mutex held
 
   Backend& backend_;
   Matrix Z_, L_, Phi_, v_;  // copies; the thread's while one is in flight
@@ -80,14 +75,8 @@ class GramMonitor {
   std::optional<HostMatrix> first_;  // H of the first Gram, which others are compared with
   ActivationPattern first_pattern_;  // and who was active then
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  bool in_flight_ = false;  // from submit() until the result is there
-  bool submitted_ = false;  // from submit() until the thread takes it up
-  bool stopping_ = false;
-  std::optional<GramStatistics> finished_;
-  std::exception_ptr error_;
-  std::thread thread_;
+  /// The last member: its end waits for the thread, which uses the others.
+  std::future<GramStatistics> result_;
 };
 
 }  // namespace widedeq

@@ -137,7 +137,7 @@ struct SweepStatus {
   double first_residual = 0.0;  // measure_and_iterate: worst_residual as measured
 };
 
-/// What bringing the plane's share of P up to date has changed.
+/// What bringing the plane's share of P up to date has changed, in the columns that were settled.
 struct SettleStatus {
   SettledColumns columns;
   double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over them
@@ -281,7 +281,7 @@ class Backend {
   /// column with the increment that takes `applied` to f(P + pace response), `response` being what
   /// a solve before has added to P, and pace the ratio of the last two responses' lengths. Columns
   /// in which these differ much get the increment to f(P). Returns false, having opened no column,
-  /// when two thirds of them are of that kind. `response` is m x n real; f is relu or mask.
+  /// when two thirds or more are of that kind. `response` is m x n real; f is relu or mask.
   /// Synchronises.
   ///
   /// Afterwards `response` holds P, for note_response(), but not in columns in which the mask has

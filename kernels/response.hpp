@@ -1,6 +1,8 @@
 // When a solve is like the ones before: what Backend::predict goes by, once for every backend.
 #pragma once
 
+#include <cmath>
+
 #include "kernels/element.hpp"
 
 namespace widedeq {
@@ -17,10 +19,12 @@ WIDEDEQ_HOST_DEVICE inline double pace_of(const double* moved) {
 }
 
 /// Whether a unit is on now, by its gate, and was off in the solution `applied`, or the reverse.
-/// Only behind a mask: relu changes its output where it switches by nothing.
+/// Only behind a mask: relu changes its output where it switches by nothing. A unit that has gone
+/// off may keep half of `unit`, the value of one unit of its last increment: 0 in fp64 and fp32,
+/// whose increments are exact.
 template <Epilogue epilogue, class Real>
-WIDEDEQ_HOST_DEVICE inline bool has_switched(Real gate, Real applied) {
-  return epilogue == Epilogue::mask && (gate > Real(0)) != (applied != Real(0));
+WIDEDEQ_HOST_DEVICE inline bool has_switched(Real gate, Real applied, Real unit) {
+  return epilogue == Epilogue::mask && (gate > Real(0)) != (std::abs(applied) > unit);
 }
 
 }  // namespace widedeq

@@ -219,10 +219,12 @@ bool predict_as(SweepState& state, MatrixView<const Real> gates, MatrixView<Real
 #pragma omp for schedule(static)
     for (Index j = 0; j < state.count; ++j) {
       const Real* gate = gates.empty() ? nullptr : gates.column(j);
+      constexpr bool is_int8 = std::is_same_v<Increment, std::int8_t>;
+      const Real unit = is_int8 ? static_cast<Real>(scale[j]) : Real(0);
       std::int32_t turned = 0;
 #pragma omp simd reduction(| : turned)
       for (Index i = 0; i < (epilogue == Epilogue::mask ? m : 0); ++i)
-        turned |= has_switched<epilogue>(gate[i], applied(i, j)) ? 1 : 0;
+        turned |= has_switched<epilogue>(gate[i], applied(i, j), unit) ? 1 : 0;
       switched[j] = turned;
       if (worthwhile) {
         const auto pace = static_cast<Real>(pace_of(moved.column(j)));

@@ -48,13 +48,15 @@ __global__ void __launch_bounds__(block_threads, 4) guess(Guess<Real, Increment>
     if constexpr (epilogue == Epilogue::mask) gate = load<rows>(at.gates.column(j) + i);
     return gate;
   };
+  constexpr bool is_int8 = std::is_same_v<Increment, std::int8_t>;
+  const Real least = is_int8 ? static_cast<Real>(at.scale[j]) : Real(0);
   int switched = 0;
   if constexpr (epilogue == Epilogue::mask) {
     for_rows<width>(m, [&]<int rows>(Index i, Rows<rows> some) {
       const Pack<Real, rows> gate = gates(i, some);
       const Pack<Real, rows> applied = load<rows>(at.applied.column(j) + i);
       for (int e = 0; e < rows; ++e)
-        switched += has_switched<epilogue>(gate[e], applied[e]) ? 1 : 0;
+        switched += has_switched<epilogue>(gate[e], applied[e], least) ? 1 : 0;
     });
     switched = block_reduce<block_threads>(switched, AddInts());
   }

@@ -109,9 +109,11 @@ TEST_P(WarmStartLimits, SmallestShapesAndNearlyEqualSamples) {
         problem.net.X(i, 11) = 0.0;
     }
     // Where the smallest tolerance is below what one rounding of so few entries leaves, five times
-    // as much still gives 3.3 * 5e-7 (see ill_conditioned()), which is within the bound.
+    // as much still gives 3.3 * 5e-7 (see ill_conditioned()), which is within the bound. Carried
+    // roundings come to it, also 3.3 times, and those of so few entries do not average out: hence an
+    // audit every third epoch.
     const double tolerance = precision() == Precision::fp64 ? tight().tolerance : 5e-7;
-    Trainer trainer = trainer_of(problem, {.tolerance = tolerance}, 5);
+    Trainer trainer = trainer_of(problem, {.tolerance = tolerance}, 3);
     for (int epoch = 0; epoch < 15; ++epoch) {
       SCOPED_TRACE("m=" + std::to_string(shape.m) + " epoch " + std::to_string(epoch));
       const Evaluation is = trainer.evaluate();

@@ -499,6 +499,33 @@ TEST_P(Carry, BehindAMaskSwitchedColumnsKeepTheirResponse) {
   }
 }
 
+TEST_P(Carry, WhatRoundingLeavesOfAUnitThatIsOffIsNoSwitch) {
+  if (precision() != Precision::mixed) return;
+  const WeightOperator A = weights(Weighting::lattice, 5);
+  const HostMatrix P = random(5, 2);
+  HostMatrix gate(5, 2), L = random(5, 2);
+  for (Index j = 0; j < 2; ++j)
+    for (Index i = 0; i < 5; ++i)
+      gate(i, j) = i == 3 ? -1.0 : 1.0;
+  constexpr double unit = 0x1p-20;
+  L(3, 0) = unit / 2.0;  // off, and all that was left of it
+  L(3, 1) = unit * 2.0;  // on
+  SweepState state = state_at(P, L);
+  backend().fill(state.scale, unit);
+  Sweep masked = sweep(A, Transpose::yes);
+  masked.epilogue = Epilogue::mask;
+  const Matrix gates = upload(real(), gate);
+  masked.gate = gates.block();
+  const HostMatrix before = random(5, 2);
+  Matrix response = upload(real(), before);
+  EXPECT_FALSE(backend().predict(state, masked, response));
+  const HostMatrix start = download(response);
+  for (Index i = 0; i < 5; ++i) {
+    EXPECT_EQ(start(i, 0), P(i, 0));
+    EXPECT_EQ(start(i, 1), before(i, 1));
+  }
+}
+
 TEST_P(Carry, ALinearIterationHasNothingToGuess) {
   const WeightOperator A = weights(Weighting::lattice, 5);
   const HostMatrix P = random(5, 3);
