@@ -26,6 +26,18 @@
 namespace widedeq::cpu {
 namespace {
 
+/// The calling thread's OpenMP team has so many threads, and `afterwards` at the end.
+class Team {
+ public:
+  Team(int threads, int afterwards) : afterwards_(afterwards) { omp_set_num_threads(threads); }
+  ~Team() { omp_set_num_threads(afterwards_); }
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+ private:
+  int afterwards_;
+};
+
 /// Everything runs on the calling thread's OpenMP team and is done when a stage returns. Stages are
 /// called from one thread at a time, but for gram(), which shares nothing with the others.
 class CpuBackend final : public Backend {
@@ -55,43 +67,43 @@ class CpuBackend final : public Backend {
     return {allocate_zeroed(bytes), element, rows, columns, rows};
   }
   void upload(MatrixView<const double> host, Block to) override {
-    share(to);
+    const Team team = share(to);
     cpu::upload(host, to);
   }
   void download(ConstBlock from, MatrixView<double> host) override {
-    share(from);
+    const Team team = share(from);
     cpu::download(from, host);
   }
   void copy(ConstBlock from, Block to) override {
-    share(to);
+    const Team team = share(to);
     cpu::copy(from, to);
   }
   void save(ConstBlock from, std::span<std::byte> to) override { cpu::save(from, to); }
   void restore(std::span<const std::byte> from, Block to) override { cpu::restore(from, to); }
   void fill(Block to, double value) override {
-    share(to);
+    const Team team = share(to);
     cpu::fill(to, value);
   }
   void broadcast(ConstBlock column, Block to) override {
-    share(to);
+    const Team team = share(to);
     cpu::broadcast(column, to);
   }
   void add_column(Block to, double alpha, ConstBlock column) override {
-    share(to);
+    const Team team = share(to);
     cpu::add_column(to, alpha, column);
   }
   void synchronize() override {}
 
   void generate_lattice(Block out, std::uint64_t seed, Tensor tensor) override {
-    share(out, drawing);
+    const Team team = share(out, drawing);
     cpu::generate_lattice(out, seed, tensor);
   }
   void generate_gaussian(Block out, std::uint64_t seed, Tensor tensor) override {
-    share(out, drawing);
+    const Team team = share(out, drawing);
     cpu::generate_gaussian(out, seed, tensor);
   }
   Split split(Block change, Block base) override {
-    share(change);
+    const Team team = share(change);
     return cpu::split(change, base);
   }
   std::unique_ptr<Operand> make_operand(Precision precision, Index width, int panels) override {
@@ -101,17 +113,17 @@ class CpuBackend final : public Backend {
     return cpu::make_operand(precision, width, panels);
   }
   void refresh(Operand& operand, const WeightView& A, Changed changed) override {
-    share(A.base);
+    const Team team = share(A.base);
     cpu::refresh(operand, A, changed);
   }
   void apply(const WeightView& A, Transpose transpose, std::span<const double> x,
              std::span<double> y) override {
-    share(A.base);
+    const Team team = share(A.base);
     cpu::apply(A, transpose, x, y);
   }
 
   void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
-    share(Phi, W.columns);
+    const Team team = share(Phi, W.columns);
     count_.inject(W, X);
     cpu::inject(W, X, injection, Phi);
   }
@@ -138,12 +150,12 @@ class CpuBackend final : public Backend {
     return state;
   }
   SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) override {
-    share(used(state.P, state));
+    const Team team = share(used(state.P, state));
     return sweep.A.panels > 1 ? cpu::measure_panels(state, sweep, starting)
                               : cpu::measure(state, sweep, starting);
   }
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
-    share(used(state.P, state), sweep.A.width);
+    const Team team = share(used(state.P, state), sweep.A.width);
     const SweepStatus status = sweep.A.panels > 1
                                    ? cpu::iterate_panels(state, sweep, most, workspace_)
                                    : cpu::iterate(state, sweep, most, workspace_);
@@ -151,28 +163,28 @@ class CpuBackend final : public Backend {
     return status;
   }
   SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) override {
-    share(used(state.P, state), sweep.A.width);
+    const Team team = share(used(state.P, state), sweep.A.width);
     SettleStatus status = cpu::settle(state, sweep, limits, workspace_);
     const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
     count_.settle(status, A.width, A.has_digits, A.source.left.columns);
     return status;
   }
   double unsettled(const SweepState& state) override {
-    share(used(state.P, state));
+    const Team team = share(used(state.P, state));
     return cpu::unsettled(state);
   }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
-    share(used(state.P, state), sweep.A.width);
+    const Team team = share(used(state.P, state), sweep.A.width);
     count_.rebuild(state);
     return cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, Block response) override {
-    share(response);
+    const Team team = share(response);
     return cpu::predict(state, sweep, response);
   }
   void note_response(SweepState& state, Block response) override {
-    share(response);
+    const Team team = share(response);
     cpu::note_response(state, response);
   }
   std::vector<double> residuals(const SweepState& state) override {
@@ -184,47 +196,40 @@ class CpuBackend final : public Backend {
     return {size, size + state.count};
   }
   std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) override {
-    share(Z);
+    const Team team = share(Z);
     return cpu::readout(u, Z, v, Phi);
   }
 
   void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection,
                           Block B) override {
-    share(B);
+    const Team team = share(B);
     cpu::backward_injection(L, v, Phi, injection, B);
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right) override {
-    share(C, left.columns);
+    const Team team = share(C, left.columns);
     count_.rank_update(left, right);
     return cpu::rank_update(C, alpha, left, r, right, workspace_);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
-    share(left, left.columns);
+    const Team team = share(left, left.columns);
     count_.copy_factors(left, right);
     return cpu::copy_factors(alpha, left, r, right, left_factor, right_factor, workspace_);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right) override {
-    share(P, left.columns);
+    const Team team = share(P, left.columns);
     count_.follow_rank_update(P, left, right);
     cpu::follow_rank_update(P, alpha, left, r, right, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
-    share(C);
+    const Team team = share(C);
     return cpu::add_scaled(C, alpha, G);
   }
 
   void gram(const GramInput& input, Grams& out) override {
-    // Beside the epochs, on a thread that has a team of its own, it takes half of the cores from
-    // them, and not so many threads again. (Measured, 2 cores, Grams every 20 epochs, seconds for
-    // 200 epochs at 512 x 200: 1.6 with as many threads again, 1.2 so.)
-    if (std::this_thread::get_id() == owner_) {
-      share(input.Z, input.Z.columns);
-    } else {
-      omp_set_num_threads(std::max(1, threads_ / 2));
-    }
+    const Team team = share(input.Z, input.Z.columns);
     cpu::gram(input, out);
   }
 
@@ -236,18 +241,26 @@ class CpuBackend final : public Backend {
  private:
   void use_threads() const { omp_set_num_threads(threads_); }
 
-  /// Gives what the calling thread does next to all threads or, where that would take longer, to
+  /// A Gram beside the epochs is made on another thread than these, whose team it would compete
+  /// with: it takes half of the threads, and so do its eigenvalues. (Measured, 2 cores, Grams every
+  /// 20 epochs, seconds for 200 epochs at 512 x 200: 1.6 with as many threads again, 1.2 so.)
+  int most_threads() const {
+    return std::this_thread::get_id() == owner_ ? threads_ : std::max(1, threads_ / 2);
+  }
+
+  /// Gives the stage that it stands before to all threads or, where that would take longer, to
   /// one: a few microseconds' work is done before the others have woken up. Never to some of them:
   /// the OpenMP library ends those that are left over, and starts them again. The work is that of
   /// so many entries, each with an inner product of `depth` terms. (Measured, 2 threads on a
   /// virtual machine that wakes them slowly, 1500 epochs at 64 x 40 with Grams: 13.6 s with all
   /// threads always, 0.5 s so.)
-  void share(const ConstBlock& entries, Index depth = 0) const {
+  Team share(const ConstBlock& entries, Index depth = 0) const {
     constexpr double worth_waking = 3e4;  // entries, about a nanosecond each
     constexpr double terms_an_entry = 100.0;
     const double work = static_cast<double>(entries.rows) * static_cast<double>(entries.columns) *
                         (1.0 + static_cast<double>(depth) / terms_an_entry);
-    omp_set_num_threads(work < worth_waking ? 1 : threads_);
+    const int most = most_threads();
+    return {work < worth_waking ? 1 : most, most};
   }
   static constexpr Index drawing = 1000;  // the depth that a random number is like
 
