@@ -78,7 +78,8 @@ void check_place(const std::string& directory) {
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     const bool ours = name == "LOCK" || name == "cells" || name.starts_with('.');
-    if (!ours)
+    // Another process may have made the study since we looked for one.
+    if (!ours && !fs::exists(file_of(directory), error))
       throw Failure(ExitCode::usage, "the directory is not empty, and a study wants one of its own",
                     directory, "choose another --out");
   }
