@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/element.hpp"
 
@@ -16,6 +17,12 @@ WIDEDEQ_HOST_DEVICE inline double pace_of(const double* moved) {
   const bool is_steady =
       moved[0] <= most * moved[1] && moved[1] <= most * moved[0] && moved[0] > 0.0;
   return is_steady ? moved[0] / moved[1] : 0.0;
+}
+
+/// Whether a guess is worth making: a third of the columns have a pace. The others lose part of a
+/// sweep by it, those with one win more.
+WIDEDEQ_HOST_DEVICE constexpr bool is_worth_guessing(std::int64_t with_pace, std::int64_t columns) {
+  return 3 * with_pace > columns;
 }
 
 /// Whether a unit is on now, by its gate, and was off in the solution `applied`, or the reverse.

@@ -212,7 +212,7 @@ bool predict_as(SweepState& state, MatrixView<const Real> gates, MatrixView<Real
   Index steady = 0;
   for (Index j = 0; j < state.count; ++j)
     steady += pace_of(moved.column(j)) > 0.0 ? 1 : 0;
-  const bool worthwhile = 3 * steady > state.count;
+  const bool worthwhile = is_worth_guessing(steady, state.count);
 #pragma omp parallel
   {
     std::vector<Real> expected(static_cast<std::size_t>(m));  // P when the solve has ended

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(block_threads)
   for (Index j = threadIdx.x; j < moved.columns; j += block_threads)
     steady += pace_of(moved.column(j)) > 0.0 ? 1 : 0;
   steady = block_reduce<block_threads>(steady, AddInts());
-  if (threadIdx.x == 0) *worthwhile = 3 * static_cast<Index>(steady) > moved.columns ? 1 : 0;
+  if (threadIdx.x == 0) *worthwhile = is_worth_guessing(steady, moved.columns) ? 1 : 0;
 }
 
 /// What `guess` reads and writes; column j's increments go to place j.
