@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -31,6 +32,11 @@ constexpr DigitLimits all_to(int digits) {
   for (int k = digits; k < plane_digits; ++k)
     limits[static_cast<std::size_t>(k)] = std::numeric_limits<double>::infinity();
   return limits;
+}
+
+/// ||d|| / ||z|| of a column, by their squares; 1 where z is zero and d is not.
+inline double relative_move(double moved, double size) {
+  return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
 }
 
 struct SettledColumns {

@@ -27,9 +27,7 @@ struct Difference {
   float unit = 1.0F;   // of the first digit
 
   /// ||applied - settled|| / ||applied||
-  double relative() const {
-    return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
-  }
+  double relative() const { return relative_move(moved, size); }
 };
 
 Difference measure(const float* applied, const float* settled, Index m) {

@@ -39,9 +39,7 @@ struct Settling {
   float unit = 1.0F;     // of the first digit of the difference
 
   /// ||applied - settled|| / ||applied||
-  double relative() const {
-    return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
-  }
+  double relative() const { return relative_move(moved, size); }
 };
 
 struct Largest {
