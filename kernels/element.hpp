@@ -62,4 +62,30 @@ WIDEDEQ_HOST_DEVICE inline Real int8_round(Real x, Real inverse) {
   return scaled > largest ? largest : (scaled < -largest ? -largest : scaled);
 }
 
+/// The most digits of a base-256 expansion x = d0 + d1 / 256 + d2 / 256^2, |x| <= 127. It holds x
+/// to 2^-17. d1 and d2 are -128 .. 127; d0 is within 1/2 + 2^-8 of x, and x itself where x is
+/// whole. (Digits are those of one whole number: made one after the other, each rounded to the
+/// nearest, a rest of 127.5 to 128 units would have to be clipped.)
+inline constexpr int most_digits = 3;
+
+/// x in units of the last digit; 0 for what is not a number or too large.
+WIDEDEQ_HOST_DEVICE inline std::int32_t expand(float x) {
+  constexpr float unit = 65536.0F, largest = int8_largest * unit;
+  const float scaled = std::rint(x * unit);
+  return static_cast<std::int32_t>(std::abs(scaled) <= largest ? scaled : 0.0F);
+}
+
+/// Digit number `position` (0: the first) of what expand() has made, modulo 256: what is above it
+/// after rounding away what the later ones hold.
+WIDEDEQ_HOST_DEVICE inline std::uint32_t digit_byte(std::int32_t expanded, int position) {
+  const std::int32_t half =
+      0x8080 >> 8 * position;  // a half of the digit's unit, in each later one
+  return static_cast<std::uint32_t>((expanded + half) >> (16 - 8 * position)) & 255U;
+}
+
+/// The same of x itself, as a number.
+WIDEDEQ_HOST_DEVICE inline std::int8_t digit_of(float x, int position) {
+  return static_cast<std::int8_t>(digit_byte(expand(x), position));
+}
+
 }  // namespace widedeq

@@ -11,6 +11,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/element.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq {
@@ -21,7 +22,7 @@ inline constexpr double digit_ratio = 256.0;
 
 /// The most digits that E and d are taken to. With the base's eight bits they hold entries to 2^-32
 /// of the largest: as good as single precision for entries down to 2^-8 of it.
-inline constexpr int plane_digits = 3;
+inline constexpr int plane_digits = most_digits;
 
 /// A column is taken to as many digits as there are limits that ||d|| / ||z|| is above. Ascending.
 using DigitLimits = std::array<double, plane_digits>;

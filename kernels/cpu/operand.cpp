@@ -62,23 +62,18 @@ Extent extent_of(Index m, Entry entry) {
   return extent;
 }
 
-/// digit = the base-256 digit number `position` (0: the first) of entry(j)[i] / unit. A parameter
-/// of the template, or the inner loop keeps the outer one from being vectorised.
+/// digit = the digit number `position` of entry(j)[i] / unit. A parameter of the template, or the
+/// inner loop keeps the outer one from being vectorised.
 template <int position, class Entry>
 void make_digit(Index m, Entry entry, float unit, std::int8_t* digit) {
   const float inverse = 1.0F / unit;
-  const float ratio = static_cast<float>(digit_ratio);
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < m; ++j) {
     const auto column = entry(j);
     std::int8_t* out = digit + j * m;
 #pragma omp simd
-    for (Index i = 0; i < m; ++i) {
-      float rest = column(i);
-      for (int p = 0; p < position; ++p)
-        rest = (rest - unit * int8_round(rest, inverse)) * ratio;
-      out[i] = static_cast<std::int8_t>(int8_round(rest, inverse));
-    }
+    for (Index i = 0; i < m; ++i)
+      out[i] = digit_of(column(i) * inverse, position);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/turned.cuh"
 #include "kernels/element.hpp"
 #include "kernels/stage_checks.hpp"
 
@@ -111,7 +112,7 @@ struct Integers {
   bool can_be_packed(int width) const { return can_pack(width, M); }
 };
 
-/// The base-256 digit number `position` (0: the first) of entries / unit.
+/// The digit number `position` of entries / unit.
 struct Digit {
   Entries entries;
   float unit;
@@ -120,78 +121,14 @@ struct Digit {
   template <int count>
   __device__ Pack<std::int8_t, count> at(Index i, Index j) const {
     const float inverse = 1.0F / unit;
-    const auto ratio = static_cast<float>(digit_ratio);
-    auto rest = entries.at<count>(i, j);
+    const auto values = entries.at<count>(i, j);
     Pack<std::int8_t, count> digits;
-    for (int k = 0; k < count; ++k) {
-      // rest <- (rest - unit round(rest / unit)) 256
-      for (int p = 0; p < position; ++p)
-        rest[k] = (rest[k] - unit * int8_round(rest[k], inverse)) * ratio;
-      digits[k] = static_cast<std::int8_t>(int8_round(rest[k], inverse));
-    }
+    for (int k = 0; k < count; ++k)
+      digits[k] = digit_of(values[k] * inverse, position);
     return digits;
   }
   bool can_be_packed(int width) const { return entries.can_be_packed(width); }
 };
-
-/// Entries a thread makes at once: 16 bytes of floats, 4 of digits.
-constexpr int digit_width = 4;
-
-/// out = M, M(i, j) by source.
-template <class Source, int width>
-__global__ void __launch_bounds__(block_threads)
-    write_straight(Source source, MatrixView<std::int8_t> out) {
-  const Index j = blockIdx.x;
-  for_rows<width>(out.rows, [&](Index i, auto rows) {
-    store<rows.value>(out.column(j) + i, source.template at<rows.value>(i, j));
-  });
-}
-
-constexpr int tile_size = 64;                                    // rows and columns
-constexpr int tile_stride = tile_size + digit_width;             // moves columns to other banks
-constexpr int tile_packs = tile_size * tile_size / digit_width;  // pieces of neighbours
-constexpr int packs_a_column = tile_size / digit_width;          // of a tile
-
-using Digits = Pack<std::int8_t, digit_width>;
-
-/// Entries i, i + 1, ... of M's column j, zero beyond its last row.
-template <int width, class Source>
-__device__ Digits digits_of(const Source& source, Index i, Index j, Index rows) {
-  if constexpr (width == digit_width)
-    if (i + width <= rows) return source.template at<width>(i, j);
-  Digits digits{};
-  for (int k = 0; k < digit_width && i + k < rows; ++k)
-    digits[k] = source.template at<1>(i + k, j)[0];
-  return digits;
-}
-
-/// out = M', a tile a block; row_tiles tiles cover M's rows. Columns of `out` have room for whole
-/// packs.
-template <class Source, int width>
-__global__ void __launch_bounds__(block_threads)
-    write_transposed(Source source, MatrixView<std::int8_t> out, Index row_tiles) {
-  __shared__ Digits tile[tile_size * tile_stride / digit_width];  // M's columns
-  const Index rows = out.columns, columns = out.rows;             // M's
-  const Index first_row = blockIdx.x % row_tiles * tile_size;
-  const Index first_column = blockIdx.x / row_tiles * tile_size;
-  for (int pack = static_cast<int>(threadIdx.x); pack < tile_packs; pack += block_threads) {
-    const int c = pack / packs_a_column, r = pack % packs_a_column * digit_width;
-    const Index i = first_row + r, j = first_column + c;
-    tile[(c * tile_stride + r) / digit_width] =
-        j < columns ? digits_of<width>(source, i, j, rows) : Digits{};
-  }
-  __syncthreads();
-  const auto* digits = reinterpret_cast<const std::int8_t*>(tile);
-  for (int pack = static_cast<int>(threadIdx.x); pack < tile_packs; pack += block_threads) {
-    const int r = pack / packs_a_column, c = pack % packs_a_column * digit_width;
-    const Index i = first_row + r, j = first_column + c;
-    if (i >= rows || j >= columns) continue;
-    Digits turned;
-    for (int k = 0; k < digit_width; ++k)
-      turned[k] = digits[(c + k) * tile_stride + r];
-    store<digit_width>(out.column(i) + j, turned);
-  }
-}
 
 /// M one way round; the matrix is allocated where there is none yet.
 template <class Source>
@@ -200,15 +137,10 @@ void make(Context& context, const Source& source, Index m, Transpose transpose, 
   Matrix& matrix = straight ? ways.transposed : ways.plain;
   if (matrix.empty()) matrix = context.allocate(Element::int8, m, m);
   const auto out = matrix.block().as<std::int8_t>();
-  const bool pack = source.can_be_packed(digit_width) && can_pack(digit_width, out);
   if (straight) {
-    launch(context, grid_of_columns(m),
-           pack ? write_straight<Source, digit_width> : write_straight<Source, 1>, source, out);
+    write_straight(context, source, out);
   } else {
-    const Index tiles = (m + tile_size - 1) / tile_size;
-    launch(context, grid_of_columns(tiles * tiles),
-           pack ? write_transposed<Source, digit_width> : write_transposed<Source, 1>, source, out,
-           tiles);
+    write_turned(context, source, out);
   }
   (straight ? ways.transposed_is_current : ways.plain_is_current) = true;
 }
@@ -313,10 +245,7 @@ void fold(Context& context, DigitOperand& operand) {
   const float unit = int8_scale(static_cast<float>(extent_of(context, entries, m).largest));
   if (operand.own_base.empty()) operand.own_base = context.allocate(Element::int8, m, m);
   const auto own = operand.own_base.block().as<std::int8_t>();
-  const bool pack = entries.can_be_packed(digit_width) && can_pack(digit_width, own);
-  launch(context, grid_of_columns(m),
-         pack ? write_straight<Digit, digit_width> : write_straight<Digit, 1>,
-         Digit{entries, unit, 0}, own);
+  write_straight(context, Digit{entries, unit, 0}, own);
   operand.own_step = static_cast<double>(unit);
   take_base(context, operand, operand.own_base, operand.own_step);
 }
