@@ -42,7 +42,8 @@ void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
                            std::span<const double> r) {
   follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
-  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, Z, r, L());
+  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, Z, r, L(),
+                              model.precision());
 }
 
 void AdjointSolver::follow_readout(double c, ConstBlock du) {

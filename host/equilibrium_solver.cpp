@@ -42,7 +42,8 @@ void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
   follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
-  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z());
+  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z(),
+                              model.precision());
 }
 
 void EquilibriumSolver::add_injection(double c, ConstBlock Phi) {

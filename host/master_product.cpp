@@ -61,7 +61,8 @@ HostMatrix MasterReader::columns(Index first, Index count) {
   if (left_.empty()) return part;
   Matrix sum = upload_double(backend_, part);
   const std::vector<double> ones(static_cast<std::size_t>(left_.columns()), 1.0);
-  backend_.rank_update(sum, 1.0, left_, ones, right_.block().middle_rows(first, count));
+  backend_.rank_update(sum, 1.0, left_, ones, right_.block().middle_rows(first, count),
+                       Precision::fp64);
   return download_double(backend_, sum);
 }
 
@@ -96,7 +97,8 @@ MasterProduct multiply_masters(Backend& backend, const WeightView& A, Transpose 
         squares[static_cast<std::size_t>(i)] += part(i, j) * part(i, j);
     // C += op(A)'s panel times B's rows
     const std::vector<double> ones(static_cast<std::size_t>(count), 1.0);
-    backend.rank_update(sum, 1.0, upload_double(backend, part), ones, rows.columns(first, count));
+    backend.rank_update(sum, 1.0, upload_double(backend, part), ones, rows.columns(first, count),
+                        Precision::fp64);
   }
 
   MasterProduct product{download_double(backend, sum), squares, squares};

@@ -66,7 +66,7 @@ NormBound bound_operator_norm(Backend& backend, const WeightView& A, double esti
     if (by_cholesky) {
       const std::vector<double> ones(static_cast<std::size_t>(count), 1.0);
       const Matrix columns = upload_double(backend, part);
-      backend.rank_update(AAt, 1.0, columns, ones, columns);
+      backend.rank_update(AAt, 1.0, columns, ones, columns, Precision::fp64);
     }
   }
   const double frobenius = whole.root();

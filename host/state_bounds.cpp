@@ -32,7 +32,7 @@ InjectionBounds bound_injection(Backend& backend, const Model& model, ConstBlock
   const HostMatrix inputs = download_double(backend, X);
   Matrix product = backend.allocate(Element::float64, m, n);
   backend.rank_update(product, 1.0, upload_double(backend, W), std::vector<double>(at(d), 1.0),
-                      upload_double(backend, transposed(inputs)));
+                      upload_double(backend, transposed(inputs)), Precision::fp64);
   const std::vector<double> row_norms = rounding::column_norms_above(transposed(W));
   const std::vector<double> norms = rounding::column_norms_above(inputs);
 

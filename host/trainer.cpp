@@ -186,17 +186,18 @@ void Trainer::add_chunk_gradient(Index first, Index count) {
   const ConstBlock ones = ones_.block().middle_columns(0, count);
   const Block B = B_.columns(0, count);
   const double root = std::sqrt(static_cast<double>(model_.width()));
+  const Precision precision = model_.precision();
 
   // dA = s (L diag r) Z'; with one chunk, update() applies it without storing it
-  if (!dA_.empty()) backend_.rank_update(dA_, model_.s(), adjoint_.L(), r, forward_.Z());
+  if (!dA_.empty()) backend_.rank_update(dA_, model_.s(), adjoint_.L(), r, forward_.Z(), precision);
 
   // dW = (B diag r) X' / sqrt(m), B = Dphi o (L + v 1')
   backend_.backward_injection(adjoint_.L(), model_.skip(), Phi, model_.options.injection, B);
-  backend_.rank_update(dW_, 1.0 / root, B, r, X);
+  backend_.rank_update(dW_, 1.0 / root, B, r, X, precision);
 
   // du = Z r     dv = Phi r
-  backend_.rank_update(du_, 1.0, forward_.Z(), r, ones);
-  if (model_.options.skip) backend_.rank_update(dv_, 1.0, Phi, r, ones);
+  backend_.rank_update(du_, 1.0, forward_.Z(), r, ones, precision);
+  if (model_.options.skip) backend_.rank_update(dv_, 1.0, Phi, r, ones, precision);
 }
 
 double Trainer::update_recurrent_weights(double alpha) {
@@ -208,7 +209,8 @@ double Trainer::update_recurrent_weights(double alpha) {
 double Trainer::add_recurrent_gradient(Block C, double alpha) {
   if (!dA_.empty()) return backend_.add_scaled(C, alpha, dA_);
   const double s = model_.s();
-  return s * s * backend_.rank_update(C, alpha * s, adjoint_.L(), r_, forward_.Z());
+  return s * s *
+         backend_.rank_update(C, alpha * s, adjoint_.L(), r_, forward_.Z(), model_.precision());
 }
 
 double Trainer::update(double eta) {

@@ -13,9 +13,11 @@ namespace widedeq {
 namespace {
 
 /// columns += columns `first` ... of A's left right'
-void add_factors(Backend& backend, const WeightView& A, Index first, Block columns) {
+void add_factors(Backend& backend, const WeightView& A, Index first, Block columns,
+                 Precision precision) {
   const std::vector<double> ones(static_cast<std::size_t>(A.left.columns), 1.0);
-  backend.rank_update(columns, 1.0, A.left, ones, A.right.middle_rows(first, columns.columns));
+  backend.rank_update(columns, 1.0, A.left, ones, A.right.middle_rows(first, columns.columns),
+                      precision);
 }
 
 /// The checksum of the elements.
@@ -86,7 +88,7 @@ void WeightOperator::refresh() {
 double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<const double> r,
                                        ConstBlock right) {
   const Index keep = precision_ == Precision::mixed ? updates_to_keep(width(), left.columns) : 0;
-  if (keep == 0) return backend_.rank_update(change(), alpha, left, r, right);
+  if (keep == 0) return backend_.rank_update(change(), alpha, left, r, right, precision_);
 
   if (kept_ + left.columns > left_.columns()) fold_factors();
   if (left_.columns() < left.columns) {
@@ -105,7 +107,7 @@ double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<
 
 void WeightOperator::fold_factors() {
   if (kept_ == 0) return;
-  add_factors(backend_, view(), 0, change());
+  add_factors(backend_, view(), 0, change(), precision());
   kept_ = 0;
   factors_norm_ = 0.0;
 }
@@ -153,7 +155,7 @@ double WeightOperator::squared_change() const {
     const Block part = change.columns(0, count);
     backend_.fill(part, 0.0);
     if (!change_.empty()) backend_.copy(change_.columns(first, count), part);
-    if (kept_ > 0) add_factors(backend_, view(), first, part);
+    if (kept_ > 0) add_factors(backend_, view(), first, part, precision());
     squares += backend_.add_scaled(nothing.columns(0, count), 0.0, part);
   }
   return squares;
@@ -192,7 +194,7 @@ HostMatrix WeightOperator::download_columns(Index first, Index count) const {
   if (change_.empty() && kept_ == 0) return columns;
   Matrix change = backend_.allocate(real_of(precision()), width(), count);
   if (!change_.empty()) backend_.copy(change_.columns(first, count), change);
-  if (kept_ > 0) add_factors(backend_, view(), first, change);
+  if (kept_ > 0) add_factors(backend_, view(), first, change, precision());
   HostMatrix changes(width(), count);
   backend_.download(change, changes.view());
   std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());

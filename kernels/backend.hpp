@@ -304,18 +304,20 @@ class Backend {
   virtual void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection,
                                   Block B) = 0;
   /// C += alpha G with G = (left diag r) right'; left is a x n, right b x n, C a x b, r n doubles.
-  /// Returns ||G||_F^2. Synchronises.
+  /// Returns ||G||_F^2. Synchronises. At mixed precision float32 matrices may be multiplied by int8
+  /// products of their digits, as exact as single precision for a row's largest entries
+  /// (kernels/digit_update.hpp); at others they are multiplied as they are.
   virtual double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
-                             ConstBlock right) = 0;
+                             ConstBlock right, Precision precision) = 0;
   /// The same update as factors: left_factor = alpha left diag r, right_factor = right. Returns
   /// ||(left diag r) right'||_F^2, from Grams in O((a + b) n^2). Synchronises.
   virtual double copy_factors(double alpha, ConstBlock left, std::span<const double> r,
                               ConstBlock right, Block left_factor, Block right_factor) = 0;
   /// P += alpha (left diag r) (right' right): the change of C right by rank_update(C, alpha, left,
-  /// r, right), in O(m n^2). left is a x n, right b x n, P a x n. With left and right exchanged it
-  /// is the change of C' left.
+  /// r, right, precision), in O(m n^2). left is a x n, right b x n, P a x n. With left and right
+  /// exchanged it is the change of C' left.
   virtual void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
-                                  ConstBlock right) = 0;
+                                  ConstBlock right, Precision precision) = 0;
   /// C += alpha G; returns ||G||_F^2. Synchronises.
   virtual double add_scaled(Block C, double alpha, ConstBlock G) = 0;
 

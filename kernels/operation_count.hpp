@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/backend.hpp"
+#include "kernels/digit_update.hpp"
 
 namespace widedeq {
 
@@ -24,19 +25,29 @@ class OperationCount {
   void rebuild(const SweepState& state) {
     total_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
   }
-  void rank_update(const ConstBlock& left, const ConstBlock& right) {
-    of(left.element) += product(left.rows, left.columns, right.rows);
+  void rank_update(const ConstBlock& left, const ConstBlock& right, bool by_digits) {
+    update(left.element, left.rows, right.rows, left.columns, by_digits);
   }
   void copy_factors(const ConstBlock& left, const ConstBlock& right) {
     const Index n = left.columns;
     of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
   }
-  void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right) {
+  void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right,
+                          bool by_digits) {
     const Index n = left.columns;
-    of(P.element) += product(n, right.rows, n) / 2.0 + product(P.rows, n, n);
+    of(P.element) += product(n, right.rows, n) / 2.0;
+    update(P.element, P.rows, n, n, by_digits);
   }
 
  private:
+  /// a x n times n x b, as it is or in digits
+  void update(Element element, Index a, Index b, Index n, bool by_digits) {
+    if (by_digits) {
+      total_.int8 += update_products * product(a, n, b);
+    } else {
+      of(element) += product(a, n, b);
+    }
+  }
   /// Operations of a product, a x b times b x c.
   static double product(Index a, Index b, Index c) {
     return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);

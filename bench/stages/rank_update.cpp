@@ -1,9 +1,10 @@
 // The update A += alpha (L diag r) Z': as many operations as one sweep's product. In mixed it runs
-// in single precision.
+// in single precision or, where that is faster, as six int8 products (kernels/digit_update.hpp).
 #include <algorithm>
 #include <cmath>
 
 #include "bench/network.hpp"
+#include "bench/product_count.hpp"
 #include "bench/reference.hpp"
 #include "bench/stages.hpp"
 
@@ -21,8 +22,16 @@ class RankUpdate final : public Trial {
         right_(random_matrix(c, c.shape.m, c.shape.n, 2)),
         r_(random_targets(c)) {}
 
-  void call() override { squares_ = case_.backend.rank_update(C_, alpha, left_, r_, right_); }
-  Work work() const override { return rank_update_work(case_); }
+  void call() override {
+    count_.begin();
+    squares_ = case_.backend.rank_update(C_, alpha, left_, r_, right_, case_.precision);
+    count_.end();
+  }
+  Work work() const override {
+    Work work = count_.mean();
+    work.bytes = rank_update_work(case_).bytes;
+    return work;
+  }
 
   double error() override {
     HostMatrix G =
@@ -40,6 +49,7 @@ class RankUpdate final : public Trial {
   Case case_;
   Matrix C_, left_, right_;
   std::vector<double> r_;
+  ProductCount count_{case_};
   double squares_ = 0.0;
 };
 

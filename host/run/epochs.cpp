@@ -126,7 +126,8 @@ bool keep_safe(Training& training, double seconds) {
 //          adjoint   the same without a guess; settling 3, and 1 to end with
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
-//          price and a thin product;  Phi and dW  d/m each
+//          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)
+//          all but the Grams and Phi are six int8 products each (kernels/digit_update.hpp)
 //   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
 //          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
 //

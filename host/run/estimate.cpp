@@ -132,7 +132,9 @@ double workspace(const Sizes& z, int panels) {
     const double digit = z.has_change ? z.m * z.m : 0.0;  // prepare_plane
     const double difference = 4.0 * z.m * (z.c + std::ceil(64.0 / z.m));
     const double share = z.has_factors ? 4.0 * (2.0 * z.m + z.factors) * z.c : 0.0;
-    solve = std::max(digit, difference + share);
+    // Three digits of both factors, where the processor multiplies those (cpu/digit_update.cpp).
+    const double factor_digits = 6.0 * rounded_up(z.m, 64.0) * rounded_up(z.c, 64.0);
+    solve = std::max({digit, difference + share, factor_digits});
   } else {
     solve = z.m / panels * rounded_up(z.c, 64.0) * z.real;
   }

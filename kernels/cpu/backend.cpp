@@ -206,10 +206,10 @@ class CpuBackend final : public Backend {
     cpu::backward_injection(L, v, Phi, injection, B);
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
-                     ConstBlock right) override {
+                     ConstBlock right, Precision precision) override {
     const Team team = share(C, left.columns);
-    count_.rank_update(left, right);
-    return cpu::rank_update(C, alpha, left, r, right, workspace_);
+    count_.rank_update(left, right, updates_by_digits(precision, left, right));
+    return cpu::rank_update(C, alpha, left, r, right, precision, workspace_);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
@@ -218,10 +218,10 @@ class CpuBackend final : public Backend {
     return cpu::copy_factors(alpha, left, r, right, left_factor, right_factor, workspace_);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
-                          ConstBlock right) override {
+                          ConstBlock right, Precision precision) override {
     const Team team = share(P, left.columns);
-    count_.follow_rank_update(P, left, right);
-    cpu::follow_rank_update(P, alpha, left, r, right, workspace_);
+    count_.follow_rank_update(P, left, right, follows_by_digits(precision, left));
+    cpu::follow_rank_update(P, alpha, left, r, right, precision, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
     const Team team = share(C);

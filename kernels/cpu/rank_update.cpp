@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/blas.hpp"
+#include "kernels/cpu/digit_update.hpp"
 #include "kernels/cpu/transfer.hpp"
 #include "kernels/stage_checks.hpp"
 
@@ -72,9 +73,9 @@ double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> l
   return total;
 }
 
-/// right' right by symmetric products, then mirrored; row j times r_j. n x n.
+/// right' right by symmetric products, n x n; the lower triangle.
 template <class Real>
-void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
+void lower_gram(MatrixView<const Real> right, MatrixView<Real> gram) {
   const Index n = right.columns;
   if (n == 0) return;  // BLAS complains of a matrix without columns
   const auto call = [&](auto function) {
@@ -86,6 +87,22 @@ void scaled_gram(MatrixView<const Real> right, std::span<const double> r, Matrix
   } else {
     call(cblas_ssyrk);
   }
+}
+
+/// right' right, n x n.
+void gram_of(MatrixView<const float> right, MatrixView<float> gram) {
+  lower_gram(right, gram);
+#pragma omp parallel for schedule(dynamic, 16)
+  for (Index j = 0; j < gram.columns; ++j)
+    for (Index i = 0; i < j; ++i)
+      gram(i, j) = gram(j, i);
+}
+
+/// diag r (right' right), n x n.
+template <class Real>
+void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
+  const Index n = right.columns;
+  lower_gram(right, gram);
 #pragma omp parallel for schedule(dynamic, 16)
   for (Index j = 0; j < n; ++j)
     for (Index i = 0; i < j; ++i)
@@ -103,6 +120,19 @@ void follow_as(MatrixView<Real> P, double alpha, MatrixView<const Real> left,
   const MatrixView<Real> gram(workspace.get<Real>(static_cast<std::size_t>(n * n)), n, n);
   scaled_gram(right, r, gram);
   gemm<Real>(Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1), P);
+}
+
+/// The same by int8 products: P += alpha (left diag r) gram' with gram = right' right. The Gram
+/// itself stays in single precision: half of its entries, and n of them in each of the update's.
+void follow_in_digits(MatrixView<float> P, double alpha, MatrixView<const float> left,
+                      std::span<const double> r, MatrixView<const float> right,
+                      Workspace& workspace) {
+  const Index n = left.columns;
+  const std::size_t digits = digit_update_bytes(left.rows, n, n);
+  auto* buffer = workspace.get<std::byte>(digits + static_cast<std::size_t>(n * n) * sizeof(float));
+  const MatrixView<float> gram(reinterpret_cast<float*>(buffer + digits), n, n);
+  gram_of(right, gram);
+  rank_update_in_digits(P, alpha, left, r, gram, strip_kernel(), buffer);
 }
 
 template <class Real>
@@ -147,25 +177,42 @@ double product_norm(MatrixView<const Real> left, std::span<const double> r,
 
 }  // namespace
 
+bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right) {
+  return precision == Precision::mixed && left.element == Element::float32 &&
+         goes_by_digits(strip_kernel(), left.rows, right.rows, left.columns);
+}
+
+bool follows_by_digits(Precision precision, const ConstBlock& left) {
+  return precision == Precision::mixed && left.element == Element::float32 &&
+         goes_by_digits(strip_kernel(), left.rows, left.columns, left.columns);
+}
+
 void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
-                        ConstBlock right, Workspace& workspace) {
+                        ConstBlock right, Precision precision, Workspace& workspace) {
   expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
   expect_shape("follow_rank_update", "right", right, right.rows, left.columns);
   expect_entries("follow_rank_update", r, left);
   if (P.element == Element::float64)
     return follow_as(P.as<double>(), alpha, left.as<const double>(), r, right.as<const double>(),
                      workspace);
+  if (follows_by_digits(precision, left))
+    return follow_in_digits(P.as<float>(), alpha, left.as<const float>(), r,
+                            right.as<const float>(), workspace);
   follow_as(P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(), workspace);
 }
 
 double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
-                   ConstBlock right, Workspace& workspace) {
+                   ConstBlock right, Precision precision, Workspace& workspace) {
   expect_shape("rank_update", "C", C, left.rows, right.rows);
   expect_shape("rank_update", "right", right, C.columns, left.columns);
   expect_entries("rank_update", r, left);
   if (C.element == Element::float64)
     return rank_update_as(C.as<double>(), alpha, left.as<const double>(), r,
                           right.as<const double>(), workspace);
+  if (updates_by_digits(precision, left, right))
+    return rank_update_in_digits(
+        C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(), strip_kernel(),
+        workspace.get<std::byte>(digit_update_bytes(left.rows, right.rows, left.columns)));
   return rank_update_as(C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
                         workspace);
 }

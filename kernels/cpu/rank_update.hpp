@@ -9,10 +9,14 @@
 
 namespace widedeq::cpu {
 
+/// Whether these stages multiply digits, on this processor and in these shapes.
+bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right);
+bool follows_by_digits(Precision precision, const ConstBlock& left);
+
 double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
-                   ConstBlock right, Workspace& workspace);
+                   ConstBlock right, Precision precision, Workspace& workspace);
 void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
-                        ConstBlock right, Workspace& workspace);
+                        ConstBlock right, Precision precision, Workspace& workspace);
 double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                     Block left_factor, Block right_factor, Workspace& workspace);
 double add_scaled(Block C, double alpha, ConstBlock G);

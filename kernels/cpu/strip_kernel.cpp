@@ -32,7 +32,7 @@ void multiply_plainly(const std::uint8_t* strip, Index from, Index to, const std
   }
 }
 
-constexpr StripKernel plain_kernel{"plain C++", 1, multiply_plainly};
+constexpr StripKernel plain_kernel{"plain C++", 1, false, multiply_plainly};
 
 /// Whether a kernel computes what the plain one does, over the whole range of the digits and for
 /// every number of columns it may be given.

@@ -28,6 +28,8 @@ inline constexpr Index most_strip_columns = 32;
 struct StripKernel {
   const char* name;  // of the instructions
   Index columns;     // at a time, at most
+  /// Six of its products take less time than one in single precision (kernels/digit_update.hpp).
+  bool is_worth_digits;
   /// sums is 64 x columns, column-major. `from` is a multiple of 64; `to` is one as well or the
   /// height of q. Columns of q are `stride` apart and readable to the next multiple of 64.
   void (*multiply)(const std::uint8_t* strip, Index from, Index to, const std::int8_t* q,

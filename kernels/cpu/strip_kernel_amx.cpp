@@ -104,7 +104,7 @@ bool has_amx() {
          syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
-const StripKernel amx_kernel{"AMX", 2 * tile_columns, multiply};
+const StripKernel amx_kernel{"AMX", 2 * tile_columns, true, multiply};
 
 }  // namespace widedeq::cpu
 
@@ -116,7 +116,7 @@ bool has_amx() {
   return false;
 }
 
-const StripKernel amx_kernel{"AMX", 0, nullptr};
+const StripKernel amx_kernel{"AMX", 0, false, nullptr};
 
 }  // namespace widedeq::cpu
 

@@ -97,7 +97,7 @@ bool has_vnni() {
   return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-const StripKernel vnni_kernel{"AVX512-VNNI", most_columns, multiply};
+const StripKernel vnni_kernel{"AVX512-VNNI", most_columns, false, multiply};
 
 }  // namespace widedeq::cpu
 
@@ -109,7 +109,7 @@ bool has_vnni() {
   return false;
 }
 
-const StripKernel vnni_kernel{"AVX512-VNNI", 0, nullptr};
+const StripKernel vnni_kernel{"AVX512-VNNI", 0, false, nullptr};
 
 }  // namespace widedeq::cpu
 

@@ -214,9 +214,9 @@ class CudaBackend final : public Backend {
     cuda::backward_injection(context_, L, v, Phi, injection, B);
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
-                     ConstBlock right) override {
-    count_.rank_update(left, right);
-    return cuda::rank_update(context_, C, alpha, left, r, right);
+                     ConstBlock right, Precision precision) override {
+    count_.rank_update(left, right, updates_by_digits(precision, left, right));
+    return cuda::rank_update(context_, C, alpha, left, r, right, precision);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                       Block left_factor, Block right_factor) override {
@@ -224,9 +224,9 @@ class CudaBackend final : public Backend {
     return cuda::copy_factors(context_, alpha, left, r, right, left_factor, right_factor);
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
-                          ConstBlock right) override {
-    count_.follow_rank_update(P, left, right);
-    cuda::follow_rank_update(context_, P, alpha, left, r, right);
+                          ConstBlock right, Precision precision) override {
+    count_.follow_rank_update(P, left, right, follows_by_digits(precision, left));
+    cuda::follow_rank_update(context_, P, alpha, left, r, right, precision);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {
     return cuda::add_scaled(context_, C, alpha, G);

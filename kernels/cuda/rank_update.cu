@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <type_traits>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/digit_update.hpp"
 #include "kernels/cuda/double_gram.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/transfer.hpp"
@@ -88,16 +90,21 @@ void scale_columns(Context& context, double alpha, MatrixView<const Real> from, 
 template <class Real>
 double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
                       MatrixView<const Real> left, std::span<const double> r,
-                      MatrixView<const Real> right) {
+                      MatrixView<const Real> right, bool by_digits) {
   const Index n = left.columns;
+  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
+  double* squares = r_there + n;
+  send(context, r, r_there);
+  if constexpr (std::is_same_v<Real, float>)
+    if (by_digits) {
+      rank_update_in_digits(context, C, alpha, left, r_there, right, squares);
+      return fetch_sum(context, squares, C.columns);
+    }
   const Index widest = panel_columns<Real>(C.rows, C.columns);
   const Index scaled_stride = padded_rows(widest, sizeof(Real));
   const Index G_stride = padded_rows(C.rows, sizeof(Real));
   auto* buffer = context.scratch<Real>(
       Scratch::reals, static_cast<std::size_t>(scaled_stride * n + G_stride * widest));
-  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
-  double* squares = r_there + n;
-  send(context, r, r_there);
   for (Index first = 0; first < C.columns; first += widest) {
     const Index count = std::min(widest, C.columns - first);
     const MatrixView<const Real> rows(right.data + first, count, n, right.stride);
@@ -111,33 +118,40 @@ double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
   return fetch_sum(context, squares, C.columns);
 }
 
-/// gram(i, j) = r_i gram(i, j), for a symmetric matrix given by its lower triangle.
+/// gram(i, j) = r_i gram(i, j), for a symmetric matrix given by its lower triangle. r null: ones.
 template <class Real>
 __global__ void scale_mirrored_kernel(MatrixView<Real> gram, const double* r) {
   const Index j = blockIdx.x;
   const Index below = gram.rows - j;  // a thread has an entry and its mirror image to itself
+  const auto weight = [r](Index i) { return r == nullptr ? Real(1) : static_cast<Real>(r[i]); };
   for_rows<1>(below, [&](Index k, auto) {
     const Index i = j + k;
     const Real entry = gram(i, j);
-    gram(j, i) = static_cast<Real>(r[j]) * entry;
-    gram(i, j) = static_cast<Real>(r[i]) * entry;
+    gram(j, i) = weight(j) * entry;
+    gram(i, j) = weight(i) * entry;
   });
 }
 
 template <class Real>
 void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<const Real> left,
-               std::span<const double> r, MatrixView<const Real> right) {
+               std::span<const double> r, MatrixView<const Real> right, bool by_digits) {
   const Index n = left.columns;
   if (P.empty()) return;
   const Index stride = padded_rows(n, sizeof(Real));
   const MatrixView<Real> gram(
       context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
-  auto* r_there = context.scratch<double>(Scratch::sums, r.size());
+  auto* r_there = context.scratch<double>(Scratch::sums, 2 * r.size());
   send(context, r, r_there);
   context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
 
   clear(context, gram);
   add_symmetric_product(context, right, gram);
+  if constexpr (std::is_same_v<Real, float>)
+    if (by_digits) {  // P += alpha (left diag r) gram', whose norm nobody asks for
+      const double* ones = nullptr;
+      launch(context, grid_of_columns(n), scale_mirrored_kernel<Real>, gram, ones);
+      return rank_update_in_digits(context, P, alpha, left, r_there, gram, r_there + n);
+    }
   launch(context, grid_of_columns(n), scale_mirrored_kernel<Real>, gram, r_there);
   // P += alpha left (diag r (right' right))
   gemm<Real>(context, Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1),
@@ -191,27 +205,38 @@ double add_scaled_as(Context& context, MatrixView<Real> C, double alpha, MatrixV
 
 }  // namespace
 
+bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right) {
+  return precision == Precision::mixed && left.element == Element::float32 &&
+         goes_by_digits(left.rows, right.rows, left.columns);
+}
+
+bool follows_by_digits(Precision precision, const ConstBlock& left) {
+  return precision == Precision::mixed && left.element == Element::float32 &&
+         goes_by_digits(left.rows, left.columns, left.columns);
+}
+
 void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left,
-                        std::span<const double> r, ConstBlock right) {
+                        std::span<const double> r, ConstBlock right, Precision precision) {
   expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
   expect_shape("follow_rank_update", "right", right, right.rows, left.columns);
   expect_entries("follow_rank_update", r, left);
   if (P.element == Element::float64)
     return follow_as(context, P.as<double>(), alpha, left.as<const double>(), r,
-                     right.as<const double>());
-  follow_as(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>());
+                     right.as<const double>(), false);
+  follow_as(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
+            follows_by_digits(precision, left));
 }
 
 double rank_update(Context& context, Block C, double alpha, ConstBlock left,
-                   std::span<const double> r, ConstBlock right) {
+                   std::span<const double> r, ConstBlock right, Precision precision) {
   expect_shape("rank_update", "C", C, left.rows, right.rows);
   expect_shape("rank_update", "right", right, C.columns, left.columns);
   expect_entries("rank_update", r, left);
   if (C.element == Element::float64)
     return rank_update_as(context, C.as<double>(), alpha, left.as<const double>(), r,
-                          right.as<const double>());
+                          right.as<const double>(), false);
   return rank_update_as(context, C.as<float>(), alpha, left.as<const float>(), r,
-                        right.as<const float>());
+                        right.as<const float>(), updates_by_digits(precision, left, right));
 }
 
 double copy_factors(Context& context, double alpha, ConstBlock left, std::span<const double> r,

@@ -9,10 +9,14 @@
 
 namespace widedeq::cuda {
 
+/// Whether these stages multiply digits, in these shapes.
+bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right);
+bool follows_by_digits(Precision precision, const ConstBlock& left);
+
 double rank_update(Context& context, Block C, double alpha, ConstBlock left,
-                   std::span<const double> r, ConstBlock right);
+                   std::span<const double> r, ConstBlock right, Precision precision);
 void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left,
-                        std::span<const double> r, ConstBlock right);
+                        std::span<const double> r, ConstBlock right, Precision precision);
 double copy_factors(Context& context, double alpha, ConstBlock left, std::span<const double> r,
                     ConstBlock right, Block left_factor, Block right_factor);
 double add_scaled(Context& context, Block C, double alpha, ConstBlock G);

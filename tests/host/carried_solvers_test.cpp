@@ -73,16 +73,17 @@ class Carried {
       r[j] -= problem_.net.y[j];
     forward_.follow(model_, eta, adjoint_.L(), r);
     adjoint_.follow(model_, eta, forward_.Z(), r);
-    on.rank_update(model_.A.change(), -eta * model_.s(), adjoint_.L(), r, forward_.Z());
+    on.rank_update(model_.A.change(), -eta * model_.s(), adjoint_.L(), r, forward_.Z(),
+                   model_.precision());
     model_.A.refresh();
 
     on.fill(du_, 0.0);
-    on.rank_update(du_, 1.0, forward_.Z(), r, ones_);
+    on.rank_update(du_, 1.0, forward_.Z(), r, ones_, model_.precision());
     adjoint_.follow_readout(-eta, du_);
     on.add_scaled(model_.u, -eta, du_);
 
     on.backward_injection(adjoint_.L(), model_.skip(), Phi_, model_.options.injection, B_);
-    on.rank_update(model_.W, -eta / problem_.net.root(), B_, r, X_);
+    on.rank_update(model_.W, -eta / problem_.net.root(), B_, r, X_, model_.precision());
     forward_.add_injection(-1.0, Phi_);
     on.inject(model_.W, X_, model_.options.injection, Phi_);
     forward_.add_injection(1.0, Phi_);

@@ -136,7 +136,7 @@ TEST_P(Carry, FollowingIsTheChangeOfTheProduct) {
         const std::vector<double> r = random_.vector(n);
         const double alpha = -0.3;
         const Framed out = framed(P), left_block = framed(left), right_block = framed(right);
-        backend().follow_rank_update(out, alpha, left_block, r, right_block);
+        backend().follow_rank_update(out, alpha, left_block, r, right_block, precision());
         // Sums of b and of n terms, and one rounding each for r, alpha, two products and the sum.
         expect_within(download(out.block()), followed(P, alpha, left, r, right),
                       followed(absolute(P), std::abs(alpha), absolute(left),
@@ -157,15 +157,18 @@ TEST_P(Carry, FollowingGoesWithRankUpdateBothWays) {
   const std::vector<double> r = random_.vector(n);
   const double alpha = 0.01;
   Matrix changed = upload(real(), C);
-  backend().rank_update(changed, alpha, upload(real(), left), r, upload(real(), right));
+  backend().rank_update(changed, alpha, upload(real(), left), r, upload(real(), right),
+                        precision());
   const HostMatrix after = download(changed);
 
   Matrix forward = upload(real(), oracle::multiply(C, right));
-  backend().follow_rank_update(forward, alpha, upload(real(), left), r, upload(real(), right));
+  backend().follow_rank_update(forward, alpha, upload(real(), left), r, upload(real(), right),
+                               precision());
   EXPECT_LT(relative_error(download(forward), oracle::multiply(after, right)), 10.0 * eps());
 
   Matrix backward = upload(real(), oracle::multiply(oracle::transpose(C), left));
-  backend().follow_rank_update(backward, alpha, upload(real(), right), r, upload(real(), left));
+  backend().follow_rank_update(backward, alpha, upload(real(), right), r, upload(real(), left),
+                               precision());
   EXPECT_LT(relative_error(download(backward), oracle::multiply(oracle::transpose(after), left)),
             10.0 * eps());
 }
@@ -174,25 +177,26 @@ TEST_P(Carry, FollowingNothingChangesNothing) {
   const HostMatrix P = random(33, 7), left = random(33, 7), right = random(5, 7);
   Matrix out = upload(real(), P);
   const Matrix left_block = upload(real(), left), right_block = upload(real(), right);
-  backend().follow_rank_update(out, 0.0, left_block, random_.vector(7), right_block);
+  backend().follow_rank_update(out, 0.0, left_block, random_.vector(7), right_block, precision());
   EXPECT_EQ(download(out).values, P.values);
-  backend().follow_rank_update(out, 3.0, left_block, std::vector<double>(7), right_block);
+  backend().follow_rank_update(out, 3.0, left_block, std::vector<double>(7), right_block,
+                               precision());
   EXPECT_EQ(download(out).values, P.values);
   // One residual that is zero takes its sample out of the sum, and out of no other column.
   std::vector<double> r(7);
   r[4] = 2.0;
-  backend().follow_rank_update(out, 1.0, left_block, r, right_block);
+  backend().follow_rank_update(out, 1.0, left_block, r, right_block, precision());
   expect_within(download(out), followed(P, 1.0, left, r, right),
                 followed(absolute(P), 1.0, absolute(left), r, absolute(right)), 17.0 * eps());
 }
 
 TEST_P(Carry, FollowingNoSamplesIsAllowed) {
   const Framed out(real(), 5, 0), left(real(), 5, 0), right(real(), 9, 0);
-  EXPECT_NO_THROW(backend().follow_rank_update(out, 1.0, left, {}, right));
+  EXPECT_NO_THROW(backend().follow_rank_update(out, 1.0, left, {}, right, precision()));
   EXPECT_TRUE(out.frame_untouched());
   Matrix none = backend().allocate(real(), 5, 0);
   EXPECT_NO_THROW(backend().follow_rank_update(none, 1.0, backend().allocate(real(), 5, 0), {},
-                                               backend().allocate(real(), 9, 0)));
+                                               backend().allocate(real(), 9, 0), precision()));
 }
 
 TEST_P(Carry, FollowingKeepsNotANumber) {
@@ -200,7 +204,7 @@ TEST_P(Carry, FollowingKeepsNotANumber) {
   left(2, 1) = NAN;
   Matrix out = backend().allocate(real(), 5, 3);
   backend().follow_rank_update(out, 1.0, upload(real(), left), random_.vector(3),
-                               upload(real(), random(4, 3)));
+                               upload(real(), random(4, 3)), precision());
   const HostMatrix is = download(out);
   for (Index j = 0; j < 3; ++j)
     for (Index i = 0; i < 5; ++i)
@@ -619,15 +623,18 @@ TEST_P(Carry, ShapesThatDoNotFitAreRefusedByName) {
   const HostMatrix before = random(3, 4);
   Matrix P = upload(real(), before);
   // P is 3 x 4 when left is 3 x 4 and right is anything x 4.
-  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(5, 4), r, block(2, 4)), "3 x 4", "5 x 4");
-  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), r, block(2, 6)), "2 x 6", "2 x 4");
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(5, 4), r, block(2, 4), precision()),
+                     "3 x 4", "5 x 4");
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), r, block(2, 6), precision()),
+                     "2 x 6", "2 x 4");
   EXPECT_SHAPE_ERROR(
-      on.follow_rank_update(P, 1.0, block(3, 5), std::vector<double>(5), block(2, 5)), "3 x 4",
-      "3 x 5");
+      on.follow_rank_update(P, 1.0, block(3, 5), std::vector<double>(5), block(2, 5), precision()),
+      "3 x 4", "3 x 5");
   EXPECT_SHAPE_ERROR(
-      on.follow_rank_update(P, 1.0, block(3, 4), std::vector<double>(3), block(2, 4)), "3",
-      "3 x 4");
-  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), {}, block(2, 4)), "0", "3 x 4");
+      on.follow_rank_update(P, 1.0, block(3, 4), std::vector<double>(3), block(2, 4), precision()),
+      "3", "3 x 4");
+  EXPECT_SHAPE_ERROR(on.follow_rank_update(P, 1.0, block(3, 4), {}, block(2, 4), precision()), "0",
+                     "3 x 4");
   EXPECT_SHAPE_ERROR(on.add_column(P, 1.0, block(2, 1)), "2 x 1", "3 x 1");
   EXPECT_SHAPE_ERROR(on.add_column(P, 1.0, block(3, 2)), "3 x 2", "3 x 1");
   EXPECT_EQ(download(P).values, before.values);
@@ -655,12 +662,12 @@ TEST_P(Carry, WrongElementsAreRefused) {
   const HostMatrix before = random(3, 3);
   Matrix a = upload(real(), before), b = on.allocate(other, 3, 3);
   const std::vector<double> r(3);
-  EXPECT_THROW(on.follow_rank_update(a, 1.0, b, r, a), ShapeError);
-  EXPECT_THROW(on.follow_rank_update(a, 1.0, a, r, b), ShapeError);
+  EXPECT_THROW(on.follow_rank_update(a, 1.0, b, r, a, precision()), ShapeError);
+  EXPECT_THROW(on.follow_rank_update(a, 1.0, a, r, b, precision()), ShapeError);
   EXPECT_THROW(on.add_column(a, 1.0, on.allocate(other, 3, 1)), ShapeError);
   Matrix integers = on.allocate(Element::int8, 3, 3);
   EXPECT_THROW(on.add_column(integers, 1.0, on.allocate(Element::int8, 3, 1)), ShapeError);
-  EXPECT_THROW(on.follow_rank_update(integers, 1.0, a, r, a), ShapeError);
+  EXPECT_THROW(on.follow_rank_update(integers, 1.0, a, r, a, precision()), ShapeError);
   const WeightOperator A = weights(Weighting::lattice, 3);
   SweepState state = state_at(before, before);
   EXPECT_THROW(on.rebuild(state, sweep(A), A.view(), b), ShapeError);

@@ -132,7 +132,7 @@ TEST_P(Gram, GivesTheSameBitsFromAnotherThreadWhileStagesRun) {
   });
   Matrix C = backend().allocate(real(), 64, 64);
   for (int k = 0; k < 50; ++k)
-    backend().rank_update(C, 0.1, Z, std::vector<double>(65, 1.0), L);
+    backend().rank_update(C, 0.1, Z, std::vector<double>(65, 1.0), L, Precision::fp64);
   thread.join();
   EXPECT_EQ(others.ntk.values, grams.ntk.values);
   EXPECT_EQ(others.features.values, grams.features.values);

@@ -28,6 +28,12 @@ struct Size {
 class Stages : public testing::TestWithParam<Element> {
  protected:
   Element real() const { return GetParam(); }
+  /// Those with such reals.
+  std::vector<Precision> precisions() const {
+    return real() == Element::float64 ? std::vector{Precision::fp64}
+                                      : std::vector{Precision::fp32, Precision::mixed};
+  }
+  Precision precision() const { return precisions().back(); }
   double eps() const {
     return real() == Element::float64 ? std::numeric_limits<double>::epsilon()
                                       : std::numeric_limits<float>::epsilon();
@@ -220,30 +226,37 @@ TEST_P(Stages, BackwardInjectionMasksByPhi) {
 }
 
 TEST_P(Stages, RankUpdateAddsAndReturnsTheSquaredNorm) {
-  for (const auto& [a, b, n] : sizes) {
-    const HostMatrix C = random(a, b), left = random(a, n), right = random(b, n);
-    const std::vector<double> r = random_.vector(n);
-    const double alpha = -0.3;
-    const Framed out(real(), C);
-    const double square =
-        backend().rank_update(out, alpha, Framed(real(), left), r, Framed(real(), right));
+  // The last ones are large enough for digits, where mixed precision has them.
+  std::vector<Size> all(std::begin(sizes), std::end(sizes));
+  all.insert(all.end(), {{64, 64, 64}, {130, 65, 100}, {67, 200, 129}});
+  for (const Precision precision : precisions())
+    for (const auto& [a, b, n] : all) {
+      const HostMatrix C = random(a, b), left = random(a, n), right = random(b, n);
+      const std::vector<double> r = random_.vector(n);
+      const double alpha = -0.3;
+      const Framed out(real(), C), left_block(real(), left), right_block(real(), right);
+      const double square =
+          backend().rank_update(out, alpha, left_block, r, right_block, precision);
 
-    const HostMatrix G = oracle::weighted_outer(1.0, left, r, right);
-    const HostMatrix size = oracle::weighted_outer(std::abs(alpha), absolute(left),
-                                                   absolute(column_of(r)).values, absolute(right));
-    HostMatrix wanted = C, magnitude = absolute(C);
-    for (std::size_t i = 0; i < G.values.size(); ++i) {
-      wanted.values[i] += alpha * G.values[i];
-      magnitude.values[i] += size.values[i];
+      const HostMatrix G = oracle::weighted_outer(1.0, left, r, right);
+      const HostMatrix size = oracle::weighted_outer(
+          std::abs(alpha), absolute(left), absolute(column_of(r)).values, absolute(right));
+      HostMatrix wanted = C, magnitude = absolute(C);
+      for (std::size_t i = 0; i < G.values.size(); ++i) {
+        wanted.values[i] += alpha * G.values[i];
+        magnitude.values[i] += size.values[i];
+      }
+      expect_within(download(out.block()), wanted, magnitude, n + 2, eps());
+      EXPECT_TRUE(out.frame_untouched());
+      EXPECT_TRUE(left_block.frame_untouched());
+      EXPECT_TRUE(right_block.frame_untouched());
+      // ||G||^2 moves by 2 ||G|| ||error||, and the error is at most (n + 2) eps of the magnitudes.
+      const double norm = oracle::norm(G.values);
+      const double error =
+          static_cast<double>(n + 4) * eps() * oracle::norm(size.values) / std::abs(alpha);
+      EXPECT_NEAR(square, norm * norm, 2.0 * norm * error + error * error)
+          << shape(C) << " of " << n;
     }
-    expect_within(download(out.block()), wanted, magnitude, n + 2, eps());
-    EXPECT_TRUE(out.frame_untouched());
-    // ||G||^2 moves by 2 ||G|| ||error||, and the error is at most (n + 2) eps of the magnitudes.
-    const double norm = oracle::norm(G.values);
-    const double error =
-        static_cast<double>(n + 4) * eps() * oracle::norm(size.values) / std::abs(alpha);
-    EXPECT_NEAR(square, norm * norm, 2.0 * norm * error + error * error) << shape(C) << " of " << n;
-  }
 }
 
 TEST_P(Stages, AddScaledAddsAndReturnsTheSquaredNorm) {
@@ -363,9 +376,9 @@ TEST_P(Stages, ShapesThatDoNotFitAreRefusedByName) {
   // C is 3 x 2 when left is 3 x 4 and right is 2 x 4.
   Matrix right = on.allocate(real(), 2, 4), right5 = on.allocate(real(), 2, 5);
   const std::vector<double> r(4);
-  EXPECT_SHAPE_ERROR(on.rank_update(a34, 1.0, a34, r, right), "3 x 4", "3 x 2");
-  EXPECT_SHAPE_ERROR(on.rank_update(W, 1.0, a34, r, right5), "2 x 5", "2 x 4");
-  EXPECT_THROW(on.rank_update(W, 1.0, a34, std::vector<double>(3), right), ShapeError);
+  EXPECT_SHAPE_ERROR(on.rank_update(a34, 1.0, a34, r, right, precision()), "3 x 4", "3 x 2");
+  EXPECT_SHAPE_ERROR(on.rank_update(W, 1.0, a34, r, right5, precision()), "2 x 5", "2 x 4");
+  EXPECT_THROW(on.rank_update(W, 1.0, a34, std::vector<double>(3), right, precision()), ShapeError);
 
   Matrix base = on.allocate(Element::int8, 4, 4), square = on.allocate(real(), 5, 5);
   EXPECT_SHAPE_ERROR(on.split(square, base), "5 x 5", "4 x 4");
@@ -388,7 +401,8 @@ TEST_P(Stages, ARefusedCallWritesNothing) {
   const HostMatrix before = random(3, 4);
   Matrix C = upload(real(), before);
   Matrix left = upload(real(), random(3, 2)), right = upload(real(), random(5, 2));
-  EXPECT_THROW(backend().rank_update(C, 1.0, left, std::vector<double>(2), right), ShapeError);
+  EXPECT_THROW(backend().rank_update(C, 1.0, left, std::vector<double>(2), right, precision()),
+               ShapeError);
   EXPECT_EQ(download(C).values, before.values);
 }
 

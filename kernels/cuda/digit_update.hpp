@@ -1,0 +1,22 @@
+// C += alpha (left diag r) right' by int8 products; see kernels/digit_update.hpp.
+#pragma once
+
+#include "kernels/cuda/context.hpp"
+#include "kernels/matrix_view.hpp"
+
+namespace widedeq::cuda {
+
+/// Whether an update of that shape goes by int8 products. (On every device that this backend takes
+/// they are ten times as fast as single precision or more.)
+bool goes_by_digits(Index a, Index b, Index n);
+
+/// C += alpha G with G = (left diag r) right', C a x b, left a x n, right b x n; squares[j] =
+/// ||G_j||^2. r (n) and squares (b) are in device memory. A row with an entry that is not finite
+/// makes its row or column of C not a number. Takes the scratch memory of products and digits; up
+/// to `panel_bytes` of sums exist at a time. Asynchronous.
+void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
+                           MatrixView<const float> left, const double* r,
+                           MatrixView<const float> right, double* squares,
+                           Index panel_bytes = Index{256} << 20);
+
+}  // namespace widedeq::cuda
