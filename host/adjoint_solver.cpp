@@ -42,12 +42,12 @@ void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
                            std::span<const double> r) {
   follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
-  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, Z, r, L(),
+  backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, Z, r, L(),
                               model.precision());
 }
 
 void AdjointSolver::follow_readout(double c, ConstBlock du) {
-  backend_.add_column(state_.P.columns(0, state_.count), c, du);
+  backend_.add_column(owed_to_P(backend_, state_, carried_), c, du);
 }
 
 void AdjointSolver::transfer(Archive& archive, bool warm) {

@@ -42,12 +42,12 @@ void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
   follow_plane(backend_, state_, model.A.operand(), carried_);
   const double s = model.s();
-  backend_.follow_rank_update(state_.P.columns(0, state_.count), -eta * s * s, L, r, Z(),
+  backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, L, r, Z(),
                               model.precision());
 }
 
-void EquilibriumSolver::add_injection(double c, ConstBlock Phi) {
-  backend_.add_scaled(state_.P.columns(0, state_.count), c, Phi);
+void EquilibriumSolver::add_injection(double c, ConstBlock dPhi) {
+  backend_.add_scaled(owed_to_P(backend_, state_, carried_), c, dPhi);
 }
 
 void EquilibriumSolver::transfer(Archive& archive, bool warm) {

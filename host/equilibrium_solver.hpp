@@ -3,7 +3,7 @@
 // A solver that has solved once can go on from where it stands when the weights move a little:
 //
 //   follow(eta, ...)    A <- A - eta s (L diag r) Z':  P -= eta s^2 (L diag r) (Z'Z)
-//   add_injection(c)    Phi <- Phi + dPhi:             P -= Phi before, P += Phi after
+//   add_injection(c, d) Phi <- Phi + c d:              P += c d
 //   solve_on()          iterates from there, from a guess where it can (solve_warm())
 //   audit()             makes P anew from A, Phi and Z, and mends what has drifted
 #pragma once
@@ -30,8 +30,8 @@ class EquilibriumSolver {
 
   /// P follows rank_update(A, -eta s, L, r, Z). To be called before A changes its operand.
   void follow(const Model& model, double eta, ConstBlock L, std::span<const double> r);
-  /// P += c Phi
-  void add_injection(double c, ConstBlock Phi);
+  /// P follows Phi <- Phi + c dPhi.
+  void add_injection(double c, ConstBlock dPhi);
 
   /// Z and P = s A Z + Phi of the last solve, m x n; D = 1[P > 0].
   ConstBlock Z() const { return state_.applied.columns(0, state_.count); }

@@ -168,6 +168,8 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried) {
+  if (!carried.owed.empty())
+    backend.absorb(state.P.columns(0, state.count), owed_to_P(backend, state, carried));
   // Without a change there is next to nothing to do, and no response to speak of.
   if (!carried.has_followed)
     return solve_fixed_point(backend, state, equation, options, Start::warm, carried);
@@ -206,6 +208,7 @@ void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool
   archive.integer("pending_in", state.pending_in);
   archive.matrix("response", carried.response);
   archive.integer("has_followed", carried.has_followed);
+  archive.matrix("owed", carried.owed);
   state.open_count = 0;
 }
 
@@ -215,10 +218,21 @@ void follow_plane(Backend& backend, SweepState& state, const Operand& A, Carried
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
 }
 
+Block owed_to_P(Backend& backend, const SweepState& state, Carried& carried) {
+  if (carried.owed.empty())
+    carried.owed = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
+  return carried.owed.columns(0, state.count);
+}
+
+void forgive(Backend& backend, Carried& carried) {
+  if (!carried.owed.empty()) backend.fill(carried.owed, 0.0);
+}
+
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
                        ConstBlock c, const SolveOptions& options, SolveReport& report,
                        Carried& carried) {
   backend.rebuild(state, sweep, A, c);
+  forgive(backend, carried);
   // Rebuilding has settled the plane.
   Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
   SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, rebuilt);

@@ -54,8 +54,8 @@ class Trainer {
 
   /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
   /// tolerance leaves room for the rounding that states gather between audits.
-  static bool starts_warm(Index samples, const TrainerOptions& how, Precision precision,
-                          double tolerance);
+  static bool starts_warm(Index samples, Index width, const TrainerOptions& how,
+                          Precision precision, double tolerance);
 
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }
@@ -101,9 +101,11 @@ class Trainer {
   SolveReport solve_adjoint(bool audit);
   bool is_warm() const { return warm_epochs_ > 0; }
   bool starts_warm() const {
-    return starts_warm(samples(), how_, model_.precision(), options_.tolerance);
+    return starts_warm(samples(), model_.width(), how_, model_.precision(), options_.tolerance);
   }
-  /// The tolerance less what rounding may have added to carried states since the last audit.
+  /// What carried states may have gathered so many epochs from now, relative to Z.
+  double drift_in(int more) const;
+  /// A tolerance that with what carried states have gathered since the last audit makes the user's.
   SolveOptions carried_options() const;
   /// Chunk by chunk, the samples in view.
   Evaluation evaluate_chunks(GramMonitor* monitor, bool audit);
@@ -111,6 +113,8 @@ class Trainer {
   void add_chunk_gradient(Index first, Index count);
   /// A += alpha dA; returns ||dA||_F^2.
   double update_recurrent_weights(double alpha);
+  /// u -= eta du, and the adjoint follows; returns ||du||^2.
+  double update_readout(double eta);
   /// C += alpha dA; returns ||dA||_F^2.
   double add_recurrent_gradient(Block C, double alpha);
 
@@ -122,6 +126,8 @@ class Trainer {
   Index chunk_ = 0;
   int warm_epochs_ = 0;   // how long the states have been carried on; 0: they are not to be used
   int since_audit_ = 0;   // epochs since rounding was last undone
+  int sweeps_ = 0;        // that have rounded P since then: forward's or adjoint's, the more
+  int last_sweeps_ = 0;   // of the last epoch
   int base_version_ = 0;  // the operand's when they were last rebuilt or solved cold
   Matrix X_;              // d x n
   Matrix Phi_, B_;        // m x chunk
@@ -135,6 +141,7 @@ class Trainer {
   std::vector<double> r_;             // count
   Matrix dA_;                         // m x m, several chunks only
   Matrix dW_, du_, dv_;               // m x d, m, m
+  Matrix u_before_;                   // m
   Matrix ones_;                       // 1 x chunk
 };
 

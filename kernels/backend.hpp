@@ -320,6 +320,9 @@ class Backend {
                                   ConstBlock right, Precision precision) = 0;
   /// C += alpha G; returns ||G||_F^2. Synchronises.
   virtual double add_scaled(Block C, double alpha, ConstBlock G) = 0;
+  /// to += change, and change = what that has rounded off, exactly: to + change stays what it was,
+  /// so a change made of many small ones is never lost to rounding. Both real, of one shape.
+  virtual void absorb(Block to, Block change) = 0;
 
   // ---- statistics
   // --------------------------------------------------------------------------------

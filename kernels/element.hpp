@@ -35,13 +35,24 @@ WIDEDEQ_HOST_DEVICE inline Real activate(Real pre, Real gate) {
   }
 }
 
-/// The largest magnitude an int8 digit takes. -128 is left out: the law is symmetric.
+/// sum += rest, and rest = what that has rounded off, exactly. Source: D. Knuth, The Art of
+/// Computer Programming 2, section 4.2.2, theorem B.
+template <class Real>
+WIDEDEQ_HOST_DEVICE inline void absorb(Real& sum, Real& rest) {
+  const Real before = sum;
+  sum = before + rest;
+  const Real taken = sum - before;
+  rest = (before - (sum - taken)) + (rest - taken);
+}
+
+/// The largest magnitude that a number rounded to int8 takes. -128 is left out: the law is
+/// symmetric.
 inline constexpr int int8_largest = 127;
 
-/// The largest inner dimension whose sums of int8 products fit an int32.
-inline constexpr std::int64_t widest_exact =
-    ((std::int64_t{1} << 31) - 1) / (int8_largest * int8_largest);
-static_assert(widest_exact == 133144);
+/// The largest inner dimension whose sums of int8 products fit an int32: of increments, and of
+/// digits (below), which may be -128.
+inline constexpr std::int64_t widest_exact = ((std::int64_t{1} << 31) - 1) / (int8_largest * 128);
+static_assert(widest_exact == 132104);
 
 /// The smallest power of two c with 127 c >= largest, not below 2^-110, so that c / 2^16 (a third
 /// digit's unit) and its inverse are still normal numbers; 1 for largest = 0.

@@ -55,7 +55,7 @@ bool is_time_to_stop(const Training& training) {
 }
 
 /// ||A||_2 / sqrt(m) from below; nothing when it is not due: every norm_every epochs, with every
-/// Gram, and, in a run without Grams, with every audit.
+/// Gram, and, in a run without Grams, as often as audits come at least.
 std::optional<double> norm_if_due(Training& training, bool has_gram) {
   const TrainConfig& config = training.run.config;
   const int epoch = training.state.epoch;
@@ -123,17 +123,17 @@ bool keep_safe(Training& training, double seconds) {
 // What a warm epoch in mixed costs, one m x m times m x n product being the unit:
 //
 //   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; the guess 1; settling 1
-//          adjoint   the same without a guess; settling 3, and 1 to end with
+//          adjoint   the same; settling 3 where units have switched, 1 to end with
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
 //          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)
-//          all but the Grams and Phi are six int8 products each (kernels/digit_update.hpp)
+//          all but the Grams and Phi are eight int8 products each (kernels/digit_update.hpp)
 //   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
 //          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
 //
 // Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
-// products_int8, products_fp32): 16.3 int8, for 6 + 13 sweeps 16.5 by the lines above; fp32 1.76,
-// by formula 1 + 3 n/m + 2 d/m = 1.76. Bytes are by formula alone: the machine at hand counts none.
+// products_int8, products_fp32), 49 epochs: 12.2 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =
+// 1.76. Bytes are by formula alone: the machine at hand counts none.
 
 void train(Training& training, int end) {
   const TrainConfig& config = training.run.config;

@@ -43,7 +43,7 @@ struct Sizes {
     is_flow = work.is_flow;
     steps = work.batch > 0 ? std::ceil(n / static_cast<double>(work.batch)) : 1.0;
     how.audit_every = work.audit_every;
-    is_warm = Trainer::starts_warm(work.samples, how, work.precision, work.tolerance);
+    is_warm = Trainer::starts_warm(work.samples, work.width, how, work.precision, work.tolerance);
     const Index rank = work.batch > 0 ? work.batch : chunk;  // of an update
     if (is_mixed && !is_chunked && !work.is_flow)
       kept = static_cast<double>(updates_to_keep(work.width, rank));
@@ -97,9 +97,9 @@ double sweep_state(const Sizes& z, double c) {
   return (z.is_mixed ? 3.0 : 2.0) * whole + increments + columns;
 }
 
-/// Those of both solves, and their responses (host/fixed_point.hpp).
+/// Those of both solves, their responses and what they owe (host/fixed_point.hpp).
 double states(const Sizes& z) {
-  return 2.0 * (sweep_state(z, z.c) + (z.is_warm ? z.m * z.c * z.real : 0.0));
+  return 2.0 * (sweep_state(z, z.c) + (z.is_warm ? 2.0 * z.m * z.c * z.real : 0.0));
 }
 
 /// X, Phi and a sweep state. (host/held_out.cpp)
@@ -133,7 +133,10 @@ double workspace(const Sizes& z, int panels) {
     const double difference = 4.0 * z.m * (z.c + std::ceil(64.0 / z.m));
     const double share = z.has_factors ? 4.0 * (2.0 * z.m + z.factors) * z.c : 0.0;
     // Three digits of both factors, where the processor multiplies those (cpu/digit_update.cpp).
-    const double factor_digits = 6.0 * rounded_up(z.m, 64.0) * rounded_up(z.c, 64.0);
+    const double columns = rounded_up(z.c, 64.0);
+    const double update_digits = 3.0 * columns * (z.m + std::max(z.m, z.d) + 64.0);
+    const double follow_digits = 3.0 * columns * (z.m + z.c + 64.0) + 4.0 * z.c * z.c;
+    const double factor_digits = std::max(update_digits, follow_digits);
     solve = std::max({digit, difference + share, factor_digits});
   } else {
     solve = z.m / panels * rounded_up(z.c, 64.0) * z.real;
@@ -369,7 +372,8 @@ std::vector<Share> estimate_disk(const Workload& work) {
   disk.push_back({"weights.npz", 1e3 + z.real * z.m * (z.m + z.d + 2.0)});
   if (work.checkpoints > 0) {
     // change, W, u, v and the states of both solves. A new one is there before an old one goes.
-    const double one = z.real * (z.m * z.m + z.m * (z.d + 2.0) + 9.0 * z.m * z.c);
+    const double one =
+        z.real * (z.m * z.m + z.m * (z.d + 2.0) + (z.is_mixed ? 11.0 : 9.0) * z.m * z.c);
     disk.push_back({"checkpoints", one * (work.checkpoints + 1.0)});
   }
   return disk;

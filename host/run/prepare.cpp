@@ -38,11 +38,12 @@ std::string checksum_of(const Dataset& data) {
   return fmt::format("{:016x}", sum.value());
 }
 
+/// With a width that is known.
 ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   ModelOptions options = config.model_options();
-  const bool warm =
-      Trainer::starts_warm(data.inputs.columns, config.trainer_options(data.inputs.columns),
-                           *config.precision, config.tolerance);
+  const bool warm = Trainer::starts_warm(data.inputs.columns, *config.width,
+                                         config.trainer_options(data.inputs.columns),
+                                         *config.precision, config.tolerance);
   if (config.precision == Precision::mixed || !warm) options.panels = 0;
   return options;
 }
@@ -51,14 +52,13 @@ ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
 std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const Dataset& data,
                                   WeightsFrom from) {
   const Precision precision = *config.precision;
-  const ModelOptions options = model_options(config, data);
   const Index inputs = data.inputs.rows;
   // What will be restored from a checkpoint may be anything of that size.
   const bool drawn =
       !config.weights_from_file() || (from == WeightsFrom::checkpoint && config.width);
   if (drawn)
-    return std::make_unique<Model>(backend, precision, options, *config.width, inputs, config.law(),
-                                   static_cast<std::uint64_t>(config.seed));
+    return std::make_unique<Model>(backend, precision, model_options(config, data), *config.width,
+                                   inputs, config.law(), static_cast<std::uint64_t>(config.seed));
   const Weights weights = load_weights(config.weights);
   const Index m = weights.A.rows;
   if (config.width.value_or(m) != m)
@@ -72,7 +72,7 @@ std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const D
                   config.weights, "use weights and data that belong together");
   config.width = m;
   try {
-    return std::make_unique<Model>(backend, precision, options, weights);
+    return std::make_unique<Model>(backend, precision, model_options(config, data), weights);
   } catch (const std::domain_error&) {  // finite in the file, not in single precision
     throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
                   config.weights, "use --precision fp64");

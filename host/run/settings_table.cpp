@@ -231,7 +231,7 @@ constexpr auto table = std::to_array<Setting>({
      [](TrainConfig& c, std::string_view text) { return put(c.warm_start, parse_boolean(text)); },
      [](const TrainConfig& c) { return Text(c.warm_start ? "true" : "false"); }},
     {"audit-every", SettingKind::integer, "K", "an integer from 1 to 2147483647",
-     "rebuild warm-started states in full precision every K epochs, and report their residuals",
+     "rebuild warm-started states in full precision every K epochs or sooner, and report residuals",
      [](TrainConfig& c, std::string_view text) {
        return put(c.audit_every, parse_integer(text, 1, most_int));
      },

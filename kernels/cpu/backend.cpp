@@ -227,6 +227,10 @@ class CpuBackend final : public Backend {
     const Team team = share(C);
     return cpu::add_scaled(C, alpha, G);
   }
+  void absorb(Block to, Block change) override {
+    const Team team = share(to);
+    cpu::absorb(to, change);
+  }
 
   void gram(const GramInput& input, Grams& out) override {
     const Team team = share(input.Z, input.Z.columns);

@@ -1,5 +1,5 @@
 // Exact products of int8 matrices by oneDNN: int32 sums, no rounding, hence the same bits whatever
-// the blocking, the number of threads or the order of summation (exact while m <= 133,144).
+// the blocking, the number of threads or the order of summation (exact while m <= 132,104).
 #pragma once
 
 #include <cstdint>

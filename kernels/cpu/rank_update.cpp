@@ -3,7 +3,8 @@
 //   G = (left diag r) right'     C += alpha G     returns ||G||_F^2
 //
 // G never exists as a whole: a panel of its columns is made, measured and added while it is in
-// cache. r scales the narrow side, the panel's rows of `right`.
+// cache. r scales the narrow side, the panel's rows of `right`. Where int8 is fast enough, large
+// matrices in mixed go by digits instead (digit_update.cpp).
 //
 // What such an update does to a product A right, in O(m n^2) instead of O(m^2 n):
 //
@@ -15,6 +16,7 @@
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/digit_update.hpp"
 #include "kernels/cpu/transfer.hpp"
+#include "kernels/element.hpp"
 #include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
@@ -175,6 +177,18 @@ double product_norm(MatrixView<const Real> left, std::span<const double> r,
   return std::max(0.0, sum);
 }
 
+template <class Real>
+void absorb_as(MatrixView<Real> to, MatrixView<Real> change) {
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < to.columns; ++j) {
+    Real* sums = to.column(j);
+    Real* rests = change.column(j);
+#pragma omp simd
+    for (Index i = 0; i < to.rows; ++i)
+      widedeq::absorb(sums[i], rests[i]);
+  }
+}
+
 }  // namespace
 
 bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right) {
@@ -237,6 +251,12 @@ double add_scaled(Block C, double alpha, ConstBlock G) {
   if (C.element == Element::float64)
     return add_columns(C.as<double>(), alpha, G.as<const double>());
   return add_columns(C.as<float>(), alpha, G.as<const float>());
+}
+
+void absorb(Block to, Block change) {
+  expect_shape("absorb", "the change", change, to.rows, to.columns);
+  if (to.element == Element::float64) return absorb_as(to.as<double>(), change.as<double>());
+  absorb_as(to.as<float>(), change.as<float>());
 }
 
 }  // namespace widedeq::cpu

@@ -1,5 +1,5 @@
 // C += alpha (left diag r) right' and its relatives; see Backend::rank_update,
-// copy_factors, follow_rank_update and add_scaled.
+// copy_factors, follow_rank_update, add_scaled and absorb.
 #pragma once
 
 #include <span>
@@ -20,5 +20,6 @@ void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const 
 double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
                     Block left_factor, Block right_factor, Workspace& workspace);
 double add_scaled(Block C, double alpha, ConstBlock G);
+void absorb(Block to, Block change);
 
 }  // namespace widedeq::cpu

@@ -132,10 +132,10 @@ ColumnPass choose_pass(Index m, Element real) {
 // and fp32: base 1, change and dense copy a real each.
 //
 // Bytes for each of m n entries: two states (forward, adjoint) of P and Zhat, in mixed precision
-// what was settled, and the increments; Phi; training adds B, both responses, what rebuilding
-// starts from, and the Gram's copies of Z, L and Phi. Scratch memory: two products, increments being
-// packed; in mixed precision the difference that is settled, as reals, and an update's digits, three
-// of each factor.
+// what was settled, and the increments; Phi; training adds B, both responses, what both owe, what
+// rebuilding starts from, and the Gram's copies of Z, L and Phi. Scratch memory: two products,
+// increments being packed; in mixed precision the difference that is settled, as reals, and an
+// update's digits, three of each factor.
 //
 // Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp).
 //
@@ -158,7 +158,7 @@ double bytes_a_state(Precision precision, bool training) {
   const bool mixed = precision == Precision::mixed;
   const double increment = mixed ? 1.0 : real;
   const double states = 2.0 * ((mixed ? 3.0 : 2.0) * real + increment) + real;
-  const double trainers = training ? 7.0 * real : 0.0;
+  const double trainers = training ? 9.0 * real : 0.0;
   const double scratch = 2.0 * real + increment + (mixed ? real + 6.0 : 0.0);
   return states + trainers + scratch;
 }

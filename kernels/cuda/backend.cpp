@@ -231,6 +231,7 @@ class CudaBackend final : public Backend {
   double add_scaled(Block C, double alpha, ConstBlock G) override {
     return cuda::add_scaled(context_, C, alpha, G);
   }
+  void absorb(Block to, Block change) override { cuda::absorb(context_, to, change); }
 
   void gram(const GramInput& input, Grams& out) override {
     on_second_stream([&](Context& context) { cuda::gram(context, input, out); });

@@ -4,7 +4,7 @@
 //
 // G must be there before it is added, for its norm. Up to 256 MiB of its columns exist at a time:
 // enough for the product to be a large one, and never a second m x m matrix. r scales the narrow
-// side, the panel's rows of `right`.
+// side, the panel's rows of `right`. Large matrices in mixed go by digits (digit_update.cu).
 //
 // What such an update does to a product A right, in O(m n^2) instead of O(m^2 n):
 //
@@ -196,6 +196,30 @@ double copy_factors_as(Context& context, double alpha, MatrixView<const Real> le
   return std::max(0.0, fetch_sum(context, sums, n));
 }
 
+/// absorb(to, change), entry by entry
+template <class Real, int width>
+__global__ void __launch_bounds__(block_threads)
+    absorb_kernel(MatrixView<Real> to, MatrixView<Real> change) {
+  Real* sums = to.column(blockIdx.x);
+  Real* rests = change.column(blockIdx.x);
+  for_rows<width>(to.rows, [&](Index i, auto rows) {
+    auto sum = load<rows.value>(sums + i);
+    auto rest = load<rows.value>(rests + i);
+    for (int k = 0; k < rows.value; ++k)
+      widedeq::absorb(sum[k], rest[k]);
+    store<rows.value>(sums + i, sum);
+    store<rows.value>(rests + i, rest);
+  });
+}
+
+template <class Real>
+void absorb_as(Context& context, MatrixView<Real> to, MatrixView<Real> change) {
+  constexpr int width = pack_width<Real>;
+  launch(context, grid_of_columns(to.columns),
+         can_pack(width, to, change) ? absorb_kernel<Real, width> : absorb_kernel<Real, 1>, to,
+         change);
+}
+
 template <class Real>
 double add_scaled_as(Context& context, MatrixView<Real> C, double alpha, MatrixView<const Real> G) {
   auto* squares = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(C.columns));
@@ -258,6 +282,13 @@ double add_scaled(Context& context, Block C, double alpha, ConstBlock G) {
   if (C.element == Element::float64)
     return add_scaled_as(context, C.as<double>(), alpha, G.as<const double>());
   return add_scaled_as(context, C.as<float>(), alpha, G.as<const float>());
+}
+
+void absorb(Context& context, Block to, Block change) {
+  expect_shape("absorb", "the change", change, to.rows, to.columns);
+  if (to.element == Element::float64)
+    return absorb_as(context, to.as<double>(), change.as<double>());
+  absorb_as(context, to.as<float>(), change.as<float>());
 }
 
 }  // namespace widedeq::cuda

@@ -84,9 +84,10 @@ class Carried {
 
     on.backward_injection(adjoint_.L(), model_.skip(), Phi_, model_.options.injection, B_);
     on.rank_update(model_.W, -eta / problem_.net.root(), B_, r, X_, model_.precision());
-    forward_.add_injection(-1.0, Phi_);
+    on.copy(Phi_, B_);
     on.inject(model_.W, X_, model_.options.injection, Phi_);
-    forward_.add_injection(1.0, Phi_);
+    on.add_scaled(B_, -1.0, Phi_);
+    forward_.add_injection(-1.0, B_);
     roundings_ += 3.0;
     solves_ += 1.0;
   }

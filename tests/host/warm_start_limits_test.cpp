@@ -43,6 +43,56 @@ TEST_P(WarmStartLimits, JumpsOfTheLearningRateAreSurvived) {
   }
 }
 
+TEST_P(WarmStartLimits, SlowDescentGathersNoRounding) {
+  // An epoch moves P by a few units in its last place, and always the same way. Rounded off each
+  // time, half a unit in the mean square of each epoch would have added up to 5e-6 in the end.
+  const double tolerance = precision() == Precision::fp64 ? 1e-12 : 3e-6;
+  const int epochs = 200;
+  Problem problem = draw({.m = 260, .n = 5, .d = 6, .gamma = 0.5}, 97);
+  Trainer trainer = trainer_of(problem, {.tolerance = tolerance}, 2 * epochs);
+  int audits = 0;
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    const Evaluation is = trainer.evaluate();
+    ASSERT_TRUE(is.converged());
+    audits += is.forward.audit.has_value();
+    trainer.update(rate(problem, 1e-5));
+  }
+  const Evaluation last = trainer.evaluate(nullptr, true);
+  for (const SolveReport* report : {&last.forward, &last.adjoint}) {
+    ASSERT_TRUE(report->audit.has_value());
+    EXPECT_LE(*report->audit, tolerance + test::epsilon(precision()));
+  }
+  if (precision() == Precision::fp32) {
+    EXPECT_EQ(audits, 0) << "nothing that would call for one";
+  }
+}
+
+TEST_P(WarmStartLimits, AColdStartHasGatheredNothing) {
+  // Warm epochs to the first audit, which comes early: at the start, and again after forget().
+  if (precision() == Precision::fp64) GTEST_SKIP() << "there is always room";
+  Problem problem = draw({.m = 130, .n = 6, .d = 5, .gamma = 0.5}, 98);
+  Trainer trainer = trainer_of(problem, {.tolerance = 1e-6}, 1000);
+  const auto warm_epochs = [&] {
+    for (int epoch = 0; epoch < 100; ++epoch) {
+      const Evaluation is = trainer.evaluate();
+      EXPECT_TRUE(is.converged());
+      if (is.forward.audit) return epoch;
+      trainer.update(rate(problem, 1e-4));
+    }
+    return 100;
+  };
+  const int first = warm_epochs();
+  EXPECT_GT(first, 2);
+  EXPECT_LT(first, 100);
+  trainer.evaluate();  // without an update, and a few more epochs
+  for (int epoch = 0; epoch < first / 2; ++epoch) {
+    EXPECT_FALSE(trainer.evaluate().forward.audit.has_value());
+    trainer.update(rate(problem, 1e-4));
+  }
+  trainer.forget();
+  EXPECT_NEAR(warm_epochs(), first, 1 + first / 4);
+}
+
 TEST_P(WarmStartLimits, AnUpdateOfNothingChangesNothing) {
   for (const bool skip : {true, false}) {
     Problem problem = draw({.m = 70, .n = 8, .d = 4, .gamma = 0.6}, 91, true, skip);
@@ -110,8 +160,8 @@ TEST_P(WarmStartLimits, SmallestShapesAndNearlyEqualSamples) {
     }
     // Where the smallest tolerance is below what one rounding of so few entries leaves, five times
     // as much still gives 3.3 * 5e-7 (see ill_conditioned()), which is within the bound. Carried
-    // roundings come to it, also 3.3 times, and those of so few entries do not average out: hence an
-    // audit every third epoch.
+    // roundings come to it, also 3.3 times, and those of so few entries do not average out: hence
+    // an audit every third epoch.
     const double tolerance = precision() == Precision::fp64 ? tight().tolerance : 5e-7;
     Trainer trainer = trainer_of(problem, {.tolerance = tolerance}, 3);
     for (int epoch = 0; epoch < 15; ++epoch) {

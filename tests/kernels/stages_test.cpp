@@ -259,6 +259,36 @@ TEST_P(Stages, RankUpdateAddsAndReturnsTheSquaredNorm) {
     }
 }
 
+TEST_P(Stages, AbsorbingLosesNothing) {
+  for (const auto& [rows, columns, inner] : sizes) {
+    const HostMatrix sums = random(rows, columns);
+    HostMatrix change = random(rows, columns);
+    // From much smaller than a sum's last digit to much larger than the sum.
+    for (std::size_t i = 0; i < change.values.size(); ++i)
+      change.values[i] = std::ldexp(change.values[i], static_cast<int>(i % 11) * 6 - 50);
+    change = rounded(real(), change);
+    const Framed to(real(), sums), rest(real(), change);
+    backend().absorb(to, rest);
+    const HostMatrix is = download(to.block()), left = download(rest.block());
+    for (std::size_t i = 0; i < is.values.size(); ++i) {
+      const double wanted = sums.values[i] + change.values[i];  // rounded to double
+      EXPECT_EQ(is.values[i], rounded(real(), column_of({wanted})).values[0]);
+      // Where numbers have 24 bits, 53 hold what both were unless they lie 2^29 apart.
+      if (real() == Element::float32) {
+        EXPECT_NEAR(is.values[i] + left.values[i], wanted, std::ldexp(std::abs(wanted), -52));
+      }
+      // In the numbers' own arithmetic, by the other order of the sum: the larger one first.
+      const double a = std::max(std::abs(sums.values[i]), std::abs(change.values[i]));
+      const double large = std::abs(sums.values[i]) == a ? sums.values[i] : change.values[i];
+      const double small = large == sums.values[i] ? change.values[i] : sums.values[i];
+      const double lost = rounded(real(), column_of({is.values[i] - large})).values[0];
+      EXPECT_EQ(left.values[i], rounded(real(), column_of({small - lost})).values[0]);
+    }
+    EXPECT_TRUE(to.frame_untouched());
+    EXPECT_TRUE(rest.frame_untouched());
+  }
+}
+
 TEST_P(Stages, AddScaledAddsAndReturnsTheSquaredNorm) {
   for (const auto& [rows, columns, inner] : sizes) {
     const HostMatrix C = random(rows, columns), G = random(rows, columns);
@@ -355,6 +385,7 @@ TEST_P(Stages, ShapesThatDoNotFitAreRefusedByName) {
   EXPECT_SHAPE_ERROR(on.download(a34, host.view()), "3 x 4", "3 x 5");
   EXPECT_SHAPE_ERROR(on.copy(a34, b35), "3 x 4", "3 x 5");
   EXPECT_SHAPE_ERROR(on.add_scaled(a34, 1.0, b35), "3 x 4", "3 x 5");
+  EXPECT_SHAPE_ERROR(on.absorb(a34, b35), "3 x 4", "3 x 5");
 
   Matrix column2 = on.allocate(real(), 2, 1);
   EXPECT_SHAPE_ERROR(on.broadcast(column2, a34), "2 x 1", "3 x 1");
@@ -391,6 +422,7 @@ TEST_P(Stages, WrongElementsAreRefused) {
   Matrix integers = on.allocate(Element::int8, 3, 3);
   EXPECT_THROW(on.copy(a, b), ShapeError);
   EXPECT_THROW(on.add_scaled(a, 1.0, b), ShapeError);
+  EXPECT_THROW(on.absorb(a, b), ShapeError);
   EXPECT_THROW(on.inject(a, b, Injection::relu, a), ShapeError);
   EXPECT_THROW(on.generate_gaussian(integers, 1, Tensor::A), ShapeError);
   EXPECT_THROW(on.generate_lattice(a, 1, Tensor::A), ShapeError);
