@@ -1,13 +1,13 @@
 // Rank updates by int8 products; see digit_update.hpp.
 //
 // Both factors are taken apart 64 rows at a time, while those are in cache: `left` into strips, as
-// kernels read them, `right` into columns of q. A strip then meets a few columns, three products of
-// one, two and three digits' depth, and what comes out is added to C at once.
+// kernels read them, `right` into columns of q. A strip then meets a few columns, a product for
+// each order, and what comes out is added to C at once.
 //
-// Expected: six int8 products of depth n, at the rate of a sweep's, instead of one in single
+// Expected: eight int8 products of depth n, at the rate of a sweep's, instead of one in single
 // precision. Measured on 2 cores of an Emerald Rapids without AMX, where that is no gain, against
-// OpenBLAS's sgemm: 175 ms for 128 at 4096 x 1000 (1,150 Gop/s), 23.6 for 16.8 at 2048 x 500, 4.6
-// for 3.2 at 1024 x 360. What is left out: 1.0e-6 of G, in single precision 1.7e-7.
+// OpenBLAS's sgemm: 218 ms for 122 at 4096 x 1000 (1,230 Gop/s), 29.5 for 16.9 at 2048 x 500, 5.8
+// for 3.2 at 1024 x 360. What is left out: 3.2e-7 of G; in single precision it is 1.7e-7.
 #include "kernels/cpu/digit_update.hpp"
 
 #include <algorithm>
@@ -97,7 +97,7 @@ struct Layout {
   Index strip() const { return strip_rows * row(); }
   Index strip_bytes() const { return strips_of(a) * strip(); }
   Index q_bytes() const { return b * row(); }
-  Index words() const { return a + b + update_digits * b; }  // units, and what sums start from
+  Index words() const { return a + b + update_orders * b; }  // units, and what sums start from
 };
 
 /// C += factor u G, one column's rows of a strip; returns ||u v G||^2.
@@ -183,14 +183,21 @@ class Update {
         std::memcpy(to + i * layout_.row(), words + i, 4);
     });
     for (Index i = 0; i < rows.count; ++i)
-      for (int order = 0; order < update_digits; ++order)
+      for (int order = 0; order < update_orders; ++order)
         starts(order)[rows.first + i] =
-            without(surplus_of(q_of(order, rows.first + i), (order + 1) * layout_.depth));
+            without(surplus_of(q_of(order, rows.first + i), depth_of(order)));
   }
 
-  /// The digits d_order .. d_0 of row j of `right`.
+  /// How many terms an order's sums have.
+  Index depth_of(int order) const {
+    return digit_order(order).pairs * layout_.depth;
+  }
+  /// The digits of row j of `right` that belong to an order, and those of a strip.
   const std::int8_t* q_of(int order, Index j) const {
-    return q_ + j * layout_.row() + (update_digits - 1 - order) * layout_.depth;
+    return q_ + j * layout_.row() + digit_order(order).first_place * layout_.depth;
+  }
+  const std::uint8_t* strip_of(int order, Index s) const {
+    return strips_ + s * layout_.strip() + strip_rows * digit_order(order).first * layout_.depth;
   }
   /// What the sums of an order's products start from, for every row of `right`.
   std::int32_t* starts(int order) const {
@@ -202,9 +209,9 @@ class Update {
                  const StripKernel& kernel, double* squares) const {
     alignas(64) std::int32_t exact[most_strip_columns * strip_rows];
     alignas(64) float sums[most_strip_columns * strip_rows] = {};
-    for (int order = update_digits - 1; order >= 0; --order) {  // small terms first
-      kernel.multiply(strips_ + s * layout_.strip(), 0, (order + 1) * layout_.depth, q_of(order, j),
-                      layout_.row(), columns, starts(order) + j, exact);
+    for (int order = update_orders - 1; order >= 0; --order) {  // small terms first
+      kernel.multiply(strip_of(order, s), 0, depth_of(order), q_of(order, j), layout_.row(),
+                      columns, starts(order) + j, exact);
       add_order(sums, exact, columns * strip_rows);
     }
     const Index first = s * strip_rows;

@@ -44,7 +44,7 @@ bool agrees(const StripKernel& kernel) {
   for (std::size_t i = 0; i < strip.size(); ++i)
     strip[i] = static_cast<std::uint8_t>(i * 37 % 256);
   for (std::size_t i = 0; i < q.size(); ++i)
-    q[i] = static_cast<std::int8_t>(static_cast<int>(i * 91 % 255) - 127);
+    q[i] = static_cast<std::int8_t>(static_cast<int>(i * 91 % 256) - 128);
   for (std::size_t i = 0; i < start.size(); ++i)
     start[i] = static_cast<std::int32_t>(i * 1001) - 7;
   for (Index columns = 1; columns <= kernel.columns; ++columns) {

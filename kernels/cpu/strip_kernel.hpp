@@ -5,7 +5,7 @@
 //
 // The instructions multiply unsigned with signed bytes, so a strip holds a = A + 128 and `start`
 // takes the surplus away: start[c] = -128 sum_k q(k, c). Sums wrap modulo 2^32 and come out right
-// whenever the true one fits an int32, that is up to m = 133,144.
+// whenever the true one fits an int32, that is up to m = 132,104.
 //
 // A strip lies as k-groups of four: byte 64 k + 4 i + kk is a(i, k + kk), k a multiple of 4, zero
 // beyond the matrix. So one register holds 16 rows by 4 k, whatever the kind of instruction.
@@ -28,7 +28,8 @@ inline constexpr Index most_strip_columns = 32;
 struct StripKernel {
   const char* name;  // of the instructions
   Index columns;     // at a time, at most
-  /// Six of its products take less time than one in single precision (kernels/digit_update.hpp).
+  /// Eight of its products are expected to take less time than one in single precision
+  /// (kernels/digit_update.hpp).
   bool is_worth_digits;
   /// sums is 64 x columns, column-major. `from` is a multiple of 64; `to` is one as well or the
   /// height of q. Columns of q are `stride` apart and readable to the next multiple of 64.

@@ -3,11 +3,11 @@
 //   units     u_i, v_j from the largest entry of every row
 //   digits    both factors' rows, taken apart and turned round: the library's int8 products want
 //             what they sum over in the columns
-//   products  for a panel of C's columns at a time, one of each order: depths n, 2 n and 3 n
-//   add       C += alpha u_i v_j (s0 + s1 / 256 + s2 / 256^2), and ||G||^2 by columns
+//   products  for a panel of C's columns at a time, one of each order
+//   add       C += alpha u_i v_j (s0 + s1 / 256 + s2 / 256^2 + s3 / 256^3), and ||G||^2 by columns
 //
-// Expected on an H200 at 16384 x 1024: 2.4 ms of products at 1,400 Top/s and 2 ms for writing and
-// reading sums, 12 bytes an entry of C each; in single precision 8.2 ms. Not measured yet.
+// Expected on an H200 at 16384 x 1024: 3.1 ms of products at 1,400 Top/s and 2.5 ms for writing
+// and reading sums, 16 bytes an entry of C each; in single precision 8.2 ms. Not measured yet.
 #include "kernels/cuda/digit_update.hpp"
 
 #include <algorithm>
@@ -131,12 +131,13 @@ void take_apart(Context& context, const Factor& factor, const float* units, Orde
 
 // ---- sums
 
-/// The exact sums of one panel: of digits with p + q = 0, 1 and 2.
+/// The exact sums of one panel.
 struct Sums {
-  MatrixView<std::int32_t> of_order[update_digits];
+  MatrixView<std::int32_t> of_order[update_orders];
 };
 
-/// C += alpha u v' o (s0 + s1 / 256 + s2 / 256^2); squares[j] = ||what alpha multiplies||^2
+/// C += alpha u v' o (s0 + s1 / 256 + s2 / 256^2 + s3 / 256^3); squares[j] = ||what alpha
+/// multiplies||^2
 template <int width>
 __global__ void __launch_bounds__(block_threads)
     add_sums_kernel(MatrixView<float> C, float alpha, Sums sums, const float* u, const float* v,
@@ -148,7 +149,7 @@ __global__ void __launch_bounds__(block_threads)
     auto entries = load<rows.value>(C.column(j) + i);
     const auto units = load<rows.value>(u + i);
     float G[rows.value] = {};
-    for (int order = update_digits - 1; order >= 0; --order) {  // small terms first
+    for (int order = update_orders - 1; order >= 0; --order) {  // small terms first
       const auto exact = load<rows.value>(sums.of_order[order].column(j) + i);
       for (int k = 0; k < rows.value; ++k)
         G[k] = G[k] * weight + static_cast<float>(exact[k]);
@@ -166,7 +167,7 @@ __global__ void __launch_bounds__(block_threads)
 
 /// Columns of C whose sums exist at a time: a multiple of 128, or all of them.
 Index panel_columns(Index panel_bytes, Index stride, Index columns) {
-  const Index fitting = panel_bytes / (update_digits * Index{sizeof(std::int32_t)} * stride);
+  const Index fitting = panel_bytes / (update_orders * Index{sizeof(std::int32_t)} * stride);
   return std::min(columns, std::max<Index>(fitting / 128 * 128, 128));
 }
 
@@ -200,16 +201,16 @@ void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
   const Index widest = panel_columns(panel_bytes, stride, C.columns);
   const Index room = stride * padded_size(widest);
   auto* products = context.scratch<std::int32_t>(Scratch::product,
-                                                 static_cast<std::size_t>(update_digits * room));
+                                                 static_cast<std::size_t>(update_orders * room));
   for (Index first = 0; first < C.columns; first += widest) {
     const Index count = std::min(widest, C.columns - first);
     Sums sums;
-    for (int order = 0; order < update_digits; ++order) {
-      // Those of e_0 .. e_order with d_order .. d_0, which lie behind each other.
-      const Index terms = (order + 1) * depth;
+    for (int order = 0; order < update_orders; ++order) {
+      const DigitOrder what = digit_order(order);
+      const Index terms = what.pairs * depth;
       sums.of_order[order] = {products + order * room, C.rows, count, stride};
-      multiply_integers(context, {e.data, terms, e.columns, e.stride},
-                        {d.column(first) + d.rows - terms, terms, count, d.stride},
+      multiply_integers(context, {e.data + what.first * depth, terms, e.columns, e.stride},
+                        {d.column(first) + what.first_place * depth, terms, count, d.stride},
                         sums.of_order[order]);
     }
     const auto part = C.middle_columns(first, count);

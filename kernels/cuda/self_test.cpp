@@ -11,13 +11,13 @@
 namespace widedeq::cuda {
 namespace {
 
-/// +-127 in a pattern of its own for every row and column, so that a transposed or shifted product
+/// -128 and 127 in a pattern of its own for every row and column, so that a transposed or shifted product
 /// gives other sums.
 HostMatrix extremes(Index rows, Index columns, Index step) {
   HostMatrix matrix(rows, columns);
   for (Index j = 0; j < columns; ++j)
     for (Index i = 0; i < rows; ++i)
-      matrix(i, j) = (i * step + j * j + i * i % 7) % 3 == 0 ? -127.0 : 127.0;
+      matrix(i, j) = (i * step + j * j + i * i % 7) % 3 == 0 ? -128.0 : 127.0;
   return matrix;
 }
 

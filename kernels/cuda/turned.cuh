@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/columns.cuh"
+#include "kernels/error.hpp"
 
 namespace widedeq::cuda {
 
@@ -81,16 +82,18 @@ __global__ void __launch_bounds__(block_threads)
 }  // namespace turned
 
 /// out = M', through shared memory, so that both are read and written in pieces of neighbouring
-/// entries. Columns of `out` begin where packs may be stored, and have room for whole ones.
+/// entries. Columns of `out` begin where packs may be stored, or this throws ShapeError, and have
+/// room for whole ones.
 template <class Source>
 void write_turned(Context& context, const Source& source, MatrixView<std::int8_t> out) {
   using turned::tile_size;
   const Index row_tiles = (out.columns + tile_size - 1) / tile_size;
   const Index column_tiles = (out.rows + tile_size - 1) / tile_size;
-  const bool pack = source.can_be_packed(digit_width) && can_pack(digit_width, out);
+  if (!can_pack(digit_width, out)) throw ShapeError("write_turned: columns lie off 4-byte steps");
   launch(context, grid_of_columns(row_tiles * column_tiles),
-         pack ? turned::kernel<Source, digit_width> : turned::kernel<Source, 1>, source, out,
-         row_tiles);
+         source.can_be_packed(digit_width) ? turned::kernel<Source, digit_width>
+                                           : turned::kernel<Source, 1>,
+         source, out, row_tiles);
 }
 
 }  // namespace widedeq::cuda
