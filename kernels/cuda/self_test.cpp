@@ -11,8 +11,8 @@
 namespace widedeq::cuda {
 namespace {
 
-/// -128 and 127 in a pattern of its own for every row and column, so that a transposed or shifted product
-/// gives other sums.
+/// -128 and 127 in a pattern of its own for every row and column, so that a transposed or shifted
+/// product gives other sums.
 HostMatrix extremes(Index rows, Index columns, Index step) {
   HostMatrix matrix(rows, columns);
   for (Index j = 0; j < columns; ++j)

@@ -90,7 +90,7 @@ TEST_P(WarmStartLimits, AColdStartHasGatheredNothing) {
     trainer.update(rate(problem, 1e-4));
   }
   trainer.forget();
-  EXPECT_NEAR(warm_epochs(), first, 1 + first / 4);
+  EXPECT_NEAR(warm_epochs(), first, 1.0 + first / 4.0);
 }
 
 TEST_P(WarmStartLimits, AnUpdateOfNothingChangesNothing) {
