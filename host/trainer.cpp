@@ -246,11 +246,12 @@ double Trainer::add_recurrent_gradient(Block C, double alpha) {
 }
 
 double Trainer::update_readout(double eta) {
+  if (!is_warm()) return backend_.add_scaled(model_.u, -eta, du_);
   backend_.copy(model_.u, u_before_);
   const double squares = backend_.add_scaled(model_.u, -eta, du_);
   // u has been rounded: the adjoint follows what it has become, not what it was to be.
   backend_.add_scaled(u_before_, -1.0, model_.u);
-  if (is_warm()) adjoint_.follow_readout(-1.0, u_before_);
+  adjoint_.follow_readout(-1.0, u_before_);
   return squares;
 }
 

@@ -25,8 +25,7 @@
 // 59 (2012); here with units by row, a fixed number of digits and integer sums.
 #pragma once
 
-#include "kernels/element.hpp"
-#include "kernels/matrix_view.hpp"
+#include "kernels/backend.hpp"
 
 namespace widedeq {
 
@@ -56,6 +55,13 @@ constexpr bool suits_digits(Index a, Index b, Index n) {
   constexpr std::int64_t largest_product = 128 * 128;
   constexpr std::int64_t longest = ((std::int64_t{1} << 31) - 1) / largest_product;
   return a >= narrowest && b >= narrowest && n >= narrowest && update_digits * n <= longest;
+}
+
+/// Whether an update of a matrix with b columns is wanted in digits: in mixed, of single-precision
+/// numbers, and of a shape that suits. `left` is a x n.
+inline bool wants_digits(Precision precision, const ConstBlock& left, Index b) {
+  return precision == Precision::mixed && left.element == Element::float32 &&
+         suits_digits(left.rows, b, left.columns);
 }
 
 }  // namespace widedeq

@@ -208,7 +208,7 @@ class CpuBackend final : public Backend {
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right, Precision precision) override {
     const Team team = share(C, left.columns);
-    count_.rank_update(left, right, updates_by_digits(precision, left, right));
+    count_.rank_update(left, right, goes_by_digits(precision, left, right.rows));
     return cpu::rank_update(C, alpha, left, r, right, precision, workspace_);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
@@ -220,7 +220,7 @@ class CpuBackend final : public Backend {
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
     const Team team = share(P, left.columns);
-    count_.follow_rank_update(P, left, right, follows_by_digits(precision, left));
+    count_.follow_rank_update(P, left, right, goes_by_digits(precision, left, left.columns));
     cpu::follow_rank_update(P, alpha, left, r, right, precision, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {

@@ -24,10 +24,6 @@
 namespace widedeq::cpu {
 namespace {
 
-constexpr Index padded_depth(Index n) {
-  return (n + strip_depth - 1) / strip_depth * strip_depth;
-}
-
 /// A factor's rows `first` ..., times diag r where there is one.
 struct Rows {
   MatrixView<const float> M;
@@ -100,7 +96,7 @@ struct Layout {
   Index words() const { return a + b + update_orders * b; }  // units, and what sums start from
 };
 
-/// C += factor u G, one column's rows of a strip; returns ||u v G||^2.
+/// C += alpha u G v, one column's rows of a strip; returns ||u v G||^2.
 double add_rows(float* C, float alpha, const float* u, float v, const float* sums, Index count) {
   double squares = 0.0;
 #pragma omp simd reduction(+ : squares)
@@ -157,7 +153,6 @@ class Update {
 
  private:
   void make_strip(const Rows& rows, Index s) {
-    constexpr std::uint32_t add_128 = 0x80808080U;  // to each byte, as an exclusive or
     measure(rows, u_ + rows.first);
     std::uint8_t* strip = strips_ + s * layout_.strip();
     take_apart(rows, u_ + rows.first, [&](int digit, Index k, std::uint32_t* words) {
@@ -225,14 +220,10 @@ class Update {
   std::uint8_t* strips_;  // u (e0 e1 e2), strip after strip
   std::int8_t* q_;        // v (d2 d1 d0), row after row of `right`
   float *u_, *v_;         // units
-  std::int32_t* starts_;  // update_digits x b
+  std::int32_t* starts_;  // update_orders x b
 };
 
 }  // namespace
-
-bool goes_by_digits(const StripKernel& kernel, Index a, Index b, Index n) {
-  return kernel.is_worth_digits && suits_digits(a, b, n);
-}
 
 std::size_t digit_update_bytes(Index a, Index b, Index n) {
   const Layout layout(a, b, n);

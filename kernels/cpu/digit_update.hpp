@@ -8,10 +8,6 @@
 
 namespace widedeq::cpu {
 
-/// Whether an update of that shape goes by such a kernel's products: they must be exact, and be
-/// so fast.
-bool goes_by_digits(const StripKernel& kernel, Index a, Index b, Index n);
-
 /// C += alpha G with G = (left diag r) right', C a x b, left a x n, right b x n. Returns ||G||_F^2.
 /// A row with an entry that is not finite makes its row or column of C not a number. The shapes
 /// must have gone by suits_digits().

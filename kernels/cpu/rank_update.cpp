@@ -16,7 +16,7 @@
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/digit_update.hpp"
 #include "kernels/cpu/transfer.hpp"
-#include "kernels/element.hpp"
+#include "kernels/digit_update.hpp"
 #include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
@@ -75,9 +75,9 @@ double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> l
   return total;
 }
 
-/// right' right by symmetric products, n x n; the lower triangle.
+/// right' right by symmetric products, then mirrored; row j times r_j. n x n.
 template <class Real>
-void lower_gram(MatrixView<const Real> right, MatrixView<Real> gram) {
+void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
   const Index n = right.columns;
   if (n == 0) return;  // BLAS complains of a matrix without columns
   const auto call = [&](auto function) {
@@ -89,22 +89,6 @@ void lower_gram(MatrixView<const Real> right, MatrixView<Real> gram) {
   } else {
     call(cblas_ssyrk);
   }
-}
-
-/// right' right, n x n.
-void gram_of(MatrixView<const float> right, MatrixView<float> gram) {
-  lower_gram(right, gram);
-#pragma omp parallel for schedule(dynamic, 16)
-  for (Index j = 0; j < gram.columns; ++j)
-    for (Index i = 0; i < j; ++i)
-      gram(i, j) = gram(j, i);
-}
-
-/// diag r (right' right), n x n.
-template <class Real>
-void scaled_gram(MatrixView<const Real> right, std::span<const double> r, MatrixView<Real> gram) {
-  const Index n = right.columns;
-  lower_gram(right, gram);
 #pragma omp parallel for schedule(dynamic, 16)
   for (Index j = 0; j < n; ++j)
     for (Index i = 0; i < j; ++i)
@@ -133,7 +117,8 @@ void follow_in_digits(MatrixView<float> P, double alpha, MatrixView<const float>
   const std::size_t digits = digit_update_bytes(left.rows, n, n);
   auto* buffer = workspace.get<std::byte>(digits + static_cast<std::size_t>(n * n) * sizeof(float));
   const MatrixView<float> gram(reinterpret_cast<float*>(buffer + digits), n, n);
-  gram_of(right, gram);
+  const std::vector<double> ones(static_cast<std::size_t>(n), 1.0);
+  scaled_gram<float>(right, ones, gram);
   rank_update_in_digits(P, alpha, left, r, gram, strip_kernel(), buffer);
 }
 
@@ -191,14 +176,8 @@ void absorb_as(MatrixView<Real> to, MatrixView<Real> change) {
 
 }  // namespace
 
-bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right) {
-  return precision == Precision::mixed && left.element == Element::float32 &&
-         goes_by_digits(strip_kernel(), left.rows, right.rows, left.columns);
-}
-
-bool follows_by_digits(Precision precision, const ConstBlock& left) {
-  return precision == Precision::mixed && left.element == Element::float32 &&
-         goes_by_digits(strip_kernel(), left.rows, left.columns, left.columns);
+bool goes_by_digits(Precision precision, const ConstBlock& left, Index b) {
+  return strip_kernel().is_worth_digits && wants_digits(precision, left, b);
 }
 
 void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
@@ -209,7 +188,7 @@ void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const 
   if (P.element == Element::float64)
     return follow_as(P.as<double>(), alpha, left.as<const double>(), r, right.as<const double>(),
                      workspace);
-  if (follows_by_digits(precision, left))
+  if (goes_by_digits(precision, left, left.columns))
     return follow_in_digits(P.as<float>(), alpha, left.as<const float>(), r,
                             right.as<const float>(), workspace);
   follow_as(P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(), workspace);
@@ -223,7 +202,7 @@ double rank_update(Block C, double alpha, ConstBlock left, std::span<const doubl
   if (C.element == Element::float64)
     return rank_update_as(C.as<double>(), alpha, left.as<const double>(), r,
                           right.as<const double>(), workspace);
-  if (updates_by_digits(precision, left, right))
+  if (goes_by_digits(precision, left, right.rows))
     return rank_update_in_digits(
         C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(), strip_kernel(),
         workspace.get<std::byte>(digit_update_bytes(left.rows, right.rows, left.columns)));

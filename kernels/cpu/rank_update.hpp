@@ -9,9 +9,8 @@
 
 namespace widedeq::cpu {
 
-/// Whether these stages multiply digits, on this processor and in these shapes.
-bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right);
-bool follows_by_digits(Precision precision, const ConstBlock& left);
+/// Whether an update of a matrix with b columns multiplies digits, on this processor.
+bool goes_by_digits(Precision precision, const ConstBlock& left, Index b);
 
 double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                    ConstBlock right, Precision precision, Workspace& workspace);

@@ -8,9 +8,6 @@
 namespace widedeq::cpu {
 namespace {
 
-/// What turns four int8 into four bytes with 128 added, in one exclusive or.
-constexpr std::uint32_t add_128 = 0x80808080U;
-
 /// op(M)(i, k) = M(k, i): four k of a row lie side by side. In squares, which the first-level cache
 /// holds.
 void pack_rows(const std::int8_t* M, Index m, Index first, Index rows, std::uint8_t* strip) {

@@ -17,6 +17,14 @@ constexpr int strips_of(Index m) {
   return static_cast<int>((m + strip_rows - 1) / strip_rows);
 }
 
+/// n rounded up to what strips are padded to.
+constexpr Index padded_depth(Index n) {
+  return (n + strip_depth - 1) / strip_depth * strip_depth;
+}
+
+/// What turns four int8 into four bytes with 128 added, in one exclusive or.
+inline constexpr std::uint32_t add_128 = 0x80808080U;
+
 /// op(M) of an m x m int8 matrix M, packed strip by strip.
 class PackedStrips {
  public:
@@ -29,9 +37,7 @@ class PackedStrips {
 
  private:
   std::uint8_t* bytes() const { return static_cast<std::uint8_t*>(memory_.get()); }
-  Index strip_bytes() const {
-    return strip_rows * ((width_ + strip_depth - 1) / strip_depth * strip_depth);
-  }
+  Index strip_bytes() const { return strip_rows * padded_depth(width_); }
 
   Index width_ = 0;
   std::shared_ptr<void> memory_;

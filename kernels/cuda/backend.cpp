@@ -215,7 +215,7 @@ class CudaBackend final : public Backend {
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right, Precision precision) override {
-    count_.rank_update(left, right, updates_by_digits(precision, left, right));
+    count_.rank_update(left, right, wants_digits(precision, left, right.rows));
     return cuda::rank_update(context_, C, alpha, left, r, right, precision);
   }
   double copy_factors(double alpha, ConstBlock left, std::span<const double> r, ConstBlock right,
@@ -225,7 +225,7 @@ class CudaBackend final : public Backend {
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
-    count_.follow_rank_update(P, left, right, follows_by_digits(precision, left));
+    count_.follow_rank_update(P, left, right, wants_digits(precision, left, left.columns));
     cuda::follow_rank_update(context_, P, alpha, left, r, right, precision);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {

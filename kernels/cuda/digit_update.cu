@@ -36,6 +36,11 @@ struct Factor {
 /// Columns that a thread looks through for the largest entry of its row.
 constexpr Index depth_a_thread = 128;
 
+/// mine = the larger of two magnitudes; what is not a number is larger than all.
+__device__ inline void keep_larger(float& mine, float other) {
+  if (!(other <= mine) && mine == mine) mine = other;
+}
+
 /// largest(i, c) = the largest |entry| in row i of the c-th so many columns; NaN and infinity win.
 __global__ void __launch_bounds__(block_threads)
     largest_kernel(Factor factor, MatrixView<float> largest, Index row_blocks) {
@@ -45,10 +50,8 @@ __global__ void __launch_bounds__(block_threads)
   const Index begin = chunk * depth_a_thread;
   const Index left = factor.M.columns - begin;
   float mine = 0.0F;
-  for (Index k = begin; k < begin + (left < depth_a_thread ? left : depth_a_thread); ++k) {
-    const float entry = std::abs(factor.weight(k) * factor.M(i, k));
-    if (!(entry <= mine) && mine == mine) mine = entry;
-  }
+  for (Index k = begin; k < begin + (left < depth_a_thread ? left : depth_a_thread); ++k)
+    keep_larger(mine, std::abs(factor.weight(k) * factor.M(i, k)));
   largest(i, chunk) = mine;
 }
 
@@ -60,10 +63,8 @@ __global__ void __launch_bounds__(block_threads)
   const Index i = static_cast<Index>(blockIdx.x) * block_threads + threadIdx.x;
   if (i >= largest.rows) return;
   float mine = 0.0F;
-  for (Index chunk = 0; chunk < largest.columns; ++chunk) {
-    const float other = largest(i, chunk);
-    if (!(other <= mine) && mine == mine) mine = other;
-  }
+  for (Index chunk = 0; chunk < largest.columns; ++chunk)
+    keep_larger(mine, largest(i, chunk));
   units[i] = mine <= most ? int8_scale(mine) : nan;
 }
 
@@ -172,10 +173,6 @@ Index panel_columns(Index panel_bytes, Index stride, Index columns) {
 }
 
 }  // namespace
-
-bool goes_by_digits(Index a, Index b, Index n) {
-  return suits_digits(a, b, n);
-}
 
 void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
                            MatrixView<const float> left, const double* r,

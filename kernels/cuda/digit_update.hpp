@@ -6,10 +6,6 @@
 
 namespace widedeq::cuda {
 
-/// Whether an update of that shape goes by int8 products. (On every device that this backend takes
-/// they are ten times as fast as single precision or more.)
-bool goes_by_digits(Index a, Index b, Index n);
-
 /// C += alpha G with G = (left diag r) right', C a x b, left a x n, right b x n; squares[j] =
 /// ||G_j||^2. r (n) and squares (b) are in device memory. A row with an entry that is not finite
 /// makes its row or column of C not a number. Takes the scratch memory of products and digits; up

@@ -21,6 +21,7 @@
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/cuda/vectors.hpp"
+#include "kernels/digit_update.hpp"
 #include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
@@ -229,16 +230,6 @@ double add_scaled_as(Context& context, MatrixView<Real> C, double alpha, MatrixV
 
 }  // namespace
 
-bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right) {
-  return precision == Precision::mixed && left.element == Element::float32 &&
-         goes_by_digits(left.rows, right.rows, left.columns);
-}
-
-bool follows_by_digits(Precision precision, const ConstBlock& left) {
-  return precision == Precision::mixed && left.element == Element::float32 &&
-         goes_by_digits(left.rows, left.columns, left.columns);
-}
-
 void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left,
                         std::span<const double> r, ConstBlock right, Precision precision) {
   expect_shape("follow_rank_update", "P", P, left.rows, left.columns);
@@ -248,7 +239,7 @@ void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left
     return follow_as(context, P.as<double>(), alpha, left.as<const double>(), r,
                      right.as<const double>(), false);
   follow_as(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
-            follows_by_digits(precision, left));
+            wants_digits(precision, left, left.columns));
 }
 
 double rank_update(Context& context, Block C, double alpha, ConstBlock left,
@@ -260,7 +251,7 @@ double rank_update(Context& context, Block C, double alpha, ConstBlock left,
     return rank_update_as(context, C.as<double>(), alpha, left.as<const double>(), r,
                           right.as<const double>(), false);
   return rank_update_as(context, C.as<float>(), alpha, left.as<const float>(), r,
-                        right.as<const float>(), updates_by_digits(precision, left, right));
+                        right.as<const float>(), wants_digits(precision, left, right.rows));
 }
 
 double copy_factors(Context& context, double alpha, ConstBlock left, std::span<const double> r,

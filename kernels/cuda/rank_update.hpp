@@ -9,10 +9,6 @@
 
 namespace widedeq::cuda {
 
-/// Whether these stages multiply digits, in these shapes.
-bool updates_by_digits(Precision precision, const ConstBlock& left, const ConstBlock& right);
-bool follows_by_digits(Precision precision, const ConstBlock& left);
-
 double rank_update(Context& context, Block C, double alpha, ConstBlock left,
                    std::span<const double> r, ConstBlock right, Precision precision);
 void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left,

@@ -12,17 +12,13 @@
 #include "kernels/cpu/workspace.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/cuda/vectors.hpp"
+#include "tests/cuda_on_host/inside_context.hpp"
 #include "tests/support.hpp"
 
 namespace widedeq::cuda {
 namespace {
 
 using test::Random;
-
-Context& context() {
-  static Context instance(0);
-  return instance;
-}
 
 /// Random entries in single precision, rows of different sizes, on both sides; on the device one
 /// row and one column into a larger matrix, or aligned.

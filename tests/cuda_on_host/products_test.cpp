@@ -9,17 +9,13 @@
 #include "kernels/cuda/operand.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/random.hpp"
+#include "tests/cuda_on_host/inside_context.hpp"
 #include "tests/support.hpp"
 
 namespace widedeq::cuda {
 namespace {
 
 using test::Random;
-
-Context& context() {
-  static Context instance(0);
-  return instance;
-}
 
 HostMatrix download(ConstBlock from) {
   HostMatrix host(from.rows, from.columns);
