@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/has_amx.hpp"
 #include "kernels/cpu/strip_kernel_amx.hpp"
 #include "kernels/cpu/strip_kernel_vnni.hpp"
 

@@ -5,15 +5,13 @@
 // lie, 256 bytes apart. The tile of sums has a column of q to a row, so it is stored as it is.
 //
 // Expected: at the rate of the multiplications, four tiles being loaded (8 cycles each) beside four
-// products (16 each). Not measured yet: it was written on a machine without AMX.
+// products (16 each). Not measured yet: it was written on a machine without AMX, and tested there
+// on functions in place of the instructions (tests/amx_on_host).
 #include "kernels/cpu/strip_kernel_amx.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -94,16 +92,6 @@ __attribute__((target("amx-tile,amx-int8"))) void multiply(const std::uint8_t* s
 
 }  // namespace
 
-bool has_amx() {
-  constexpr long request_permission = 0x1023;    // ARCH_REQ_XCOMP_PERM
-  constexpr long tile_data = 18;                 // XFEATURE_XTILEDATA
-  constexpr unsigned tile_and_int8 = 3U << 24U;  // CPUID 7, EDX
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         (edx & tile_and_int8) == tile_and_int8 &&
-         syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
 const StripKernel amx_kernel{"AMX", 2 * tile_columns, true, multiply};
 
 }  // namespace widedeq::cpu
@@ -111,10 +99,6 @@ const StripKernel amx_kernel{"AMX", 2 * tile_columns, true, multiply};
 #else
 
 namespace widedeq::cpu {
-
-bool has_amx() {
-  return false;
-}
 
 const StripKernel amx_kernel{"AMX", 0, false, nullptr};
 

@@ -5,10 +5,7 @@
 
 namespace widedeq::cpu {
 
-/// Whether this processor has AMX-INT8 and the operating system lets this process use it (Linux
-/// grants its large registers on request).
-bool has_amx();
-
+/// To be run where has_amx() says so.
 extern const StripKernel amx_kernel;
 
 }  // namespace widedeq::cpu
