@@ -105,6 +105,19 @@ bool Trainer::starts_warm(Index samples, Index width, const TrainerOptions& how,
          drift_after(1, sweeps_to_expect, width, precision, tolerance) <= most_drift * tolerance;
 }
 
+int Trainer::audit_interval(Index width, const TrainerOptions& how, Precision precision,
+                            double tolerance) {
+  // The audit comes with the last epoch after which there would be no room for another one.
+  const auto has_room = [&](int epochs) {
+    return drift_after(epochs, epochs * sweeps_to_expect, width, precision, tolerance) <=
+           most_drift * tolerance;
+  };
+  int interval = 1;
+  while (interval < how.audit_every && has_room(interval + 1))
+    ++interval;
+  return interval;
+}
+
 double Trainer::drift_in(int more) const {
   const int an_epoch = warm_epochs_ > 1 ? last_sweeps_ : sweeps_to_expect;
   return drift_after(since_audit_ + more, sweeps_ + more * an_epoch, model_.width(),

@@ -56,6 +56,9 @@ class Trainer {
   /// tolerance leaves room for the rounding that states gather between audits.
   static bool starts_warm(Index samples, Index width, const TrainerOptions& how,
                           Precision precision, double tolerance);
+  /// The warm epochs to an audit at sweeps as they are to be expected: how.audit_every or fewer.
+  static int audit_interval(Index width, const TrainerOptions& how, Precision precision,
+                            double tolerance);
 
   Index samples() const { return static_cast<Index>(targets_.size()); }
   Index chunk() const { return chunk_; }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -197,6 +198,8 @@ class Backend {
 
   // ---- memory
   // ------------------------------------------------------------------------------------
+  /// Bytes that are free where matrices are, if that is not the host's memory.
+  virtual std::optional<double> free_device_memory() const { return std::nullopt; }
   /// A zeroed matrix. Throws std::bad_alloc.
   virtual Matrix allocate(Element element, Index rows, Index columns) = 0;
   /// Host doubles into a real block, rounded to its element type. Synchronises.

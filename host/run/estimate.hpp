@@ -1,6 +1,6 @@
 // What a training run will need, told before it is started: `train --dry-run`.
 //
-// Memory and disk follow from the shapes, as the CPU backend and the trainer allocate them. Work is
+// Memory and disk follow from the shapes, as the backend and the trainer allocate them. Work is
 // counted in products of m x m times m x n, whose number depends on how fast the solves converge;
 // time is that work at the speed this machine has just shown. Both are estimates: memory to about a
 // tenth, time to a factor of two.
@@ -47,11 +47,15 @@ struct Share {
   double bytes = 0.0;
 };
 
+/// The host's memory, and a device's where matrices are there.
 struct MemoryEstimate {
   std::vector<Share> training;         // what is there at once, at the most
   double loading = 0.0, saving = 0.0;  // bytes at most, before and after training
-  double peak() const;                 // bytes at most, of the whole run
+  std::vector<Share> device;           // at once, at the most; empty without one
+  double peak() const;                 // bytes of the host's at most, of the whole run
 };
+
+double total(const std::vector<Share>& shares);
 
 /// Additions and multiplications. `later` is a mean epoch but for the first. Of a flow it is taken
 /// that one step makes an epoch: at `--learning-rate auto` and the default tolerance, as measured,
@@ -76,7 +80,8 @@ struct TimeEstimate {
 };
 
 /// The formulas, one by one. No allocation, no measurement; n and m may be as large as they like.
-MemoryEstimate estimate_memory(const Workload& work);
+/// `on_device`: matrices are on a device with memory of its own.
+MemoryEstimate estimate_memory(const Workload& work, bool on_device = false);
 WorkEstimate estimate_work(const Workload& work);
 std::vector<Share> estimate_disk(const Workload& work);
 TimeEstimate estimate_time(const Workload& work, const WorkEstimate& operations,
@@ -93,7 +98,7 @@ struct Estimate {
   std::vector<Share> disk;
   Speed speed;
   TimeEstimate time;
-  std::optional<double> memory_available, disk_available;  // bytes
+  std::optional<double> memory_available, device_available, disk_available;  // bytes
   std::string unsupported;  // why the backend cannot do it at all; empty when it can
 };
 

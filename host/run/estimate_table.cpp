@@ -6,9 +6,10 @@
 #include <cmath>
 #include <filesystem>
 
-#include "host/run/estimate.hpp"
+#include "host/run/estimate_sizes.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/progress.hpp"
+#include "kernels/devices.hpp"
 #include "kernels/error.hpp"
 
 namespace widedeq {
@@ -93,13 +94,6 @@ std::string row(const std::string& name, const std::string& value, const std::st
   return line + "\n";
 }
 
-double total(const std::vector<Share>& shares) {
-  double sum = 0.0;
-  for (const Share& share : shares)
-    sum += share.bytes;
-  return sum;
-}
-
 std::string remark_available(const std::optional<double>& bytes, const char* what) {
   return bytes ? fmt::format("{} {}", format_bytes(*bytes), what) : "";
 }
@@ -113,6 +107,15 @@ std::string shortages(const Estimate& e) {
         "The memory is too small: {} needed, {} available; lower --width{}, or ask for more.\n",
         format_bytes(peak), format_bytes(*e.memory_available),
         samples_weigh ? ", --chunk or --samples" : "");
+  }
+  if (const double needed = total(e.memory.device);
+      e.device_available && needed > *e.device_available) {
+    const auto chunk = static_cast<Index>(Sizes(e.work).c);
+    const Index fits = widest_width(*e.device_available, chunk, e.work.precision);
+    text += fmt::format(
+        "The GPU's memory is too small: {} needed, {} free; lower --width (about {} would fit), or "
+        "use --backend cpu.\n",
+        format_bytes(needed), format_bytes(*e.device_available), fits);
   }
   if (const double disk = total(e.disk); e.disk_available && disk > *e.disk_available)
     text += fmt::format(
@@ -142,8 +145,9 @@ Estimate estimate(Backend& backend, const Workload& work, const std::string& out
   Estimate e;
   e.work = work;
   e.memory_available = available_memory_bytes();
+  e.device_available = backend.free_device_memory();
   e.disk_available = free_space(out);
-  e.memory = estimate_memory(work);
+  e.memory = estimate_memory(work, e.device_available.has_value());
   e.operations = estimate_work(work);
   e.disk = estimate_disk(work);
   try {
@@ -206,17 +210,25 @@ std::string format_estimate(const Estimate& e) {
       fmt::format("width {}, {} samples of {} inputs, {}, {} epochs; nothing was started\n\n",
                   work.width, work.samples, work.inputs, name_of(work.precision), work.epochs);
 
+  const auto list = [&](const std::vector<Share>& shares) {
+    for (const Share& share : shares)
+      table += row("  " + share.name, format_bytes(share.bytes));
+  };
+  if (!e.memory.device.empty()) {
+    table += row("GPU memory at most", format_bytes(total(e.memory.device)),
+                 remark_available(e.device_available, "free"));
+    list(e.memory.device);
+    table += "\n";
+  }
   table += row("memory at most", format_bytes(e.memory.peak()),
                remark_available(e.memory_available, "available"));
-  for (const Share& share : e.memory.training)
-    table += row("  " + share.name, format_bytes(share.bytes));
+  list(e.memory.training);
   table += row("while loading", format_bytes(e.memory.loading));
   table += row("while saving weights", format_bytes(e.memory.saving));
 
   table +=
       "\n" + row("disk", format_bytes(total(e.disk)), remark_available(e.disk_available, "free"));
-  for (const Share& share : e.disk)
-    table += row("  " + share.name, format_bytes(share.bytes));
+  list(e.disk);
 
   const auto sum = [](const Operations& o) { return o.fp64 + o.fp32 + o.int8; };
   const auto& [first, later, all, gram, grams, first_bytes, later_bytes, gram_bytes] = e.operations;

@@ -60,11 +60,6 @@ class Memory {
   std::map<std::string, Index> widths_;
 };
 
-double total(const std::vector<Share>& shares) {
-  return std::accumulate(shares.begin(), shares.end(), 0.0,
-                         [](double sum, const Share& share) { return sum + share.bytes; });
-}
-
 /// Seconds a run takes beside its epochs, however small it is: files, most of all.
 constexpr double start_seconds = 0.05;
 
@@ -89,6 +84,11 @@ std::string shortages(const StudyEstimate& e) {
         "The memory is too small for the largest cell: {} needed, {} available; lower the widths, "
         "or ask for more.\n",
         format_bytes(e.memory), format_bytes(*e.memory_available));
+  if (e.device_available && e.device > *e.device_available)
+    text += fmt::format(
+        "The GPU's memory is too small for the largest cell: {} needed, {} free; lower the widths, "
+        "or set backend = \"cpu\".\n",
+        format_bytes(e.device), format_bytes(*e.device_available));
   if (e.disk_available && e.disk > *e.disk_available)
     text += fmt::format(
         "The disk is too small: {} needed, {} free; make room, choose another --out, or lower "
@@ -112,7 +112,10 @@ std::vector<CellPlan> plan_cells(const Study& study) {
     one.work = workload_of(config, around.samples, around.inputs);
     one.work.checkpoints = config.checkpoint_every.is_never() ? 0 : config.keep;
     one.operations = estimate_work(one.work);
-    one.memory = estimate_memory(one.work).peak();
+    const bool on_device = around.backend->free_device_memory().has_value();
+    const MemoryEstimate memory_needed = estimate_memory(one.work, on_device);
+    one.memory = memory_needed.peak();
+    one.device = total(memory_needed.device);
     one.disk = total(estimate_disk(one.work));
     one.cost = cost_of(one.work, cell.config);
     plan.push_back(one);
@@ -158,6 +161,7 @@ StudyEstimate estimate_study(const Study& study, const std::vector<CellPlan>& pl
     const auto backend = make_backend(choice, threads > 0 ? threads : default_threads());
     backend->make_operand(precision, plan[index].work.width);  // whether it can; allocates nothing
     speeds[precision] = measure_speed(*backend, plan[index].work);
+    if (const auto free = backend->free_device_memory()) estimate.device_available = free;
   }
   for (const int number : chosen) {
     const CellPlan& cell = plan[static_cast<std::size_t>(number)];
@@ -165,6 +169,7 @@ StudyEstimate estimate_study(const Study& study, const std::vector<CellPlan>& pl
         start_seconds + estimate_time(cell.work, cell.operations, speeds[cell.work.precision]).all);
     estimate.time += estimate.seconds.back();
     estimate.memory = std::max(estimate.memory, cell.memory);
+    estimate.device = std::max(estimate.device, cell.device);
     estimate.disk += cell.disk;
     estimate.operations += operations_of(cell);
   }
@@ -210,6 +215,9 @@ std::string format_estimate(const Study& study, const std::vector<CellPlan>& pla
                          chosen[largest], chosen[longest]);
   if (e.memory_available)
     table += fmt::format("memory available: {}\n", format_bytes(*e.memory_available));
+  if (e.device_available)
+    table += fmt::format("GPU memory: {} at most, of {} free\n", format_bytes(e.device),
+                         format_bytes(*e.device_available));
   if (e.disk_available) table += fmt::format("disk free: {}\n", format_bytes(*e.disk_available));
   table += "time: at the speed measured just now, an estimate to a factor of two\n";
   const std::string sentences = shortages(e);

@@ -14,6 +14,7 @@ struct CellPlan {
   Workload work;
   WorkEstimate operations;
   double memory = 0.0, disk = 0.0;  // bytes at most
+  double device = 0.0;              // of a GPU's memory, where the backend is one
   /// Seconds on a machine that is the same everywhere, so that all who share a study agree on them:
   /// good for comparing cells, not for a clock.
   double cost = 0.0;
@@ -32,10 +33,10 @@ std::vector<int> share_of(const std::vector<CellPlan>& plan, int k, int n);
 double operations_of(const CellPlan& plan);
 
 struct StudyEstimate {
-  std::vector<double> seconds;                             // of each cell chosen
-  double memory = 0.0;                                     // of the one that needs most, bytes
-  double operations = 0.0, disk = 0.0, time = 0.0;         // of all chosen
-  std::optional<double> memory_available, disk_available;  // bytes
+  std::vector<double> seconds;                      // of each cell chosen
+  double memory = 0.0, device = 0.0;                // of the one that needs most, bytes
+  double operations = 0.0, disk = 0.0, time = 0.0;  // of all chosen
+  std::optional<double> memory_available, device_available, disk_available;  // bytes
 };
 
 /// Of the chosen cells, one after the other, at the speed this machine shows now; it is measured

@@ -102,24 +102,19 @@ std::vector<Index> column_classes(Index n) {
   return classes;
 }
 
-std::size_t class_of(std::span<const Index> classes, Index open) {
-  const auto holds = [open](Index columns) { return columns >= open; };
-  const auto beyond = std::ranges::partition_point(classes, holds);
-  if (beyond == classes.begin())
-    throw ShapeError("class_of: no class holds " + std::to_string(open) + " columns");
-  return static_cast<std::size_t>(beyond - classes.begin()) - 1;
-}
-
 // ---- passes over the entries of a column
 
-ColumnPass choose_pass(Index m, Element real) {
+int threads_for_column(Index m, Element real) {
   constexpr int fewest = 64, most = 512;
   constexpr Index turns = 4;
-  ColumnPass pass{.threads = fewest, .values = static_cast<int>(16 / size_of(real))};
-  while (pass.threads < most && pass.threads * pass.values * turns < m)
-    pass.threads *= 2;
-  return pass;
+  const auto values = static_cast<Index>(16 / size_of(real));
+  int threads = fewest;
+  while (threads < most && threads * values * turns < m)
+    threads *= 2;
+  return threads;
 }
+
+}  // namespace widedeq::cuda
 
 // ---- memory
 //
@@ -132,15 +127,17 @@ ColumnPass choose_pass(Index m, Element real) {
 // and fp32: base 1, change and dense copy a real each.
 //
 // Bytes for each of m n entries: two states (forward, adjoint) of P and Zhat, in mixed precision
-// what was settled, and the increments; Phi; training adds B, both responses, what both owe, what
-// rebuilding starts from, and the Gram's copies of Z, L and Phi. Scratch memory: two products,
+// what was settled, and the increments; Phi; training adds B, both responses, what both owe, and
+// what rebuilding starts from; Grams their copies of Z, L and Phi. Scratch memory: two products,
 // increments being packed; in mixed precision the difference that is settled, as reals, and an
 // update's digits, three of each factor.
 //
-// Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp).
+// Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp),
+// and their digits when they are folded into A.
 //
 // Grams: six n x n matrices in double. W, the readouts and single columns are left out.
 
+namespace widedeq {
 namespace {
 
 /// Pieces of rebuilding (rebuild.cu), workspaces of the libraries, the driver's own memory and the
@@ -153,30 +150,27 @@ double bytes_a_weight(Precision precision, bool training) {
   return 1.0 + (training ? 2.0 : 1.0) * real;
 }
 
-double bytes_a_state(Precision precision, bool training) {
+}  // namespace
+
+DeviceMemory device_memory(Precision precision, Index m, Index n, bool training) {
+  const auto width = static_cast<double>(m), samples = static_cast<double>(n);
   const auto real = static_cast<double>(size_of(real_of(precision)));
   const bool mixed = precision == Precision::mixed;
   const double increment = mixed ? 1.0 : real;
-  const double states = 2.0 * ((mixed ? 3.0 : 2.0) * real + increment) + real;
-  const double trainers = training ? 9.0 * real : 0.0;
-  const double scratch = 2.0 * real + increment + (mixed ? real + 6.0 : 0.0);
-  return states + trainers + scratch;
+  const double factors = training && mixed ? 6.4 * std::sqrt(width) : 0.0;  // columns
+  const double digits = mixed ? 6.0 * std::max(samples, factors) : 0.0;     // columns of int8
+
+  DeviceMemory memory;
+  memory.weights = (bytes_a_weight(precision, training) * width + 2.0 * real * factors) * width;
+  memory.states = (2.0 * ((mixed ? 3.0 : 2.0) * real + increment) + real) * width * samples;
+  if (training) {
+    memory.states += 6.0 * real * width * samples;
+    memory.grams = 3.0 * real * width * samples + 6.0 * 8.0 * samples * samples;
+  }
+  memory.scratch = ((2.0 * real + increment + (mixed ? real : 0.0)) * samples + digits) * width;
+  memory.libraries = fixed_bytes;
+  return memory;
 }
-
-}  // namespace
-
-double bytes_needed(Precision precision, Index m, Index n, bool training) {
-  const auto width = static_cast<double>(m), samples = static_cast<double>(n);
-  const bool has_factors = training && precision == Precision::mixed;
-  const double factors = has_factors ? 2.0 * 6.4 * std::sqrt(width) * width * 4.0 : 0.0;
-  const double grams = training ? 6.0 * 8.0 * samples * samples : 0.0;
-  return bytes_a_weight(precision, training) * width * width +
-         bytes_a_state(precision, training) * width * samples + factors + grams + fixed_bytes;
-}
-
-}  // namespace widedeq::cuda
-
-namespace widedeq {
 
 Index widest_width(double memory, Index n, Precision precision, bool training) {
   constexpr Index no_limit = Index{1} << 24;
@@ -184,7 +178,7 @@ Index widest_width(double memory, Index n, Precision precision, bool training) {
   Index too_wide = (precision == Precision::mixed ? widest_exact : no_limit) + 1;
   while (too_wide - fits > 1) {
     const Index middle = fits + (too_wide - fits) / 2;
-    (cuda::bytes_needed(precision, middle, n, training) <= memory ? fits : too_wide) = middle;
+    (device_memory(precision, middle, n, training).total() <= memory ? fits : too_wide) = middle;
   }
   return fits;
 }

@@ -74,26 +74,11 @@ std::optional<Multiplier> multiplier_named(std::string_view text);
 /// rounded up to steps of integer products but not beyond n; each once, falling. None for n = 0.
 std::vector<Index> column_classes(Index n);
 
-/// The place in `classes` of the smallest class that holds `open` columns. Throws ShapeError when
-/// none does.
-std::size_t class_of(std::span<const Index> classes, Index open);
-
 // ---- passes over the entries of a column
 
-/// A block of threads for each column.
-struct ColumnPass {
-  int threads = 0;  // a block
-  int values = 0;   // neighbouring rows that a thread takes at once: 16 bytes of reals
-};
-
-/// As many threads as leave each up to four times its values, between two warps and sixteen. More
-/// threads would wait for the block's sums with nothing to do, fewer would leave memory idle.
-ColumnPass choose_pass(Index m, Element real);
-
-// ---- memory
-
-/// Bytes of device memory that training takes at its most, or, where A stays as it is drawn from
-/// the lattice, solving: see algorithm.cpp for the count. Rises with m and with n.
-double bytes_needed(Precision precision, Index m, Index n, bool training = true);
+/// Threads of the block that takes a column: as many as leave each up to four times the 16 bytes of
+/// reals that it takes at once, between two warps and sixteen. More threads would wait for the
+/// block's sums with nothing to do, fewer would leave memory idle.
+int threads_for_column(Index m, Element real);
 
 }  // namespace widedeq::cuda

@@ -91,6 +91,11 @@ class CudaBackend final : public Backend {
 
   Operations operations() const override { return count_.total(); }
 
+  std::optional<double> free_device_memory() const override {
+    std::size_t free = 0, all = 0;
+    WIDEDEQ_CUDA_CHECK(cudaMemGetInfo(&free, &all));
+    return static_cast<double>(free);
+  }
   Matrix allocate(Element element, Index rows, Index columns) override {
     return context_.allocate(element, rows, columns);
   }

@@ -241,7 +241,7 @@ void launch_pass(cudaStream_t stream, Index columns, const Pass<Real, Product, I
   if (!can_pack(width, pass.P, pass.applied, pass.gate, pass.product, pass.pending))
     return run.template operator()<many, 1, 0>();
   if (m % width != 0 || m > 8 * width * many) return run.template operator()<many, width, 0>();
-  switch (choose_pass(m, element_of<Real>()).threads) {  // of up to four packs, while they may
+  switch (threads_for_column(m, element_of<Real>())) {  // of up to four packs, while they may
     case 64:
     case 128:
       return run.template operator()<128, width, 4>();

@@ -105,6 +105,37 @@ TEST_F(GpuCliTest, MemoryThatDoesNotSufficeIsOneSentence) {
     EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0];
 }
 
+TEST_F(GpuCliTest, ADryRunTellsOfTheDevicesMemory) {
+  const std::string command = "train --data digits --width 8192 --epochs 9 --dry-run ";
+  const Result fits = run(command + "--backend cuda");
+  EXPECT_EQ(fits.code, 0) << fits.error;
+  for (const char* part : {"GPU memory at most", " free", "libraries", "memory at most"})
+    EXPECT_NE(fits.output.find(part), std::string::npos) << part << "\n" << fits.output;
+  EXPECT_EQ(fits.output.find("too small"), std::string::npos) << fits.output;
+
+  const Result small = run_on("memory=2000000000", command + "--backend cuda");
+  EXPECT_EQ(small.code, 2) << small.error;
+  const std::string sentence = "The GPU's memory is too small: ";
+  const auto at = small.output.find(sentence);
+  ASSERT_NE(at, std::string::npos) << small.output;
+  EXPECT_NE(small.output.find("would fit)", at), std::string::npos) << small.output;
+  EXPECT_EQ(
+      run("train --data digits --width 8192 --epochs 9 --dry-run --backend cpu").output.find("GPU"),
+      std::string::npos);
+}
+
+TEST_F(GpuCliTest, SoDoesADryStudy) {
+  write_text("s.toml", "data = \"digits\"\nsamples = 40\nepochs = 3\n[grid]\nwidth = [64, 8192]\n");
+  const Result fits = run("study --config s.toml --out st --dry-run");
+  EXPECT_EQ(fits.code, 0) << fits.error;
+  EXPECT_NE(fits.output.find("GPU memory: "), std::string::npos) << fits.output;
+  const Result small = run_on("memory=2000000000", "study --config s.toml --out st --dry-run");
+  EXPECT_EQ(small.code, 2) << small.error;
+  EXPECT_NE(small.output.find("The GPU's memory is too small for the largest cell: "),
+            std::string::npos)
+      << small.output;
+}
+
 TEST_F(GpuCliTest, VariablesThatSayNothingAreRefused) {
   for (const std::string variable : {"WIDEDEQ_CUDA_LOOP=grahp", "WIDEDEQ_CUDA_SWEEP=both"}) {
     const Result result = run_with(variable, std::string(training) + "--backend cuda --out run");

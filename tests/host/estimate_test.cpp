@@ -10,6 +10,7 @@
 #include "host/mini_batches.hpp"
 #include "host/run/estimate.hpp"
 #include "host/trainer.hpp"
+#include "kernels/devices.hpp"
 
 namespace widedeq {
 namespace {
@@ -29,6 +30,10 @@ double bytes_of(const std::vector<Share>& shares, const std::string& name) {
   for (const Share& share : shares)
     if (share.name == name) return share.bytes;
   return 0.0;
+}
+
+bool has(const std::vector<Share>& shares, const std::string& name) {
+  return bytes_of(shares, name) > 0.0;
 }
 
 double bytes_of(const Matrix& matrix) {
@@ -130,6 +135,37 @@ TEST(EstimateMemory, AWeightsFileIsReadInDouble) {
   EXPECT_GE(estimate_memory(work).loading, drawn + 8.0 * 4096 * 4096 * 0.9);
 }
 
+TEST(EstimateMemory, OnADeviceTheMatricesAreThere) {
+  for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::mixed}) {
+    const Workload work = workload(8192, 256, precision);
+    const MemoryEstimate memory = estimate_memory(work, true);
+    const DeviceMemory there = device_memory(precision, 8192, 256);
+    for (const char* name : {"weights", "states", "Gram", "scratch", "libraries"})
+      EXPECT_TRUE(has(memory.device, name)) << name;
+    // Beside what is counted there: X, W, u, v and their gradients.
+    const double real = precision == Precision::fp64 ? 8.0 : 4.0;
+    EXPECT_DOUBLE_EQ(total(memory.device), there.total() + real * (8 * 256 + 2 * 8192 * (8 + 2)));
+    EXPECT_FALSE(has(memory.training, "weights"));
+    EXPECT_FALSE(has(memory.training, "states"));
+    EXPECT_LT(total(memory.training), 0.6e9);
+    EXPECT_GT(memory.saving, 8.0 * 8192 * 8192);  // A in double
+    EXPECT_TRUE(estimate_memory(work).device.empty());
+  }
+  // In chunks, states are a chunk's; a gradient of A is gathered, and the Gram is of all samples.
+  Workload work = workload(1024, 4096, Precision::fp32);
+  const auto whole = estimate_memory(work, true).device;
+  work.chunk = 512;
+  const auto chunks = estimate_memory(work, true).device;
+  EXPECT_EQ(bytes_of(chunks, "states") * 2.0, bytes_of(whole, "states"));  // 1024 by default
+  EXPECT_EQ(bytes_of(chunks, "Gram"), bytes_of(whole, "Gram"));
+  EXPECT_EQ(bytes_of(chunks, "Gram"), 4.0 * 3 * 1024 * 4096 + 48.0 * 4096 * 4096);
+  EXPECT_GE(bytes_of(chunks, "data, gradients"), 4.0 * 1024 * 1024);
+  EXPECT_FALSE(has(chunks, "stages of the flow"));
+  work.gram_every = 0;
+  work.automatic_rate = false;
+  EXPECT_FALSE(has(estimate_memory(work, true).device, "Gram"));
+}
+
 TEST(EstimateDisk, ByHand) {
   Workload work = workload(100, 10, Precision::fp32);
   work.epochs = 21;  // Grams of epochs 0, 10, 20
@@ -139,7 +175,7 @@ TEST(EstimateDisk, ByHand) {
   EXPECT_EQ(bytes_of(disk, "checkpoints"), 0);
   work.checkpoints = 2;  // and a third while it is written
   EXPECT_EQ(bytes_of(estimate_disk(work), "checkpoints"),
-            3 * 4 * (10000 + 100 * 10 + 9 * 100 * 10));
+            3 * (4 * (10000 + 100 * 10 + 9 * 100 * 10) + 3 * 800));
   work.epochs = 0;
   EXPECT_EQ(bytes_of(estimate_disk(work), "gram/"), 0);
   work.epochs = 5;
@@ -260,6 +296,34 @@ TEST(EstimateMemory, AFlowHasElevenSetsOfAllWeights) {
   work.is_flow = true;
   EXPECT_EQ(bytes_of(estimate_memory(work).training, "stages of the flow"),
             11 * 8 * 64 * (64 + 8 + 2));
+}
+
+TEST(EstimateWork, AuditsComeAsTheTrainersDo) {
+  const auto backend = make_cpu_backend(1);
+  const Index m = 256, n = 20, d = 8;
+  for (const double tolerance : {1e-4, 1e-6}) {
+    for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+      TrainerOptions how;
+      const int interval = Trainer::audit_interval(m, how, precision, tolerance);
+      // Single precision gathers rounding that counts beside 1e-6.
+      if (precision == Precision::fp64 || tolerance > 1e-5) {
+        EXPECT_EQ(interval, how.audit_every);
+      } else {
+        EXPECT_LT(interval, how.audit_every);
+      }
+      Model model(*backend, precision, {}, m, d, WeightLaw::lattice, 1);
+      Trainer trainer(*backend, model, unit_columns(d, n), std::vector<double>(n, 1.0),
+                      {.tolerance = tolerance}, how);
+      int epochs = 0;
+      for (bool audited = false; !audited && epochs < 2 * interval; ++epochs) {
+        audited = trainer.evaluate().forward.audit.has_value();
+        trainer.update(1e-4);
+      }
+      // By the sweeps there were: the first epoch is cold, and late ones sweep less than expected.
+      EXPECT_GE(epochs - 1, interval) << tolerance;
+      EXPECT_LE(epochs - 1, 1.5 * interval + 1) << tolerance;
+    }
+  }
 }
 
 TEST(EstimateWork, ScalesWithShapesAndEpochs) {
