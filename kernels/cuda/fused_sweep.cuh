@@ -58,6 +58,13 @@ struct FusedShape {
   static constexpr int row_tiles = warp_rows / 16, column_tiles = warp_columns / 8;
 };
 
+/// Whether a block of so wide tiles finds room on a device. 128 columns take 135 KB, which
+/// compute capability 8.6 and 8.9 do not have.
+template <int columns>
+bool has_room(const cudaDeviceProp& device) {
+  return FusedShape<columns>::shared_bytes <= device.sharedMemPerBlockOptin;
+}
+
 /// The sums of one thread: those of multiply_tiles() for every product tile of its warp.
 template <int columns>
 struct FusedSums {

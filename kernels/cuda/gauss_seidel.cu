@@ -217,9 +217,11 @@ class PanelIteration {
   void enqueue_fused_panel(cudaStream_t stream, Index columns, const PanelRows& rows, bool older) {
     if constexpr (is_int8) {
       // Wide tiles read their factors half as often; narrow ones where there would be few blocks.
+      const cudaDeviceProp& device = context_.properties();
       const Index wide_tiles = tiles_of(rows.count) * ((columns + 127) / 128);
-      const bool wide = tile_columns_ == 0 ? wide_tiles >= context_.properties().multiProcessorCount
-                                           : tile_columns_ == 128;
+      const bool wide = tile_columns_ == 0
+                            ? has_room<128>(device) && wide_tiles >= device.multiProcessorCount
+                            : tile_columns_ == 128;
       enqueue_fused(stream, sweep_.epilogue,
                     {.state = panel_state(usual_shrinkage),
                      .rows = rows,

@@ -42,6 +42,7 @@ struct Settings {
   bool conditional_graphs = true;  // false: calls of graphs return cudaErrorNotSupported
   bool int8_products = true;       // false: cuBLASLt finds no kernel
   int major = 9, minor = 0;        // compute capability
+  int shared_memory = 227 << 10;   // that a block can have, at most
 };
 Settings settings();
 void set_settings(const Settings& settings);

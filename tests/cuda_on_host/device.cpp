@@ -10,8 +10,8 @@ namespace {
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local int current_device = 0;
 
-constexpr int shared_per_block = 48 << 10, most_shared_per_block = 227 << 10;
-constexpr int shared_per_multiprocessor = 228 << 10;
+constexpr int shared_per_block = 48 << 10;
+constexpr int reserved_shared = 1 << 10;  // of a multiprocessor
 constexpr int threads_per_multiprocessor = 2048, multiprocessors = 4;
 
 /// Why there is no device, if there is none.
@@ -151,8 +151,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->multiProcessorCount = cuda_on_host::multiprocessors;
   properties->l2CacheSize = 1 << 20;
   properties->maxThreadsPerMultiProcessor = cuda_on_host::threads_per_multiprocessor;
-  properties->sharedMemPerMultiprocessor = cuda_on_host::shared_per_multiprocessor;
-  properties->sharedMemPerBlockOptin = cuda_on_host::most_shared_per_block;
+  properties->sharedMemPerMultiprocessor =
+      static_cast<std::size_t>(settings.shared_memory + cuda_on_host::reserved_shared);
+  properties->sharedMemPerBlockOptin = static_cast<std::size_t>(settings.shared_memory);
   properties->regsPerMultiprocessor = 1 << 16;
   properties->maxBlocksPerMultiProcessor = 32;
   properties->memoryPoolsSupported = 1;
@@ -180,9 +181,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       case cudaDevAttrComputeCapabilityMinor:
         return properties.minor;
       case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-        return cuda_on_host::shared_per_multiprocessor;
+        return static_cast<int>(properties.sharedMemPerMultiprocessor);
       case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        return cuda_on_host::most_shared_per_block;
+        return static_cast<int>(properties.sharedMemPerBlockOptin);
       case cudaDevAttrMemoryPoolsSupported:
         return properties.memoryPoolsSupported;
     }
@@ -195,7 +196,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   const Lock lock(machine().mutex);
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-  if (value < 0 || value > cuda_on_host::most_shared_per_block) return noted(cudaErrorInvalidValue);
+  if (value < 0 || value > machine().settings.shared_memory) return noted(cudaErrorInvalidValue);
   machine().dynamic_shared_limits[kernel] = static_cast<std::size_t>(value);
   return cudaSuccess;
 }
@@ -205,8 +206,10 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
                                                           std::size_t shared_bytes) {
   if (threads <= 0 || threads > 1024) return noted(cudaErrorInvalidValue);
   const int by_threads = std::min(32, cuda_on_host::threads_per_multiprocessor / threads);
-  const int by_shared =
-      cuda_on_host::shared_per_multiprocessor / (static_cast<int>(shared_bytes) + (1 << 10));
+  // A multiprocessor has what one block may take at most, and both keep some for the system.
+  const Lock lock(machine().mutex);
+  const int by_shared = (machine().settings.shared_memory + cuda_on_host::reserved_shared) /
+                        (static_cast<int>(shared_bytes) + cuda_on_host::reserved_shared);
   *blocks = std::min(by_threads, by_shared);
   return cudaSuccess;
 }

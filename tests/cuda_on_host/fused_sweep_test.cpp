@@ -14,6 +14,7 @@
 #include "kernels/cuda/generate.hpp"
 #include "kernels/cuda/operand.hpp"
 #include "kernels/cuda/transfer.hpp"
+#include "tests/cuda_on_host/cuda_on_host.hpp"
 #include "tests/support.hpp"
 
 namespace widedeq::cuda {
@@ -94,6 +95,40 @@ class PanelSweeps : public testing::Test {
 
 TEST_F(PanelSweeps, TheFusedKernelPassesItsOwnTest) {
   EXPECT_EQ(why_not_fused(context_), "");
+}
+
+TEST_F(PanelSweeps, TheFusedKernelMakesDoWithTheSharedMemoryThereIs) {
+  // 99 KB, as of compute capability 8.6: enough for narrow tiles.
+  const cuda_on_host::Settings before = cuda_on_host::settings();
+  cuda_on_host::Settings small = before;
+  small.shared_memory = 99 << 10;
+  cuda_on_host::set_settings(small);
+  {
+    Context context(0);
+    EXPECT_EQ(why_not_fused(context), "");
+    // As many rows and columns as would make wide tiles worth it.
+    const Index m = 640, n = 260;
+    const auto A = lattice(m, 2);
+    const auto sweep_by = [&](Multiplier multiplier) {
+      SweepState state = state_of(m, n);
+      const Sweep sweep{.A = *A,
+                        .transpose = Transpose::no,
+                        .s = 0.25 / std::sqrt(static_cast<double>(m)),
+                        .epilogue = Epilogue::relu,
+                        .gate = {},
+                        .tolerance = 1e-6};
+      const SweepAlgorithm algorithm{.panels = 2, .multiplier = multiplier};
+      context_.synchronize();
+      Loop loop(LoopKind::host);
+      measure_panels(context, algorithm, state, sweep, true);
+      iterate_panels(context, loop, algorithm, state, sweep, 3);
+      HostMatrix P(m, n);
+      download(context, state.P, P.view());
+      return P.values;
+    };
+    EXPECT_EQ(sweep_by(Multiplier::fused), sweep_by(Multiplier::library));
+  }
+  cuda_on_host::set_settings(before);
 }
 
 /// m, n, panels, the epilogue; every column has a gate of its own density, so that columns stop at
