@@ -91,16 +91,11 @@ void scale_columns(Context& context, double alpha, MatrixView<const Real> from, 
 template <class Real>
 double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
                       MatrixView<const Real> left, std::span<const double> r,
-                      MatrixView<const Real> right, bool by_digits) {
+                      MatrixView<const Real> right) {
   const Index n = left.columns;
   auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
   double* squares = r_there + n;
   send(context, r, r_there);
-  if constexpr (std::is_same_v<Real, float>)
-    if (by_digits) {
-      rank_update_in_digits(context, C, alpha, left, r_there, right, squares);
-      return fetch_sum(context, squares, C.columns);
-    }
   const Index widest = panel_columns<Real>(C.rows, C.columns);
   const Index scaled_stride = padded_rows(widest, sizeof(Real));
   const Index G_stride = padded_rows(C.rows, sizeof(Real));
@@ -119,6 +114,17 @@ double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
   return fetch_sum(context, squares, C.columns);
 }
 
+double update_in_digits(Context& context, MatrixView<float> C, double alpha,
+                        MatrixView<const float> left, std::span<const double> r,
+                        MatrixView<const float> right) {
+  const Index n = left.columns;
+  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
+  double* squares = r_there + n;
+  send(context, r, r_there);
+  rank_update_in_digits(context, C, alpha, left, r_there, right, squares);
+  return fetch_sum(context, squares, C.columns);
+}
+
 /// gram(i, j) = r_i gram(i, j), for a symmetric matrix given by its lower triangle. r null: ones.
 template <class Real>
 __global__ void scale_mirrored_kernel(MatrixView<Real> gram, const double* r) {
@@ -133,11 +139,17 @@ __global__ void scale_mirrored_kernel(MatrixView<Real> gram, const double* r) {
   });
 }
 
+/// What a change of P is made of, on the device.
 template <class Real>
-void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<const Real> left,
-               std::span<const double> r, MatrixView<const Real> right, bool by_digits) {
-  const Index n = left.columns;
-  if (P.empty()) return;
+struct Following {
+  MatrixView<Real> gram;  // right' right, n x n, its lower triangle
+  double* r = nullptr;    // n, and room for as many more
+};
+
+template <class Real>
+Following<Real> start_following(Context& context, std::span<const double> r,
+                                MatrixView<const Real> right) {
+  const Index n = right.columns;
   const Index stride = padded_rows(n, sizeof(Real));
   const MatrixView<Real> gram(
       context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
@@ -147,16 +159,29 @@ void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<co
 
   clear(context, gram);
   add_symmetric_product(context, right, gram);
-  if constexpr (std::is_same_v<Real, float>)
-    if (by_digits) {  // P += alpha (left diag r) gram', whose norm nobody asks for
-      const double* ones = nullptr;
-      launch(context, grid_of_columns(n), scale_mirrored_kernel<Real>, gram, ones);
-      return rank_update_in_digits(context, P, alpha, left, r_there, gram, r_there + n);
-    }
-  launch(context, grid_of_columns(n), scale_mirrored_kernel<Real>, gram, r_there);
+  return {gram, r_there};
+}
+
+template <class Real>
+void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<const Real> left,
+               std::span<const double> r, MatrixView<const Real> right) {
+  if (P.empty()) return;
+  const auto [gram, r_there] = start_following(context, r, right);
+  launch(context, grid_of_columns(gram.columns), scale_mirrored_kernel<Real>, gram, r_there);
   // P += alpha left (diag r (right' right))
   gemm<Real>(context, Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1),
              P);
+}
+
+void follow_in_digits(Context& context, MatrixView<float> P, double alpha,
+                      MatrixView<const float> left, std::span<const double> r,
+                      MatrixView<const float> right) {
+  if (P.empty()) return;
+  const auto [gram, r_there] = start_following(context, r, right);
+  const double* ones = nullptr;
+  launch(context, grid_of_columns(gram.columns), scale_mirrored_kernel<float>, gram, ones);
+  // P += alpha (left diag r) gram', whose norm nobody asks for
+  rank_update_in_digits(context, P, alpha, left, r_there, gram, r_there + gram.columns);
 }
 
 /// sums[j] = the terms of sum_ij (r_i L_ij) (r_j R_ij) in column j's lower triangle and their
@@ -237,9 +262,10 @@ void follow_rank_update(Context& context, Block P, double alpha, ConstBlock left
   expect_entries("follow_rank_update", r, left);
   if (P.element == Element::float64)
     return follow_as(context, P.as<double>(), alpha, left.as<const double>(), r,
-                     right.as<const double>(), false);
-  follow_as(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>(),
-            wants_digits(precision, left, left.columns));
+                     right.as<const double>());
+  const auto follow =
+      wants_digits(precision, left, left.columns) ? follow_in_digits : follow_as<float>;
+  follow(context, P.as<float>(), alpha, left.as<const float>(), r, right.as<const float>());
 }
 
 double rank_update(Context& context, Block C, double alpha, ConstBlock left,
@@ -249,9 +275,10 @@ double rank_update(Context& context, Block C, double alpha, ConstBlock left,
   expect_entries("rank_update", r, left);
   if (C.element == Element::float64)
     return rank_update_as(context, C.as<double>(), alpha, left.as<const double>(), r,
-                          right.as<const double>(), false);
-  return rank_update_as(context, C.as<float>(), alpha, left.as<const float>(), r,
-                        right.as<const float>(), wants_digits(precision, left, right.rows));
+                          right.as<const double>());
+  const auto update =
+      wants_digits(precision, left, right.rows) ? update_in_digits : rank_update_as<float>;
+  return update(context, C.as<float>(), alpha, left.as<const float>(), r, right.as<const float>());
 }
 
 double copy_factors(Context& context, double alpha, ConstBlock left, std::span<const double> r,
