@@ -39,10 +39,11 @@ void Iteration::start_settling() {
   backend_.fill(state_.P, 0.0);
   backend_.copy(c_, state_.applied);
   backend_.fill(state_.settled, 0.0);
+  columns_ = settled_columns(backend_.unsettled(state_), all_to(digits));
 }
 
 void Iteration::settle() {
-  backend_.settle(state_, description(), all_to(digits));
+  backend_.settle(state_, description(), columns_);
 }
 
 double Iteration::residual() const {

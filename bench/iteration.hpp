@@ -41,6 +41,7 @@ class Iteration {
   bool adjoint_;
   Matrix c_, gate_;
   SweepState state_;
+  SettledColumns columns_;  // of settle(): all of them
 };
 
 /// One sweep over all columns: the product; A, P, z and the increments (and the gate) read, P, z

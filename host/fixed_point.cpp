@@ -66,6 +66,11 @@ bool note_sizes(std::vector<double>& peaks, const std::vector<double>& sizes) {
   return has_shrunk;
 }
 
+/// 0 where there are none.
+double largest(const std::vector<double>& values) {
+  return values.empty() ? 0.0 : *std::ranges::max_element(values);
+}
+
 Sweep with_tolerance(Sweep sweep, double tolerance) {
   sweep.tolerance = tolerance;
   return sweep;
@@ -121,46 +126,50 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   }
 
   SolveReport report;
-  for (bool first = true; report.status == SolveStatus::converged; first = false) {
+  std::vector<double> moved;  // every column, relatively, since it was last settled; empty: unknown
+  const auto iterate = [&](bool measures) {
     const Sweep towards = with_tolerance(sweep, target);
     const int most = options.max_sweeps - report.sweeps;
-    if (first && start != Start::predicted) {
-      const SweepStatus status = backend.measure_and_iterate(state, towards, true, most);
-      report.first_residual = status.first_residual;
-      add_sweeps(status, most, report);
-    } else if (state.open_count > 0) {
-      add_sweeps(backend.iterate(state, towards, most), most, report);
-    }
+    SweepStatus status = measures ? backend.measure_and_iterate(state, towards, true, most)
+                                  : backend.iterate(state, towards, most);
+    if (measures) report.first_residual = status.first_residual;
+    add_sweeps(status, most, report);
+    moved = std::move(status.unsettled);
+  };
+  for (bool first = true; report.status == SolveStatus::converged; first = false) {
+    moved.clear();
+    const bool measures = first && start != Start::predicted;
+    if (measures || state.open_count > 0) iterate(measures);
     if (report.status != SolveStatus::converged || !has_plane) break;
 
+    if (moved.empty()) moved = backend.unsettled(state);
     const double gain = assumed_gain();
-    const double moved = backend.unsettled(state);
-    const double expected = gain * moved;
+    const double most_moved = largest(moved);
+    const double expected = gain * most_moved;
     if (first && start != Start::cold) plane.expected = expected;
     if (expected <= negligible && target <= options.tolerance) break;
     DigitLimits limits = limits_for(gain, can_wait);
     // Unless what is left to sweep, and this settling itself, call for another one, it is the last.
-    if (moved <= limits[0] || gain * (target + expected) <= negligible) limits[0] = 0.0;
-    const SettleStatus settled = backend.settle(state, sweep, limits);
-    if (settled.moved > 0.0) {
+    if (most_moved <= limits[0] || gain * (target + expected) <= negligible) limits[0] = 0.0;
+    const SettledColumns columns = settled_columns(moved, limits);
+    const SettledLook settled =
+        backend.settle_and_measure(state, with_tolerance(sweep, options.tolerance), columns);
+    if (columns.size() > 0) {
       // Columns that move differently have different gains: one that all shall be judged by must be
       // of all of them.
-      const double found = settled.columns.left > 0.0 ? std::max(settled.gain, gain) : settled.gain;
+      const double found = columns.left > 0.0 ? std::max(settled.gain, gain) : settled.gain;
       if (sweep.A.plane_size > 0.0) plane.gain = found / sweep.A.plane_size;
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
     }
-    const SweepStatus look =
-        backend.measure(state, with_tolerance(sweep, options.tolerance), false);
-    note(look, report);
-    const double waiting = assumed_gain() * settled.columns.left;
-    if (look.open == 0 && waiting <= negligible) break;
+    note(settled.look, report);
+    const double waiting = assumed_gain() * columns.left;
+    if (settled.look.open == 0 && waiting <= negligible) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it, and of
     // what waits: no use in sweeping below that, nor further than what it leaves of the tolerance.
-    target = target_for(assumed_gain() * look.worst_residual + waiting);
+    target = target_for(assumed_gain() * settled.look.worst_residual + waiting);
   }
   report.residuals = backend.residuals(state);
-  report.worst_residual =
-      report.residuals.empty() ? 0.0 : *std::ranges::max_element(report.residuals);
+  report.worst_residual = largest(report.residuals);
   if (start == Start::cold) carried.peaks.clear();
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
   return report;

@@ -136,13 +136,14 @@ struct SweepStatus {
   bool finite = true;           // false: a NaN or infinity turned up and the iteration stopped
   double operations = 0.0;      // additions and multiplications in products
   double first_residual = 0.0;  // measure_and_iterate: worst_residual as measured
+  /// What unsettled() would say, where a backend has it at hand after an iteration; else empty.
+  std::vector<double> unsettled = {};
 };
 
-/// What bringing the plane's share of P up to date has changed, in the columns that were settled.
-struct SettleStatus {
-  SettledColumns columns;
-  double moved = 0.0;  // ||applied - settled|| / ||applied||, the largest over them
-  double gain = 0.0;   // ||s op(plane) (applied - settled)|| / ||applied - settled||, the largest
+/// What settling has come to, and what a look at the columns said afterwards.
+struct SettledLook {
+  double gain = 0.0;  // as settle() returns it
+  SweepStatus look;
 };
 
 /// One NTK Gram's ingredients, all n columns; see Backend::gram.
@@ -267,14 +268,22 @@ class Backend {
     status.first_residual = measured.worst_residual;
     return status;
   }
-  /// P += s op(plane) (applied - settled), and settled follows, in the columns above limits[0]
-  /// (settling.hpp): afterwards P belongs to `applied` as a whole there. Only with no column open.
-  /// Plane and difference are taken to 1, 2 or 3 base-256 digits by the limits: each leaves out
-  /// about 2^-8 of what the last one did, for 1, 3 or 6 products. Synchronises.
-  virtual SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) = 0;
-  /// ||applied - settled|| / ||applied||, the largest over columns: by what the plane's share of P
-  /// is stale. Mixed precision only. Synchronises.
-  virtual double unsettled(const SweepState& state) = 0;
+  /// Every column's ||applied - settled|| / ||applied||: by what the plane's share of P is stale, n
+  /// doubles. Mixed precision only. Synchronises.
+  virtual std::vector<double> unsettled(const SweepState& state) = 0;
+  /// P += s op(plane) (applied - settled), and settled follows, in `columns`: afterwards P belongs
+  /// to `applied` as a whole there. Plane and difference are taken to 1, 2 or 3 base-256 digits
+  /// (settling.hpp): each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
+  /// Only with no column open. Returns the gain, ||s op(plane) (applied - settled)|| / ||applied -
+  /// settled||, the largest over these columns. Synchronises.
+  virtual double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns) = 0;
+  /// settle(), and measure() as an iteration goes on: one stage, so that a device does both without
+  /// waiting for the host in between. Synchronises.
+  virtual SettledLook settle_and_measure(SweepState& state, const Sweep& sweep,
+                                         const SettledColumns& columns) {
+    const double gain = settle(state, sweep, columns);
+    return {gain, measure(state, sweep, false)};
+  }
   /// P = c + s op(A) applied anew, in double from A's masters, and settled = applied: undoes what
   /// rounding has done to a state that many solves have carried on. Only with no column open.
   /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.

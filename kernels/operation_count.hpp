@@ -18,9 +18,9 @@ class OperationCount {
     (precision == Precision::mixed ? total_.int8 : of(real_of(precision))) += status.operations;
   }
   /// Mixed only; without `has_digits` there are the plane's factors alone.
-  void settle(const SettleStatus& status, Index m, bool has_digits, Index factors) {
-    if (has_digits) total_.int8 += status.columns.products() * product(m, m, 1);
-    total_.fp32 += 2.0 * product(m, factors, status.columns.size());
+  void settle(const SettledColumns& columns, Index m, bool has_digits, Index factors) {
+    if (has_digits) total_.int8 += columns.products() * product(m, m, 1);
+    total_.fp32 += 2.0 * product(m, factors, columns.size());
   }
   void rebuild(const SweepState& state) {
     total_.fp64 += product(state.P.rows(), state.P.rows(), state.count);

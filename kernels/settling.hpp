@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/element.hpp"
+#include "kernels/host_device.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq {
@@ -24,6 +25,11 @@ inline constexpr double digit_ratio = 256.0;
 /// of the largest: as good as single precision for entries down to 2^-8 of it.
 inline constexpr int plane_digits = most_digits;
 
+/// ||d|| / ||z|| of a column, by their squares; 1 where z is zero and d is not.
+WIDEDEQ_HOST_DEVICE inline double relative_move(double moved, double size) {
+  return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
+}
+
 /// A column is taken to as many digits as there are limits that ||d|| / ||z|| is above. Ascending.
 using DigitLimits = std::array<double, plane_digits>;
 
@@ -35,11 +41,6 @@ constexpr DigitLimits all_to(int digits) {
   return limits;
 }
 
-/// ||d|| / ||z|| of a column, by their squares; 1 where z is zero and d is not.
-inline double relative_move(double moved, double size) {
-  return moved == 0.0 ? 0.0 : std::sqrt(moved / (size > 0.0 ? size : moved));
-}
-
 struct SettledColumns {
   /// Those that take more digits before those that take fewer, else ascending.
   std::vector<Index> order;
@@ -48,6 +49,8 @@ struct SettledColumns {
   double left = 0.0;  // the largest ||d|| / ||z|| of the others
 
   Index size() const { return count[0]; }
+  /// The digits of column order[k], 1 to 3.
+  int digits_of(Index k) const;
   /// As many as that have digits: 0 when there are none.
   int digits() const;
   /// Products e_i d_j, i + j < digits, of one column, over all columns.

@@ -1,6 +1,8 @@
 // The words of refusals; see stage_checks.hpp.
 #include "kernels/stage_checks.hpp"
 
+#include <algorithm>
+
 namespace widedeq {
 
 void expect_exact(const std::string& why_not_mixed, Precision precision, Index width) {
@@ -46,6 +48,15 @@ void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock
   if (sweep.epilogue == Epilogue::none)
     throw ShapeError("predict: a linear iteration makes no increments to guess");
   if (state.open_count != 0) throw ShapeError("predict: columns are still open");
+}
+
+void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns) {
+  expect_shape("settle", "P", state.P, sweep.A.width, state.P.columns());
+  if (state.open_count != 0) throw ShapeError("settle: columns are still open");
+  const auto is_there = [&](Index j) { return 0 <= j && j < state.count; };
+  if (columns.size() > state.count || !std::ranges::all_of(columns.order, is_there))
+    throw ShapeError("settle: " + std::to_string(columns.size()) + " columns are chosen of " +
+                     std::to_string(state.count));
 }
 
 void expect_entries(const char* stage, std::span<const double> r, const ConstBlock& left) {

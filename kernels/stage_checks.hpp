@@ -28,6 +28,9 @@ void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep)
 /// the epilogue is not none.
 void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response);
 
+/// Throws unless P has A's height, no column is open, and there are as many as are to be settled.
+void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns);
+
 /// Throws unless r has an entry for each column of `left`.
 void expect_entries(const char* stage, std::span<const double> r, const ConstBlock& left);
 

@@ -162,16 +162,16 @@ class CpuBackend final : public Backend {
     count_.iterate(sweep.A.precision, status);
     return status;
   }
-  SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) override {
-    const Team team = share(used(state.P, state), sweep.A.width);
-    SettleStatus status = cpu::settle(state, sweep, limits, workspace_);
-    const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    count_.settle(status, A.width, A.has_digits, A.source.left.columns);
-    return status;
-  }
-  double unsettled(const SweepState& state) override {
+  std::vector<double> unsettled(const SweepState& state) override {
     const Team team = share(used(state.P, state));
     return cpu::unsettled(state);
+  }
+  double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns) override {
+    const Team team = share(used(state.P, state), sweep.A.width);
+    const double gain = cpu::settle(state, sweep, columns, workspace_);
+    const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
+    count_.settle(columns, A.width, A.has_digits, A.source.left.columns);
+    return gain;
   }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {

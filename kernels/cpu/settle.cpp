@@ -16,6 +16,7 @@
 
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/operand.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -42,18 +43,6 @@ Difference measure(const float* applied, const float* settled, Index m) {
     largest = std::max(largest, std::abs(d));
   }
   return {moved, size, int8_scale(largest)};
-}
-
-/// Every column's.
-std::vector<Difference> measure(const SweepState& state) {
-  const auto applied = state.applied.block().as<const float>();
-  const auto settled = state.settled.block().as<const float>();
-  std::vector<Difference> differences(static_cast<std::size_t>(state.count));
-#pragma omp parallel for schedule(static)
-  for (Index j = 0; j < state.count; ++j)
-    differences[static_cast<std::size_t>(j)] =
-        measure(applied.column(j), settled.column(j), applied.rows);
-  return differences;
 }
 
 /// applied - settled as int8 digits, taken[0] .. taken[digits - 1]; settled follows what was taken.
@@ -84,22 +73,17 @@ double add_sums(float* P, const std::int32_t* product, float factor, Index m) {
   return added;
 }
 
-/// The columns that a settling is for, and their differences. What is made of them lies packed:
-/// column k of columns.order[k].
+/// A settling's columns and, once they have been taken, their differences. What is made of them
+/// lies packed: column k of columns.order[k].
 struct Chosen {
-  SettledColumns columns;
+  const SettledColumns& columns;
   std::vector<Difference> differences;
 
-  Chosen(const std::vector<Difference>& all, const DigitLimits& limits) {
-    std::vector<double> moved;
-    for (const Difference& difference : all)
-      moved.push_back(difference.relative());
-    columns = settled_columns(moved, limits);
-    for (const Index j : columns.order)
-      differences.push_back(all[static_cast<std::size_t>(j)]);
-  }
+  explicit Chosen(const SettledColumns& chosen)
+      : columns(chosen), differences(static_cast<std::size_t>(chosen.size())) {}
 
   Index column(Index k) const { return columns.order[static_cast<std::size_t>(k)]; }
+  Difference& difference(Index k) { return differences[static_cast<std::size_t>(k)]; }
   /// The columns that have a digit.
   Index count(int digit) const { return columns.count[static_cast<std::size_t>(digit)]; }
 };
@@ -114,7 +98,7 @@ Index digit_room(const SweepState& state) {
 
 /// applied - settled as digits; settled follows. No column may be open: `pending` holds the first,
 /// `spare` has room for the others.
-Digits take(SweepState& state, const Chosen& chosen, std::int8_t* spare) {
+Digits take(SweepState& state, Chosen& chosen, std::int8_t* spare) {
   const Index m = state.P.rows();
   const auto applied = state.applied.block().as<float>();
   const auto settled = state.settled.block().as<float>();
@@ -122,15 +106,13 @@ Digits take(SweepState& state, const Chosen& chosen, std::int8_t* spare) {
                      spare + digit_room(state)};
 #pragma omp parallel for schedule(static)
   for (Index k = 0; k < chosen.count(0); ++k) {
+    const float* now = applied.column(chosen.column(k));
+    float* then = settled.column(chosen.column(k));
     Digits column = taken;
     for (std::int8_t*& digit : column)
       digit += k * m;
-    int digits = 1;
-    while (digits < plane_digits && k < chosen.count(digits))
-      ++digits;
-    const Index j = chosen.column(k);
-    take_digits(applied.column(j), settled.column(j), m, digits,
-                chosen.differences[static_cast<std::size_t>(k)].unit, column);
+    chosen.difference(k) = measure(now, then, m);
+    take_digits(now, then, m, chosen.columns.digits_of(k), chosen.difference(k).unit, column);
   }
   return taken;
 }
@@ -169,12 +151,16 @@ std::vector<double> add_plane(SweepState& state, const Sweep& sweep, const Digit
 }
 
 /// All of the difference at once, when there are no digits to multiply it with.
-void take_all(SweepState& state, const Chosen& chosen) {
+void take_all(SweepState& state, Chosen& chosen) {
   const auto applied = state.applied.block().as<const float>();
   const auto settled = state.settled.block().as<float>();
 #pragma omp parallel for schedule(static)
-  for (const Index j : chosen.columns.order)
-    std::copy_n(applied.column(j), applied.rows, settled.column(j));
+  for (Index k = 0; k < chosen.count(0); ++k) {
+    const float* now = applied.column(chosen.column(k));
+    float* then = settled.column(chosen.column(k));
+    chosen.difference(k) = measure(now, then, applied.rows);
+    std::copy_n(now, applied.rows, then);
+  }
 }
 
 /// The factors' share: P += s U (V' taken), or s V (U' taken) for A'.
@@ -231,21 +217,27 @@ class FactorShare {
   MatrixView<float> taken_, inner_, sums_;  // m x k, factors x k, m x k
 };
 
-void check(const char* stage, const SweepState& state, const Sweep& sweep) {
-  expect_shape(stage, "P", state.P, sweep.A.width, state.P.columns());
-  if (state.open_count != 0) throw ShapeError(std::string(stage) + ": columns are still open");
-}
-
 }  // namespace
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits,
-                    Workspace& workspace) {
-  check("settle", state, sweep);
+std::vector<double> unsettled(const SweepState& state) {
+  if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
+  const auto applied = state.applied.block().as<const float>();
+  const auto settled = state.settled.block().as<const float>();
+  std::vector<double> moved(static_cast<std::size_t>(state.count));
+#pragma omp parallel for schedule(static)
+  for (Index j = 0; j < state.count; ++j)
+    moved[static_cast<std::size_t>(j)] =
+        measure(applied.column(j), settled.column(j), applied.rows).relative();
+  return moved;
+}
+
+double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns,
+              Workspace& workspace) {
+  check_settle(state, sweep, columns);
+  if (columns.size() == 0) return 0.0;
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-  const Chosen chosen(measure(state), limits);
-  SettleStatus status{.columns = chosen.columns};
-  if (chosen.count(0) == 0) return status;
-  if (A.has_digits) prepare_plane(A, sweep.transpose, chosen.columns.digits(), workspace);
+  Chosen chosen(columns);
+  if (A.has_digits) prepare_plane(A, sweep.transpose, columns.digits(), workspace);
 
   const Index factors = A.source.left.columns;
   const Index floats = FactorShare::room(state, factors);
@@ -262,20 +254,10 @@ SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& li
     take_all(state, chosen);
   }
   if (share) share->add(state, sweep.s, added);
-  for (std::size_t k = 0; k < added.size(); ++k) {
-    const Difference& column = chosen.differences[k];
-    status.moved = std::max(status.moved, column.relative());
-    status.gain = std::max(status.gain, added[k] / std::sqrt(column.moved));
-  }
-  return status;
-}
-
-double unsettled(const SweepState& state) {
-  if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
-  double worst = 0.0;
-  for (const Difference& column : measure(state))
-    worst = std::max(worst, column.relative());
-  return worst;
+  double gain = 0.0;
+  for (std::size_t k = 0; k < added.size(); ++k)
+    gain = std::max(gain, added[k] / std::sqrt(chosen.differences[k].moved));
+  return gain;
 }
 
 }  // namespace widedeq::cpu

@@ -6,8 +6,8 @@
 
 namespace widedeq::cpu {
 
-SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits,
-                    Workspace& workspace);
-double unsettled(const SweepState& state);
+double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns,
+              Workspace& workspace);
+std::vector<double> unsettled(const SweepState& state);
 
 }  // namespace widedeq::cpu

@@ -166,9 +166,7 @@ class CudaBackend final : public Backend {
     return state;
   }
   SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) override {
-    const SweepAlgorithm algorithm = algorithm_for(state, sweep);
-    return goes_by_panels(algorithm) ? measure_panels(context_, algorithm, state, sweep, starting)
-                                     : cuda::measure(context_, state, sweep, starting);
+    return measure(state, sweep, starting, {});
   }
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
     const SweepAlgorithm algorithm = algorithm_for(state, sweep);
@@ -185,13 +183,21 @@ class CudaBackend final : public Backend {
             ? measure_and_iterate_panels(context_, loop_, algorithm, state, sweep, starting, most)
             : cuda::measure_and_iterate(context_, loop_, state, sweep, starting, most));
   }
-  SettleStatus settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) override {
-    SettleStatus status = cuda::settle(context_, state, sweep, limits);
-    const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
-    count_.settle(status, A.width, A.has_digits, A.source.left.columns);
-    return status;
+  std::vector<double> unsettled(const SweepState& state) override {
+    return cuda::unsettled(context_, state);
   }
-  double unsettled(const SweepState& state) override { return cuda::unsettled(context_, state); }
+  double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns) override {
+    const double gain = cuda::settle(context_, state, sweep, columns);
+    count_settling(sweep, columns);
+    return gain;
+  }
+  SettledLook settle_and_measure(SweepState& state, const Sweep& sweep,
+                                 const SettledColumns& columns) override {
+    const Row gains = enqueue_settling(context_, state, sweep, columns);
+    count_settling(sweep, columns);
+    const SweepStatus look = measure(state, sweep, false, gains);
+    return {largest_gain(context_.columns_seen().extra), look};
+  }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
     count_.rebuild(state);
@@ -281,6 +287,13 @@ class CudaBackend final : public Backend {
     }
     return algorithm;
   }
+  /// `extra` comes along.
+  SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting, const Row& extra) {
+    const SweepAlgorithm algorithm = algorithm_for(state, sweep);
+    return goes_by_panels(algorithm)
+               ? measure_panels(context_, algorithm, state, sweep, starting, extra)
+               : cuda::measure(context_, state, sweep, starting, extra);
+  }
   /// Tested when it is first to be used: most runs never do.
   bool fused_works() {
     if (!why_not_fused_)
@@ -292,6 +305,10 @@ class CudaBackend final : public Backend {
     return algorithm.panels > 1 || algorithm.multiplier == Multiplier::fused;
   }
 
+  void count_settling(const Sweep& sweep, const SettledColumns& columns) {
+    const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
+    count_.settle(columns, A.width, A.has_digits, A.source.left.columns);
+  }
   const SweepStatus& counted(const Sweep& sweep, const SweepStatus& status) {
     count_.iterate(sweep.A.precision, status);
     return status;

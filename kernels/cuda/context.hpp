@@ -41,10 +41,19 @@ constexpr Index padded_size(Index size) {
 struct ColumnsSeen {
   const double* of = nullptr;
   std::vector<double> residuals, sizes;
+  std::vector<double> extra;  // ColumnRows::extra
 };
 
 /// Scratch buffers that a stage may hold at the same time.
-enum class Scratch : std::uint8_t { product, second_product, reals, digits, sums, library };
+enum class Scratch : std::uint8_t {
+  product,
+  second_product,
+  reals,
+  digits,
+  sums,
+  settlings,
+  library
+};
 
 class Context {
  public:
@@ -115,7 +124,7 @@ class Context {
   cublasHandle_t blas_ = nullptr;
   cublasLtHandle_t blas_lt_ = nullptr;
   cusolverDnHandle_t solver_ = nullptr;
-  std::array<Buffer, 6> scratch_{};
+  std::array<Buffer, 7> scratch_{};
   Buffer pinned_{};
   void* blas_workspace_ = nullptr;
   std::shared_ptr<void> library_cache_;

@@ -21,6 +21,7 @@
 #include "kernels/cuda/fused_sweep.cuh"
 #include "kernels/cuda/panel_look.cuh"
 #include "kernels/cuda/panel_products.cuh"
+#include "kernels/cuda/settle.hpp"
 #include "kernels/panels.hpp"
 #include "kernels/stage_checks.hpp"
 
@@ -65,10 +66,10 @@ class PanelIteration {
   }
 
   /// Opens every column that misses the tolerance, with nothing pending.
-  SweepStatus measure(bool starting) {
+  SweepStatus measure(bool starting, const Row& extra) {
     enqueue_measurement(starting, 0);
     pack_open(context_.stream(), packing(), state_.count);
-    return status_of(read_progress(context_, progress_, rows()));
+    return status_of(read_progress(context_, progress_, rows(extra)));
   }
 
   SweepStatus run(Loop& loop, int most) {
@@ -79,7 +80,7 @@ class PanelIteration {
   }
 
   SweepStatus measure_and_run(Loop& loop, bool starting, int most) {
-    if (state_.count == 0) return measure(starting);
+    if (state_.count == 0) return measure(starting, {});
     enqueue_measurement(starting, most);
     return go_on(loop, state_.count, most);
   }
@@ -118,23 +119,27 @@ class PanelIteration {
     if (!in_upper_rows)
       state_.pending_in =
           !jacobi && end.sweeps > before ? PendingIn::upper_rows : PendingIn::no_rows;
-    return status_of(end);
+    SweepStatus status = status_of(end);
+    status.unsettled = context_.columns_seen().extra;
+    return status;
   }
 
   SweepBody body(bool jacobi) {
-    return {.sweep =
-                [this, jacobi](cudaStream_t stream, Index columns, const Repeat& repeat) {
-                  if (!jacobi) return enqueue_sweep(stream, columns, true, repeat);
-                  enqueue_increments(stream, columns);
-                  enqueue_pending(stream, columns, repeat);
-                },
-            .pack = [this](cudaStream_t stream,
-                           Index columns) { pack_open(stream, packing(), columns); },
-            .rows = rows()};
+    SweepBody body{.sweep =
+                       [this, jacobi](cudaStream_t stream, Index columns, const Repeat& repeat) {
+                         if (!jacobi) return enqueue_sweep(stream, columns, true, repeat);
+                         enqueue_increments(stream, columns);
+                         enqueue_pending(stream, columns, repeat);
+                       },
+                   .pack = [this](cudaStream_t stream,
+                                  Index columns) { pack_open(stream, packing(), columns); },
+                   .rows = rows({})};
+    bring_moves(body, state_, sweep_, moves_);
+    return body;
   }
-  ColumnRows rows() const {
+  ColumnRows rows(const Row& extra) const {
     return {state_.residual.block().template as<double>().data,
-            state_.size.block().template as<double>().data, state_.count};
+            state_.size.block().template as<double>().data, state_.count, extra};
   }
 
   /// A sweep; `older`: there are increments of a last one.
@@ -306,11 +311,12 @@ class PanelIteration {
     const std::size_t sums = n * static_cast<std::size_t>(tiles_);
     auto* notes = context_.scratch<std::byte>(
         Scratch::sums, sizeof(Progress) + sums * sizeof(TileSums) +
-                           n * (sizeof(ColumnReport) + sizeof(std::int32_t)));
+                           n * (sizeof(ColumnReport) + sizeof(double) + sizeof(std::int32_t)));
     progress_ = reinterpret_cast<Progress*>(notes);
     sums_ = reinterpret_cast<TileSums*>(progress_ + 1);
     reports_ = reinterpret_cast<ColumnReport*>(sums_ + sums);
-    from_ = reinterpret_cast<std::int32_t*>(reports_ + n);
+    moves_ = reinterpret_cast<double*>(reports_ + n);
+    from_ = reinterpret_cast<std::int32_t*>(moves_ + n);
   }
 
   /// All that a captured sweep has in it.
@@ -375,6 +381,7 @@ class PanelIteration {
   Progress* progress_ = nullptr;
   TileSums* sums_ = nullptr;
   ColumnReport* reports_ = nullptr;
+  double* moves_ = nullptr;  // what unsettled() says, where A has a plane
   std::int32_t* from_ = nullptr;
 };
 
@@ -405,10 +412,10 @@ SweepStatus with_iteration(Context& context, const SweepAlgorithm& algorithm, Sw
 }  // namespace
 
 SweepStatus measure_panels(Context& context, const SweepAlgorithm& algorithm, SweepState& state,
-                           const Sweep& sweep, bool starting) {
+                           const Sweep& sweep, bool starting, const Row& extra) {
   check_sweep("measure", state, sweep);
   return with_iteration(context, algorithm, state, sweep,
-                        [&](auto& iteration) { return iteration.measure(starting); });
+                        [&](auto& iteration) { return iteration.measure(starting, extra); });
 }
 
 SweepStatus iterate_panels(Context& context, Loop& loop, const SweepAlgorithm& algorithm,

@@ -203,6 +203,12 @@ Executable build(CaptureStream& stream, const Progress* progress, Index count,
   return Executable(executable);
 }
 
+/// How far the loop has come, once it has; its rows come along. Synchronises.
+Progress look_at(Context& context, const Progress* progress, const SweepBody& body) {
+  if (body.make_extra) body.make_extra(context.stream());
+  return read_progress(context, progress, body.rows);
+}
+
 Progress run_by_host(Context& context, Progress* progress, const Progress& start, Index count,
                      const SweepBody& body) {
   Progress now = start;
@@ -212,7 +218,7 @@ Progress run_by_host(Context& context, Progress* progress, const Progress& start
       const int sweeps = std::min(sweeps_at_once, now.most - now.sweeps);
       for (int k = 0; k < sweeps; ++k)
         body.sweep(context.stream(), columns, {.in_graph = 0, .next_class = next_class});
-      now = read_progress(context, progress, body.rows);
+      now = look_at(context, progress, body);
     }
     if (now.open != packed) body.pack(context.stream(), columns);
     packed = now.open;
@@ -261,10 +267,10 @@ Progress Loop::run(Context& context, Progress* progress, const Progress& start, 
 Progress Loop::go_on(Context& context, Progress* progress, Index count, const SweepKey& key,
                      const SweepBody& body) {
   if (kind_ == LoopKind::host)
-    return run_by_host(context, progress, read_progress(context, progress, body.rows), count, body);
+    return run_by_host(context, progress, look_at(context, progress, body), count, body);
   if (!graphs_) graphs_ = std::make_unique<Graphs>();
   WIDEDEQ_CUDA_CHECK(cudaGraphLaunch(graphs_->get(progress, count, key, body), context.stream()));
-  return read_progress(context, progress, body.rows);
+  return look_at(context, progress, body);
 }
 
 void set_progress(cudaStream_t stream, Progress* progress, const Progress& value) {
@@ -273,10 +279,11 @@ void set_progress(cudaStream_t stream, Progress* progress, const Progress& value
 
 Progress read_progress(Context& context, const Progress* progress, const ColumnRows& rows) {
   const auto count = static_cast<std::size_t>(rows.count);
-  // Progress first, for it is no larger than so many doubles; then both rows.
+  const auto extra_count = static_cast<std::size_t>(rows.extra.count);
+  // Progress first, for it is no larger than so many doubles; then the rows.
   constexpr std::size_t first = 32;
   static_assert(sizeof(Progress) <= first * sizeof(double));
-  auto* here = context.pinned<double>(first + 2 * count);
+  auto* here = context.pinned<double>(first + 2 * count + extra_count);
   const auto fetch = [&](double* to, const void* from, std::size_t bytes) {
     if (bytes > 0)
       WIDEDEQ_CUDA_CHECK(
@@ -285,10 +292,13 @@ Progress read_progress(Context& context, const Progress* progress, const ColumnR
   fetch(here, progress, sizeof(Progress));
   double* const residuals = here + first;
   double* const sizes = residuals + count;
+  double* const extra = sizes + count;
   fetch(residuals, rows.residual, count * sizeof(double));
   fetch(sizes, rows.size, count * sizeof(double));
+  fetch(extra, rows.extra.data, extra_count * sizeof(double));
   context.synchronize();
-  context.columns_seen() = {rows.residual, {residuals, sizes}, {sizes, sizes + count}};
+  context.columns_seen() = {
+      rows.residual, {residuals, sizes}, {sizes, extra}, {extra, extra + extra_count}};
   Progress now;
   std::memcpy(static_cast<void*>(&now), here, sizeof now);
   return now;

@@ -32,11 +32,18 @@ struct Repeat {
   std::int32_t next_class = 0;  // its columns, 0 after the last: go on while more are open
 };
 
-/// Rows of a state that the host will want to know after a solve; see Context::columns_seen().
-struct ColumnRows {
-  const double* residual = nullptr;
-  const double* size = nullptr;
+/// Doubles in device memory.
+struct Row {
+  const double* data = nullptr;
   Index count = 0;
+};
+
+/// Rows that the host will want to know after a solve; see Context::columns_seen().
+struct ColumnRows {
+  const double* residual = nullptr;  // of the state
+  const double* size = nullptr;      // of the state
+  Index count = 0;                   // of either
+  Row extra = {};                    // whatever else it is that the caller is after
 };
 
 /// What a loop is made of. Neither part may allocate, wait, or use memory that a later call may
@@ -49,6 +56,8 @@ struct SweepBody {
   /// nothing where no place is to be moved.
   std::function<void(cudaStream_t stream, Index columns)> pack;
   ColumnRows rows = {};
+  /// Before the host looks at the rows: makes rows.extra. May be empty.
+  std::function<void(cudaStream_t stream)> make_extra = {};
 };
 
 /// Everything a captured sweep has in it that may differ from another one's: addresses, sizes,

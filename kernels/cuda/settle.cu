@@ -9,16 +9,14 @@
 // and V are applied in single precision to what was taken: P += s U (V' taken).
 //
 // A block of threads takes a column's difference, or adds a column's products; products are the
-// library's. What is summed up of a column lies in a Settling. The host looks at all of them twice:
-// to choose the columns, which are packed for the products, and at the end.
+// library's. The chosen columns are packed for them. What is summed up of one lies in a Settling.
+// The host waits for nothing: it looks at the gains when it next looks at the columns.
 #include "kernels/cuda/settle.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "kernels/cuda/columns.cuh"
@@ -26,6 +24,7 @@
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
 #include "kernels/element.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -38,8 +37,9 @@ struct Settling {
   double factors = 0.0;  // what the factors have added
   float unit = 1.0F;     // of the first digit of the difference
 
-  /// ||applied - settled|| / ||applied||
-  double relative() const { return relative_move(moved, size); }
+  __device__ double gain() const {
+    return (std::sqrt(plane) + std::sqrt(factors)) / std::sqrt(moved);
+  }
 };
 
 struct Largest {
@@ -73,14 +73,13 @@ __device__ Settling measure_column(const float* applied, const float* settled, I
   return column;
 }
 
-/// settlings[j] = how much column j has moved
+/// moves[j] = ||applied - settled|| / ||applied|| of column j
 template <int width>
 __global__ void __launch_bounds__(block_threads)
-    measure_kernel(MatrixView<const float> applied, MatrixView<const float> settled,
-                   Settling* settlings) {
+    move_kernel(MatrixView<const float> applied, MatrixView<const float> settled, double* moves) {
   const Index j = blockIdx.x;
   const Settling column = measure_column<width>(applied.column(j), settled.column(j), applied.rows);
-  if (threadIdx.x == 0) settlings[j] = column;
+  if (threadIdx.x == 0) moves[j] = relative_move(column.moved, column.size);
 }
 
 /// The digits of the difference, m x n each, one behind the other.
@@ -96,12 +95,12 @@ struct DigitRoom {
   }
 };
 
-/// The chosen columns on the device; see SettledColumns.
+/// SettledColumns on the device.
 struct Chosen {
   const std::int32_t* order = nullptr;
   std::array<Index, plane_digits> count{};
 
-  WIDEDEQ_HOST_DEVICE int digits_of(Index k) const {
+  __device__ int digits_of(Index k) const {
     int digits = 0;
     while (digits < plane_digits && k < count[static_cast<std::size_t>(digits)])
       ++digits;
@@ -110,18 +109,18 @@ struct Chosen {
 };
 
 /// applied - settled as int8 digits, settled following; or, without digits, all of it at once. What
-/// was taken goes to `taken` as well, unless that is empty. Block k takes column order[k] and
-/// writes place k.
+/// was taken goes to `taken` as well, unless that is empty. Block k takes column order[k], writes
+/// place k, and begins settlings[k].
 template <int width>
 __global__ void __launch_bounds__(block_threads)
     take_kernel(MatrixView<const float> applied, MatrixView<float> settled, Chosen chosen,
-                bool has_digits, DigitRoom room, MatrixView<float> taken,
-                const Settling* settlings) {
+                bool has_digits, DigitRoom room, MatrixView<float> taken, Settling* settlings) {
   const Index place = blockIdx.x;
   const Index j = chosen.order[place];
   const float* now = applied.column(j);
   float* then = settled.column(j);
-  const Settling column = settlings[j];
+  const Settling column = measure_column<width>(now, then, applied.rows);
+  if (threadIdx.x == 0) settlings[place] = column;
   const int digits = has_digits ? chosen.digits_of(place) : 0;
   for_rows<width>(applied.rows, [&](Index i, auto rows) {
     constexpr int count = rows.value;
@@ -159,7 +158,7 @@ __global__ void __launch_bounds__(block_threads)
                        const std::int32_t* order, double unit, Settling* settlings) {
   const Index place = blockIdx.x;
   const Index j = order[place];
-  const auto factor = static_cast<float>(unit * static_cast<double>(settlings[j].unit));
+  const auto factor = static_cast<float>(unit * static_cast<double>(settlings[place].unit));
   double added = 0.0;
   for_rows<width>(P.rows, [&](Index i, auto rows) {
     auto entries = load<rows.value>(P.column(j) + i);
@@ -172,7 +171,7 @@ __global__ void __launch_bounds__(block_threads)
     store<rows.value>(P.column(j) + i, entries);
   });
   added = block_reduce<block_threads>(added, std::plus<double>());
-  if (threadIdx.x == 0) settlings[j].plane = added;
+  if (threadIdx.x == 0) settlings[place].plane = added;
 }
 
 /// P += sums; notes its square.
@@ -193,7 +192,13 @@ __global__ void __launch_bounds__(block_threads)
     store<rows.value>(P.column(j) + i, entries);
   });
   added = block_reduce<block_threads>(added, std::plus<double>());
-  if (threadIdx.x == 0) settlings[j].factors = added;
+  if (threadIdx.x == 0) settlings[place].factors = added;
+}
+
+/// gains[k] = settlings[k].gain()
+__global__ void gain_kernel(const Settling* settlings, double* gains, Index count) {
+  const Index k = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (k < count) gains[k] = settlings[k].gain();
 }
 
 /// One settling's views and buffers; products and what is made of the difference lie packed. The
@@ -201,60 +206,38 @@ __global__ void __launch_bounds__(block_threads)
 struct Work {
   MatrixView<float> P, settled;
   MatrixView<const float> applied;
-  SettledColumns columns;
   Chosen chosen;
   DigitRoom room;
   MatrixView<float> taken;  // m x k, with factors only
   MatrixView<float> inner;  // factors x k
   Settling* settlings = nullptr;
+  double* gains = nullptr;
   void* product = nullptr;  // m x k int32 or float, with padded strides and columns
   Index stride = 0;         // of products
 
+  /// The columns there are, k.
+  Index size() const { return chosen.count[0]; }
   MatrixView<std::int32_t> integers(Index count) const {
     return {static_cast<std::int32_t*>(product), P.rows, count, stride};
   }
-  MatrixView<float> reals() const {
-    return {static_cast<float*>(product), P.rows, columns.size(), stride};
-  }
+  MatrixView<float> reals() const { return {static_cast<float*>(product), P.rows, size(), stride}; }
 };
 
-/// Every column's Settling, in pinned memory until the next transfer. Synchronises.
-std::span<const Settling> fetch(Context& context, const Settling* settlings, Index n) {
-  const auto count = static_cast<std::size_t>(n);
-  auto* columns = context.pinned<Settling>(count);
-  if (count > 0)
-    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(columns, settlings, count * sizeof *columns,
-                                       cudaMemcpyDeviceToHost, context.stream()));
-  context.synchronize();
-  return {columns, count};
-}
-
-/// ||applied - settled|| / ||applied|| of every column, whose Settlings are in place afterwards.
-/// Synchronises.
-std::vector<double> measure(Context& context, const SweepState& state, Settling* settlings) {
-  const Index n = state.count;
-  const auto applied = state.applied.columns(0, n).as<const float>();
-  const auto settled = state.settled.columns(0, n).as<const float>();
-  const auto kernel =
-      can_pack(row_width, applied, settled) ? measure_kernel<row_width> : measure_kernel<1>;
-  launch(context, grid_of_columns(n), kernel, applied, settled, settlings);
-  std::vector<double> moved;
-  for (const Settling& column : fetch(context, settlings, n))
-    moved.push_back(column.relative());
-  return moved;
-}
-
-/// Chooses the columns and sends their order to `order` on the device.
-void choose(Context& context, const SweepState& state, const DigitLimits& limits,
-            std::int32_t* order, Work& work) {
-  work.columns = settled_columns(measure(context, state, work.settlings), limits);
-  work.chosen = {order, work.columns.count};
-  const std::size_t count = work.columns.order.size();
-  auto* pinned = context.pinned<std::int32_t>(count);
-  std::ranges::copy(work.columns.order, pinned);
-  if (count > 0)
-    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(order, pinned, count * sizeof *pinned,
-                                       cudaMemcpyHostToDevice, context.stream()));
+/// Settlings, gains and the columns' order, which is sent. There is room for all n columns, so that
+/// a later settling need not wait for more.
+void take_notes(Context& context, Index n, const SettledColumns& columns, Work& work) {
+  const auto most = static_cast<std::size_t>(n);
+  auto* notes = context.scratch<std::byte>(
+      Scratch::settlings, most * (sizeof(Settling) + sizeof(double) + sizeof(std::int32_t)));
+  work.settlings = reinterpret_cast<Settling*>(notes);
+  work.gains = reinterpret_cast<double*>(work.settlings + most);
+  auto* order = reinterpret_cast<std::int32_t*>(work.gains + most);
+  work.chosen = {order, columns.count};
+  const std::size_t k = columns.order.size();
+  auto* pinned = context.pinned<std::int32_t>(most);
+  std::ranges::copy(columns.order, pinned);
+  WIDEDEQ_CUDA_CHECK(
+      cudaMemcpyAsync(order, pinned, k * sizeof *pinned, cudaMemcpyHostToDevice, context.stream()));
 }
 
 void make_room(Context& context, Index n, int digits, Index factors, Work& work) {
@@ -267,7 +250,7 @@ void make_room(Context& context, Index n, int digits, Index factors, Work& work)
     work.room = {context.scratch<std::int8_t>(Scratch::digits, DigitRoom::bytes(m, n, digits)), m,
                  n, padded_rows(m, 1)};
   if (factors > 0) {
-    const Index count = work.columns.size();
+    const Index count = work.size();
     const Index inner_stride = padded_rows(factors, sizeof(float));
     auto* reals = context.scratch<float>(
         Scratch::reals, static_cast<std::size_t>((work.stride + inner_stride) * n));
@@ -279,17 +262,17 @@ void make_room(Context& context, Index n, int digits, Index factors, Work& work)
 void take(Context& context, const Work& work, bool has_digits) {
   const auto kernel =
       can_pack(row_width, work.applied, work.settled) ? take_kernel<row_width> : take_kernel<1>;
-  launch(context, grid_of_columns(work.columns.size()), kernel, work.applied, work.settled,
-         work.chosen, has_digits, work.room, work.taken,
-         static_cast<const Settling*>(work.settlings));
+  launch(context, grid_of_columns(work.size()), kernel, work.applied, work.settled, work.chosen,
+         has_digits, work.room, work.taken, work.settlings);
 }
 
 /// P += s op(plane) taken; the first digits' product comes last, and its size stays noted.
-void add_plane(Context& context, const Work& work, const Sweep& sweep, const DigitOperand& A) {
+void add_plane(Context& context, const Work& work, const Sweep& sweep, const DigitOperand& A,
+               int digits) {
   const auto kernel =
       can_pack(row_width, work.P) ? add_product_kernel<row_width> : add_product_kernel<1>;
-  for (int order = work.columns.digits() - 1; order >= 0; --order) {  // small terms first
-    const Index count = work.columns.count[static_cast<std::size_t>(order)];
+  for (int order = digits - 1; order >= 0; --order) {  // small terms first
+    const Index count = work.chosen.count[static_cast<std::size_t>(order)];
     // In eighths of the columns there are, so that the library need not choose a kernel for every
     // count. What lies beyond the count is multiplied and not looked at.
     const Index step = (work.room.columns + 7) / 8;
@@ -317,57 +300,79 @@ void add_factors(Context& context, const Work& work, const Sweep& sweep, const W
               0.0F, work.reals());
   const auto kernel =
       can_pack(row_width, work.P) ? add_share_kernel<row_width> : add_share_kernel<1>;
-  launch(context, grid_of_columns(work.columns.size()), kernel, work.P,
+  launch(context, grid_of_columns(work.size()), kernel, work.P,
          MatrixView<const float>(work.reals()), work.chosen.order, work.settlings);
 }
 
-void check(const char* stage, const SweepState& state, const Sweep& sweep) {
-  expect_shape(stage, "P", state.P, sweep.A.width, state.P.columns());
-  if (state.open_count != 0) throw ShapeError(std::string(stage) + ": columns are still open");
+/// moves[j] = ||applied - settled|| / ||applied||, every column.
+void enqueue_moves(cudaStream_t stream, const SweepState& state, double* moves) {
+  const auto applied = state.applied.columns(0, state.count).as<const float>();
+  const auto settled = state.settled.columns(0, state.count).as<const float>();
+  const auto kernel =
+      can_pack(row_width, applied, settled) ? move_kernel<row_width> : move_kernel<1>;
+  launch(stream, grid_of_columns(state.count), kernel, applied, settled, moves);
+}
+
+/// Doubles of the device's. Synchronises.
+std::vector<double> fetch(Context& context, const Row& row) {
+  const auto count = static_cast<std::size_t>(row.count);
+  auto* values = context.pinned<double>(count);
+  if (count > 0)
+    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(values, row.data, count * sizeof *values,
+                                       cudaMemcpyDeviceToHost, context.stream()));
+  context.synchronize();
+  return {values, values + count};
 }
 
 }  // namespace
 
-SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep,
-                    const DigitLimits& limits) {
-  check("settle", state, sweep);
+std::vector<double> unsettled(Context& context, const SweepState& state) {
+  if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
+  auto* moves = context.scratch<double>(Scratch::settlings, static_cast<std::size_t>(state.count));
+  enqueue_moves(context.stream(), state, moves);
+  return fetch(context, {moves, state.count});
+}
+
+void bring_moves(SweepBody& body, const SweepState& state, const Sweep& sweep, double* moves) {
+  if (!sweep.A.has_plane) return;
+  body.rows.extra = {moves, state.count};
+  body.make_extra = [&state, moves](cudaStream_t stream) { enqueue_moves(stream, state, moves); };
+}
+
+Row enqueue_settling(Context& context, SweepState& state, const Sweep& sweep,
+                     const SettledColumns& columns) {
+  check_settle(state, sweep, columns);
+  if (columns.size() == 0) return {};
   const auto& A = dynamic_cast<const DigitOperand&>(sweep.A);
   const Index n = state.count;
   Work work;
   work.P = state.P.columns(0, n).as<float>();
   work.settled = state.settled.columns(0, n).as<float>();
   work.applied = state.applied.columns(0, n).as<float>();
-  // The order lies behind the Settlings, which are larger than its entries.
-  work.settlings = context.scratch<Settling>(Scratch::sums, 2 * static_cast<std::size_t>(n));
-  choose(context, state, limits, reinterpret_cast<std::int32_t*>(work.settlings + n), work);
-  SettleStatus status{.columns = work.columns};
-  if (work.columns.size() == 0) return status;
 
   const Index factors = A.source.left.columns;
-  const int digits = A.has_digits ? work.columns.digits() : 0;
+  const int digits = A.has_digits ? columns.digits() : 0;
   if (A.has_digits) prepare_plane(context, A, sweep.transpose, digits);
+  take_notes(context, n, columns, work);
   make_room(context, n, digits, factors, work);
   take(context, work, A.has_digits);
-  if (A.has_digits) add_plane(context, work, sweep, A);
+  if (A.has_digits) add_plane(context, work, sweep, A, digits);
   if (factors > 0) add_factors(context, work, sweep, A.source);
-
-  const std::span<const Settling> columns = fetch(context, work.settlings, n);
-  for (const Index j : work.columns.order) {
-    const Settling& column = columns[static_cast<std::size_t>(j)];
-    const double added = std::sqrt(column.plane) + std::sqrt(column.factors);
-    status.moved = std::max(status.moved, column.relative());
-    status.gain = std::max(status.gain, added / std::sqrt(column.moved));
-  }
-  return status;
+  launch(context, grid_for(work.size()), gain_kernel, static_cast<const Settling*>(work.settlings),
+         work.gains, work.size());
+  return {work.gains, work.size()};
 }
 
-double unsettled(Context& context, const SweepState& state) {
-  if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
-  auto* settlings = context.scratch<Settling>(Scratch::sums, static_cast<std::size_t>(state.count));
-  double worst = 0.0;
-  for (const double moved : measure(context, state, settlings))
-    worst = std::max(worst, moved);
-  return worst;
+double largest_gain(const std::vector<double>& gains) {
+  double largest = 0.0;
+  for (const double gain : gains)
+    largest = std::max(largest, gain);
+  return largest;
+}
+
+double settle(Context& context, SweepState& state, const Sweep& sweep,
+              const SettledColumns& columns) {
+  return largest_gain(fetch(context, enqueue_settling(context, state, sweep, columns)));
 }
 
 }  // namespace widedeq::cuda

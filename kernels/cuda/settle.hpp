@@ -3,11 +3,23 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/cuda/context.hpp"
+#include "kernels/cuda/loop.hpp"
 
 namespace widedeq::cuda {
 
-SettleStatus settle(Context& context, SweepState& state, const Sweep& sweep,
-                    const DigitLimits& limits);
-double unsettled(Context& context, const SweepState& state);
+std::vector<double> unsettled(Context& context, const SweepState& state);
+double settle(Context& context, SweepState& state, const Sweep& sweep,
+              const SettledColumns& columns);
+
+/// Settles without waiting for it. Returns the gains of the columns, in their order, for whoever
+/// waits next to bring along: the largest of these is what settle() returns. They and the order on
+/// its way to the device, in pinned memory, stay until then.
+Row enqueue_settling(Context& context, SweepState& state, const Sweep& sweep,
+                     const SettledColumns& columns);
+double largest_gain(const std::vector<double>& gains);
+
+/// Has a loop bring along what unsettled() would say after it, where A has a plane. `moves` is
+/// device memory for a double each column.
+void bring_moves(SweepBody& body, const SweepState& state, const Sweep& sweep, double* moves);
 
 }  // namespace widedeq::cuda

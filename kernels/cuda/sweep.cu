@@ -17,6 +17,7 @@
 #include "kernels/cuda/loop.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
+#include "kernels/cuda/settle.hpp"
 #include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
@@ -109,9 +110,11 @@ class Iteration {
     constexpr std::size_t first = 256;  // bytes, of the progress
     static_assert(sizeof(Progress) <= first);
     auto* notes = context.scratch<std::byte>(
-        Scratch::sums, first + count * (sizeof(ColumnResult) + sizeof(std::int32_t)));
+        Scratch::sums,
+        first + count * (sizeof(ColumnResult) + sizeof(double) + sizeof(std::int32_t)));
     progress_ = reinterpret_cast<Progress*>(notes);
     results_ = reinterpret_cast<ColumnResult*>(notes + first);
+    moves_ = reinterpret_cast<double*>(results_ + n);
 
     pass_ = {.progress = progress_,
              .P = state.P.block().as<Real>(),
@@ -130,14 +133,14 @@ class Iteration {
     if (sweep.epilogue == Epilogue::mask) pass_.gate = sweep.gate.as<const Real>();
     packing_ = {.progress = progress_,
                 .open = pass_.open,
-                .from = reinterpret_cast<std::int32_t*>(results_ + n),
+                .from = reinterpret_cast<std::int32_t*>(moves_ + n),
                 .pending = state.pending.block(),
                 .spare = product_.data};  // an increment is no larger than its product
   }
 
-  SweepStatus measure(bool starting) {
+  SweepStatus measure(bool starting, const Row& extra) {
     enqueue_measure(starting, 0);
-    return finish(read_progress(context_, progress_, rows()));
+    return status_of(read_progress(context_, progress_, rows(extra)));
   }
 
   template <class A>
@@ -184,7 +187,7 @@ class Iteration {
 
   template <class A>
   SweepBody body(const A& factor) const {
-    return {
+    SweepBody body{
         .sweep =
             [&](cudaStream_t stream, Index columns, const Repeat& repeat) {
               multiply(context_, factor, sweep_.transpose, increments(columns),
@@ -193,9 +196,13 @@ class Iteration {
               look_at(stream, false, repeat);
             },
         .pack = [&](cudaStream_t stream, Index columns) { pack_open(stream, packing_, columns); },
-        .rows = rows()};
+        .rows = rows({})};
+    bring_moves(body, state_, sweep_, moves_);
+    return body;
   }
-  ColumnRows rows() const { return {pass_.residual, pass_.size, state_.count}; }
+  ColumnRows rows(const Row& extra) const {
+    return {pass_.residual, pass_.size, state_.count, extra};
+  }
 
   void pass(cudaStream_t stream, Index columns,
             const Pass<Real, Product, Increment>& arguments) const {
@@ -243,7 +250,13 @@ class Iteration {
             address(context_.scratch<std::byte>(Scratch::library, 0))};
   }
 
+  /// Of a loop, whose moves have come along.
   SweepStatus finish(const Progress& end) {
+    SweepStatus status = status_of(end);
+    status.unsettled = context_.columns_seen().extra;
+    return status;
+  }
+  SweepStatus status_of(const Progress& end) {
     state_.open_count = end.open;
     const auto m = static_cast<double>(pass_.P.rows);
     return {.sweeps = end.sweeps,
@@ -261,6 +274,7 @@ class Iteration {
   MatrixView<Product> product_;  // op(A) pending
   Progress* progress_;
   ColumnResult* results_;
+  double* moves_;  // what unsettled() says, where A has a plane
   Pass<Real, Product, Increment> pass_;
   Packing packing_;
 };
@@ -287,11 +301,13 @@ SweepStatus with_iteration(Context& context, SweepState& state, const Sweep& swe
 
 }  // namespace
 
-SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting) {
+SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting,
+                    const Row& extra) {
   check_sweep("measure", state, sweep);
   state.pending_in = PendingIn::all_rows;
-  return with_iteration(context, state, sweep,
-                        [&](auto& iteration, const auto&) { return iteration.measure(starting); });
+  return with_iteration(context, state, sweep, [&](auto& iteration, const auto&) {
+    return iteration.measure(starting, extra);
+  });
 }
 
 SweepStatus iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep, int most) {

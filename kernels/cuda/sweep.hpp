@@ -8,7 +8,9 @@
 
 namespace widedeq::cuda {
 
-SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting);
+/// `extra` comes along, into context.columns_seen().
+SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting,
+                    const Row& extra = {});
 bool predict(Context& context, SweepState& state, const Sweep& sweep, Block response);
 void note_response(Context& context, SweepState& state, Block response);
 SweepStatus iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep, int most);

@@ -19,6 +19,10 @@ TEST(Settling, ColumnsOfMoreDigitsComeFirst) {
   EXPECT_EQ(columns.size(), 6);
   EXPECT_EQ(columns.left, 1e-9);
   EXPECT_EQ(columns.digits(), 3);
+  std::vector<int> digits;
+  for (Index k = 0; k < columns.size(); ++k)
+    digits.push_back(columns.digits_of(k));
+  EXPECT_EQ(digits, (std::vector<int>{3, 3, 2, 2, 1, 1}));
   // e0 d0 of six, e1 d0 and e0 d1 of four, e2 d0, e1 d1 and e0 d2 of two
   EXPECT_EQ(columns.products(), 6.0 + 2.0 * 4.0 + 3.0 * 2.0);
 }
