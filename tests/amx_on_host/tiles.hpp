@@ -3,8 +3,10 @@
 //
 // What this shows: that the tiles are configured, loaded, multiplied and stored as they must be,
 // bit for bit, and that what the instruction set forbids is not done: that ends the program with a
-// message, as a fault would. What it cannot show: that the compiler's own intrinsics do what their
-// names say, that the operating system grants the registers, and speed.
+// message, as a fault would. (Two things end it that a processor takes, because the kernel has no
+// use for them: a configuration of palette 0, and one with a start_row.) What it cannot show: that
+// the compiler's own intrinsics do what their names say, that the operating system grants the
+// registers, and speed.
 //
 // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TILELOADD,
 // TILESTORED, TDPBSUD, LDTILECFG, TILERELEASE.

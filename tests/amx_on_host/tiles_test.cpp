@@ -8,8 +8,6 @@
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/strip_kernel.hpp"
-
 namespace amx_on_host {
 namespace {
 
@@ -90,15 +88,13 @@ TEST(TilesDeath, WhatTheInstructionsForbidEndsTheProgram) {
   EXPECT_DEATH(load_config(config.data()), "reserved");
   with({{16, 64}, {15, 64}, {16, 64}, {16, 60}});
   EXPECT_DEATH(load(4, memory.data(), 64), "no rows");
+  EXPECT_DEATH(load(8, memory.data(), 64), "no such tile");
   EXPECT_DEATH(multiply_signed_unsigned(0, 1, 2), "do not fit");
   EXPECT_DEATH(multiply_signed_unsigned(0, 2, 3), "do not fit");
   EXPECT_DEATH(multiply_signed_unsigned(0, 2, 2), "named twice");
+  with({{1, 6}, {1, 4}, {1, 6}});
+  EXPECT_DEATH(multiply_signed_unsigned(0, 1, 2), "amid four bytes");
   release();
-}
-
-TEST(AmxOnHost, IsTheKernelInUse) {
-  EXPECT_STREQ(widedeq::cpu::strip_kernel().name, "AMX");
-  EXPECT_TRUE(widedeq::cpu::strip_kernel().is_worth_digits);
 }
 
 }  // namespace
