@@ -30,7 +30,8 @@ constexpr double most_drift = 0.6;
 /// where sweeps end at the last digits of P, as at 1e-14 in fp64, and epochs are all alike: there a
 /// hundred epochs without an audit came to twice as much. Nor does it count what A itself rounds
 /// off where weights off the lattice hardly move: an entry of `change` in place of all of A.)
-double drift_after(int epochs, int sweeps, Index width, Precision precision, double tolerance) {
+double drift_after(double epochs, double sweeps, Index width, Precision precision,
+                   double tolerance) {
   const double unit = precision == Precision::fp64 ? std::numeric_limits<double>::epsilon() / 2.0
                                                    : std::numeric_limits<float>::epsilon() / 2.0;
   const double uneven = 1.0 + 4.0 / std::sqrt(static_cast<double>(width) + 16.0);
@@ -108,14 +109,16 @@ bool Trainer::starts_warm(Index samples, Index width, const TrainerOptions& how,
 int Trainer::audit_interval(Index width, const TrainerOptions& how, Precision precision,
                             double tolerance) {
   // The audit comes with the last epoch after which there would be no room for another one.
-  const auto has_room = [&](int epochs) {
+  const auto has_room = [&](double epochs) {
     return drift_after(epochs, epochs * sweeps_to_expect, width, precision, tolerance) <=
            most_drift * tolerance;
   };
-  int interval = 1;
-  while (interval < how.audit_every && has_room(interval + 1))
-    ++interval;
-  return interval;
+  Index interval = 1, too_long = Index{how.audit_every} + 1;
+  while (too_long - interval > 1) {
+    const Index middle = interval + (too_long - interval) / 2;
+    (has_room(static_cast<double>(middle)) ? interval : too_long) = middle;
+  }
+  return static_cast<int>(interval);
 }
 
 double Trainer::drift_in(int more) const {

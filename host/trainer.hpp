@@ -56,7 +56,8 @@ class Trainer {
   /// tolerance leaves room for the rounding that states gather between audits.
   static bool starts_warm(Index samples, Index width, const TrainerOptions& how,
                           Precision precision, double tolerance);
-  /// The warm epochs to an audit at sweeps as they are to be expected: how.audit_every or fewer.
+  /// From how many warm epochs one is audited, if they take as many sweeps as is to be expected:
+  /// how.audit_every or fewer.
   static int audit_interval(Index width, const TrainerOptions& how, Precision precision,
                             double tolerance);
 

@@ -160,7 +160,8 @@ MemoryEstimate on_host(const Workload& work, const Sizes& z) {
 
 MemoryEstimate with_device(const Workload& work, const Sizes& z) {
   const auto chunk = static_cast<Index>(z.c);
-  const DeviceMemory there = device_memory(work.precision, work.width, chunk, work.epochs > 0);
+  const bool is_lattice = work.weights == WeightSource::lattice && work.epochs == 0;
+  const DeviceMemory there = device_memory(work.precision, work.width, chunk, !is_lattice);
   MemoryEstimate memory;
   add(memory.device, "weights", there.weights + z.m * (z.d + 2.0) * z.real);
   add(memory.device, "states", there.states);

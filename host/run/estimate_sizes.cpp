@@ -30,7 +30,8 @@ Sizes::Sizes(const Workload& work)
   steps = work.batch > 0 ? std::ceil(n / static_cast<double>(work.batch)) : 1.0;
   how.audit_every = work.audit_every;
   is_warm = Trainer::starts_warm(work.samples, work.width, how, work.precision, work.tolerance);
-  audit_every = Trainer::audit_interval(work.width, how, work.precision, work.tolerance);
+  if (is_warm)
+    audit_every = Trainer::audit_interval(work.width, how, work.precision, work.tolerance);
   const Index rank = work.batch > 0 ? work.batch : chunk;  // of an update
   if (is_mixed && !is_chunked && !work.is_flow)
     kept = static_cast<double>(updates_to_keep(work.width, rank));

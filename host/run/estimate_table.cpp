@@ -6,10 +6,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "host/run/estimate_sizes.hpp"
+#include "host/run/estimate.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/progress.hpp"
-#include "kernels/devices.hpp"
 #include "kernels/error.hpp"
 
 namespace widedeq {
@@ -98,6 +97,17 @@ std::string remark_available(const std::optional<double>& bytes, const char* wha
   return bytes ? fmt::format("{} {}", format_bytes(*bytes), what) : "";
 }
 
+/// The widest network, no wider than the workload's, whose matrices fit a GPU's memory otherwise as
+/// they are; 0: there is none.
+Index width_that_fits(Workload work, double memory) {
+  Index fits = 0, too_wide = work.width + 1;
+  while (too_wide - fits > 1) {
+    work.width = fits + (too_wide - fits) / 2;
+    (total(estimate_memory(work, true).device) <= memory ? fits : too_wide) = work.width;
+  }
+  return fits;
+}
+
 std::string shortages(const Estimate& e) {
   std::string text;
   if (!e.unsupported.empty()) text += "This run cannot be made here: " + e.unsupported + ".\n";
@@ -110,12 +120,13 @@ std::string shortages(const Estimate& e) {
   }
   if (const double needed = total(e.memory.device);
       e.device_available && needed > *e.device_available) {
-    const auto chunk = static_cast<Index>(Sizes(e.work).c);
-    const Index fits = widest_width(*e.device_available, chunk, e.work.precision);
+    const Index width = width_that_fits(e.work, *e.device_available);
     text += fmt::format(
-        "The GPU's memory is too small: {} needed, {} free; lower --width (about {} would fit), or "
-        "use --backend cpu.\n",
-        format_bytes(needed), format_bytes(*e.device_available), fits);
+        "The GPU's memory is too small: {} needed, {} free; {}, or use --backend "
+        "cpu.\n",
+        format_bytes(needed), format_bytes(*e.device_available),
+        width > 0 ? fmt::format("lower --width (about {} would fit)", width)
+                  : "lower --samples, or --chunk");
   }
   if (const double disk = total(e.disk); e.disk_available && disk > *e.disk_available)
     text += fmt::format(

@@ -1,4 +1,4 @@
-// What cells need, by the formulas of host/run/estimate.cpp; see study_plan.hpp.
+// What cells need, by the formulas of host/run/estimate.hpp; see study_plan.hpp.
 #include "host/study/study_plan.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Counting tiles, sweeps and bytes; see algorithm.hpp.
+// Counting tiles and sweeps, see algorithm.hpp, and bytes, see kernels/devices.hpp.
 #include "kernels/cuda/algorithm.hpp"
 
 #include <algorithm>
@@ -129,8 +129,9 @@ int threads_for_column(Index m, Element real) {
 // Bytes for each of m n entries: two states (forward, adjoint) of P and Zhat, in mixed precision
 // what was settled, and the increments; Phi; training adds B, both responses, what both owe, and
 // what rebuilding starts from; Grams their copies of Z, L and Phi. Scratch memory: two products,
-// increments being packed; in mixed precision the difference that is settled, as reals, and an
-// update's digits, three of each factor.
+// increments being packed; as reals the difference that is settled, in mixed precision, or the
+// n x n Gram that P follows an update by, whichever is larger; in mixed precision the digits of an
+// update, three of each factor, of A or of P.
 //
 // Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp),
 // and their digits when they are folded into A.
@@ -140,8 +141,8 @@ int threads_for_column(Index m, Element real) {
 namespace widedeq {
 namespace {
 
-/// Pieces of rebuilding (rebuild.cu), workspaces of the libraries, the driver's own memory and the
-/// kernels' code. Assumed, not measured.
+/// Pieces in which updates, Grams and rebuilding go (256 MiB at most, each), workspaces of the
+/// libraries, the driver's own memory and the kernels' code. Assumed, not measured.
 constexpr double fixed_bytes = 1.5 * 0x1p30;
 
 double bytes_a_weight(Precision precision, bool training) {
@@ -158,7 +159,9 @@ DeviceMemory device_memory(Precision precision, Index m, Index n, bool training)
   const bool mixed = precision == Precision::mixed;
   const double increment = mixed ? 1.0 : real;
   const double factors = training && mixed ? 6.4 * std::sqrt(width) : 0.0;  // columns
-  const double digits = mixed ? 6.0 * std::max(samples, factors) : 0.0;     // columns of int8
+  const double digits = 3.0 * std::max({2.0 * width * samples, 2.0 * width * factors,
+                                        (width + samples) * samples});  // int8
+  const double reals = std::max(mixed ? width * samples : 0.0, samples * samples);
 
   DeviceMemory memory;
   memory.weights = (bytes_a_weight(precision, training) * width + 2.0 * real * factors) * width;
@@ -167,7 +170,8 @@ DeviceMemory device_memory(Precision precision, Index m, Index n, bool training)
     memory.states += 6.0 * real * width * samples;
     memory.grams = 3.0 * real * width * samples + 6.0 * 8.0 * samples * samples;
   }
-  memory.scratch = ((2.0 * real + increment + (mixed ? real : 0.0)) * samples + digits) * width;
+  memory.scratch = (2.0 * real + increment) * width * samples + real * reals;
+  if (mixed) memory.scratch += digits;
   memory.libraries = fixed_bytes;
   return memory;
 }
