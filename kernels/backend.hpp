@@ -274,10 +274,10 @@ class Backend {
   /// P += s op(plane) (applied - settled), and settled follows, in `columns`: afterwards P belongs
   /// to `applied` as a whole there. Plane and difference are taken to 1, 2 or 3 base-256 digits
   /// (settling.hpp): each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
-  /// Only with no column open. Returns the gain, ||s op(plane) (applied - settled)|| / ||applied -
-  /// settled||, the largest over these columns. Synchronises.
+  /// Only with no column open, and each column once. Returns the gain, ||s op(plane) (applied -
+  /// settled)|| / ||applied - settled||, the largest over these columns. Synchronises.
   virtual double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns) = 0;
-  /// settle(), and measure() as an iteration goes on: one stage, so that a device does both without
+  /// settle(), then measure(state, sweep, false): one stage, so that a device does both without
   /// waiting for the host in between. Synchronises.
   virtual SettledLook settle_and_measure(SweepState& state, const Sweep& sweep,
                                          const SettledColumns& columns) {

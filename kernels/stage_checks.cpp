@@ -2,6 +2,7 @@
 #include "kernels/stage_checks.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace widedeq {
 
@@ -51,12 +52,16 @@ void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock
 }
 
 void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns) {
-  expect_shape("settle", "P", state.P, sweep.A.width, state.P.columns());
+  check_sweep("settle", state, sweep);
   if (state.open_count != 0) throw ShapeError("settle: columns are still open");
   const auto is_there = [&](Index j) { return 0 <= j && j < state.count; };
-  if (columns.size() > state.count || !std::ranges::all_of(columns.order, is_there))
-    throw ShapeError("settle: " + std::to_string(columns.size()) + " columns are chosen of " +
+  const auto listed = static_cast<Index>(columns.order.size());
+  if (listed > state.count || !std::ranges::all_of(columns.order, is_there))
+    throw ShapeError("settle: " + std::to_string(listed) + " columns are chosen of " +
                      std::to_string(state.count));
+  if (listed != columns.size() || !std::ranges::is_sorted(columns.count, std::greater<>()))
+    throw ShapeError("settle: " + std::to_string(listed) + " columns are chosen, " +
+                     std::to_string(columns.size()) + " have a digit");
 }
 
 void expect_entries(const char* stage, std::span<const double> r, const ConstBlock& left) {

@@ -28,7 +28,8 @@ void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep)
 /// the epilogue is not none.
 void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response);
 
-/// Throws unless P has A's height, no column is open, and there are as many as are to be settled.
+/// check_sweep(); and throws unless no column is open, and those to be settled are there, as many
+/// as have a digit.
 void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns);
 
 /// Throws unless r has an entry for each column of `left`.

@@ -100,20 +100,32 @@ class CudaBackend final : public Backend {
     return context_.allocate(element, rows, columns);
   }
   void upload(MatrixView<const double> host, Block to) override {
-    with_context([&](Context& context) { cuda::upload(context, host, to); });
+    with_context([&](Context& context) {
+      context.forget(to.data);
+      cuda::upload(context, host, to);
+    });
   }
   void download(ConstBlock from, MatrixView<double> host) override {
     with_context([&](Context& context) { cuda::download(context, from, host); });
   }
-  void copy(ConstBlock from, Block to) override { cuda::copy(context_, from, to); }
+  void copy(ConstBlock from, Block to) override {
+    context_.forget(to.data);
+    cuda::copy(context_, from, to);
+  }
   void save(ConstBlock from, std::span<std::byte> to) override {
     with_context([&](Context& context) { cuda::save(context, from, to); });
   }
   void restore(std::span<const std::byte> from, Block to) override {
     context_.columns_seen() = {};  // a state's rows may be among what is restored
-    with_context([&](Context& context) { cuda::restore(context, from, to); });
+    with_context([&](Context& context) {
+      context.forget(to.data);
+      cuda::restore(context, from, to);
+    });
   }
-  void fill(Block to, double value) override { cuda::fill(context_, to, value); }
+  void fill(Block to, double value) override {
+    context_.forget(to.data);
+    cuda::fill(context_, to, value);
+  }
   void broadcast(ConstBlock column, Block to) override { cuda::broadcast(context_, column, to); }
   void add_column(Block to, double alpha, ConstBlock column) override {
     cuda::add_column(context_, to, alpha, column);
@@ -159,6 +171,7 @@ class CudaBackend final : public Backend {
     for (Matrix* row : {&state.scale, &state.residual, &state.size, &state.first_step})
       *row = context_.allocate_row(Element::float64, columns);
     state.moved = allocate(Element::float64, 2, columns);
+    context_.forget(state.moved.block().data);
     state.pace = allocate(Element::float64, 4, columns);
     state.switched = context_.allocate_row(Element::int32, columns);
     state.open = context_.allocate_row(Element::int32, columns);
@@ -166,7 +179,7 @@ class CudaBackend final : public Backend {
     return state;
   }
   SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) override {
-    return measure(state, sweep, starting, {});
+    return measure_by(algorithm_for(state, sweep), state, sweep, starting, {});
   }
   SweepStatus iterate(SweepState& state, const Sweep& sweep, int most) override {
     const SweepAlgorithm algorithm = algorithm_for(state, sweep);
@@ -193,9 +206,10 @@ class CudaBackend final : public Backend {
   }
   SettledLook settle_and_measure(SweepState& state, const Sweep& sweep,
                                  const SettledColumns& columns) override {
+    const SweepAlgorithm algorithm = algorithm_for(state, sweep);  // may test it, with transfers
     const Row gains = enqueue_settling(context_, state, sweep, columns);
     count_settling(sweep, columns);
-    const SweepStatus look = measure(state, sweep, false, gains);
+    const SweepStatus look = measure_by(algorithm, state, sweep, false, gains);
     return {largest_gain(context_.columns_seen().extra), look};
   }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
@@ -288,8 +302,8 @@ class CudaBackend final : public Backend {
     return algorithm;
   }
   /// `extra` comes along.
-  SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting, const Row& extra) {
-    const SweepAlgorithm algorithm = algorithm_for(state, sweep);
+  SweepStatus measure_by(const SweepAlgorithm& algorithm, SweepState& state, const Sweep& sweep,
+                         bool starting, const Row& extra) {
     return goes_by_panels(algorithm)
                ? measure_panels(context_, algorithm, state, sweep, starting, extra)
                : cuda::measure(context_, state, sweep, starting, extra);

@@ -81,6 +81,7 @@ void Context::close() noexcept {
   for (const Buffer& buffer : scratch_)
     if (buffer.data != nullptr) (void)cudaFree(buffer.data);
   if (pinned_.data != nullptr) (void)cudaFreeHost(pinned_.data);
+  if (letter_values_ != nullptr) (void)cudaFreeHost(letter_values_);
   if (blas_workspace_ != nullptr) (void)cudaFree(blas_workspace_);
   if (reached_ != nullptr) (void)cudaEventDestroy(reached_);
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
@@ -165,8 +166,35 @@ void Context::let_follow(const Context& other) const {
   WIDEDEQ_CUDA_CHECK(cudaStreamWaitEvent(other.stream_, reached_, 0));
 }
 
+void Context::tell(const void* subject, const std::int32_t* from) {
+  if (letter_values_ == nullptr) {
+    void* memory = nullptr;
+    WIDEDEQ_CUDA_CHECK(cudaMallocHost(&memory, most_letters * sizeof(std::int32_t)));
+    letter_values_ = static_cast<std::int32_t*>(memory);
+  }
+  forget(subject);
+  const std::size_t place = next_letter_++ % most_letters;
+  letters_[place] = {};  // until it is sent
+  WIDEDEQ_CUDA_CHECK(
+      cudaMemcpyAsync(letter_values_ + place, from, sizeof *from, cudaMemcpyDeviceToHost, stream_));
+  letters_[place] = {subject, waits_};
+}
+
+std::optional<std::int32_t> Context::told(const void* subject) const {
+  for (std::size_t place = 0; place < most_letters; ++place)
+    if (letters_[place].subject == subject && letters_[place].sent < waits_)
+      return letter_values_[place];
+  return std::nullopt;
+}
+
+void Context::forget(const void* subject) {
+  for (Letter& letter : letters_)
+    if (letter.subject == subject) letter = {};
+}
+
 void Context::synchronize() {
   WIDEDEQ_CUDA_CHECK(cudaStreamSynchronize(stream_));
+  ++waits_;
 }
 
 }  // namespace widedeq::cuda

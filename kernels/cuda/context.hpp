@@ -11,7 +11,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/cuda/status.hpp"
@@ -104,6 +106,14 @@ class Context {
   /// What `other` is given from now on waits for what this stream has been given until now.
   void let_follow(const Context& other) const;
 
+  /// Sends *from, device memory, to the host, which has it when it next waits for anything.
+  /// `subject`: what it tells of.
+  void tell(const void* subject, const std::int32_t* from);
+  /// What was last told of the subject, where the host has waited since.
+  std::optional<std::int32_t> told(const void* subject) const;
+  /// What was told of the subject holds no longer.
+  void forget(const void* subject);
+
   /// Returns when everything enqueued so far is done.
   void synchronize();
 
@@ -112,6 +122,13 @@ class Context {
     void* data = nullptr;
     std::size_t bytes = 0;
   };
+  /// Something told, or on its way.
+  struct Letter {
+    const void* subject = nullptr;  // null: nothing
+    std::uint64_t sent = 0;         // after so many waits
+  };
+  static constexpr std::size_t most_letters = 16;
+
   void* scratch_bytes(Scratch slot, std::size_t bytes);
   void* pinned_bytes(std::size_t bytes);
   Matrix allocate(Element element, Index rows, Index columns, Index stride, Index stored);
@@ -127,6 +144,10 @@ class Context {
   std::array<Buffer, 7> scratch_{};
   Buffer pinned_{};
   void* blas_workspace_ = nullptr;
+  std::int32_t* letter_values_ = nullptr;  // pinned; made when something is first told
+  std::array<Letter, most_letters> letters_{};
+  std::size_t next_letter_ = 0;
+  std::uint64_t waits_ = 0;
   std::shared_ptr<void> library_cache_;
   ColumnsSeen columns_seen_;
 };

@@ -203,14 +203,14 @@ Executable build(CaptureStream& stream, const Progress* progress, Index count,
   return Executable(executable);
 }
 
-/// How far the loop has come, once it has; its rows come along. Synchronises.
-Progress look_at(Context& context, const Progress* progress, const SweepBody& body) {
-  if (body.make_extra) body.make_extra(context.stream());
-  return read_progress(context, progress, body.rows);
+ColumnRows without_extra(ColumnRows rows) {
+  rows.extra = {};
+  return rows;
 }
 
 Progress run_by_host(Context& context, Progress* progress, const Progress& start, Index count,
                      const SweepBody& body) {
+  const ColumnRows rows = without_extra(body.rows);
   Progress now = start;
   std::int32_t packed = start.open;  // columns when last packed
   for (const auto& [columns, next_class] : classes_of(count)) {
@@ -218,7 +218,7 @@ Progress run_by_host(Context& context, Progress* progress, const Progress& start
       const int sweeps = std::min(sweeps_at_once, now.most - now.sweeps);
       for (int k = 0; k < sweeps; ++k)
         body.sweep(context.stream(), columns, {.in_graph = 0, .next_class = next_class});
-      now = look_at(context, progress, body);
+      now = read_progress(context, progress, rows);
     }
     if (now.open != packed) body.pack(context.stream(), columns);
     packed = now.open;
@@ -267,10 +267,12 @@ Progress Loop::run(Context& context, Progress* progress, const Progress& start, 
 Progress Loop::go_on(Context& context, Progress* progress, Index count, const SweepKey& key,
                      const SweepBody& body) {
   if (kind_ == LoopKind::host)
-    return run_by_host(context, progress, look_at(context, progress, body), count, body);
+    return run_by_host(context, progress,
+                       read_progress(context, progress, without_extra(body.rows)), count, body);
   if (!graphs_) graphs_ = std::make_unique<Graphs>();
   WIDEDEQ_CUDA_CHECK(cudaGraphLaunch(graphs_->get(progress, count, key, body), context.stream()));
-  return look_at(context, progress, body);
+  if (body.make_extra) body.make_extra(context.stream());
+  return read_progress(context, progress, body.rows);
 }
 
 void set_progress(cudaStream_t stream, Progress* progress, const Progress& value) {

@@ -46,8 +46,8 @@ struct ColumnRows {
   Row extra = {};                    // whatever else it is that the caller is after
 };
 
-/// What a loop is made of. Neither part may allocate, wait, or use memory that a later call may
-/// move; both enqueue all they do on `stream`.
+/// What a loop is made of. No part may allocate, wait, or use memory that a later call may move;
+/// all enqueue what they do on `stream`.
 struct SweepBody {
   /// A sweep of the places 0 .. columns - 1 of the packed order. Kernels return at once where
   /// progress->running is 0; the last one updates *progress and calls repeat_sweep().
@@ -56,7 +56,8 @@ struct SweepBody {
   /// nothing where no place is to be moved.
   std::function<void(cudaStream_t stream, Index columns)> pack;
   ColumnRows rows = {};
-  /// Before the host looks at the rows: makes rows.extra. May be empty.
+  /// Makes rows.extra, after a graph. Where the host repeats the sweeps it would not know which
+  /// look is the last: then there are no extra ones.
   std::function<void(cudaStream_t stream)> make_extra = {};
 };
 

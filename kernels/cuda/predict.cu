@@ -141,12 +141,15 @@ bool predict_as(Context& context, SweepState& state, MatrixView<const Real> gate
          packs ? guess<epilogue, width, Real, Increment> : guess<epilogue, 1, Real, Increment>, at);
   open_all(stream, state.open.block().as<std::int32_t>().data, n);
 
-  auto* answer = context.pinned<std::int32_t>(1);
-  WIDEDEQ_CUDA_CHECK(
-      cudaMemcpyAsync(answer, worthwhile, sizeof *answer, cudaMemcpyDeviceToHost, stream));
-  context.synchronize();
-  state.open_count = *answer != 0 ? n : 0;
-  return *answer != 0;
+  // note_response() has told, unless something else was written to `moved` since.
+  const double* subject = at.moved.data;
+  if (!context.told(subject)) {
+    context.tell(subject, worthwhile);
+    context.synchronize();
+  }
+  const bool is_worthwhile = context.told(subject).value() != 0;
+  state.open_count = is_worthwhile ? n : 0;
+  return is_worthwhile;
 }
 
 template <class Real, class Increment>
@@ -166,6 +169,11 @@ void note_response_as(Context& context, SweepState& state, MatrixView<Real> resp
   launch(context, grid_of_columns(state.count),
          can_pack(width, P, response) ? measure_response<width, Real> : measure_response<1, Real>,
          P, state.switched.block().as<const std::int32_t>().data, response, moved);
+  // Whether the next solve is to guess: it will not have to wait for that.
+  auto* worthwhile = context.scratch<std::int32_t>(Scratch::sums, 1);
+  launch(context, {.blocks = dim3(1)}, count_steady, moved.middle_columns(0, state.count),
+         worthwhile);
+  context.tell(moved.data, worthwhile);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 //
 // A block of threads takes a column's difference, or adds a column's products; products are the
 // library's. The chosen columns are packed for them. What is summed up of one lies in a Settling.
-// The host waits for nothing: it looks at the gains when it next looks at the columns.
+// enqueue_settling() does not wait: the host gets the gains when it next looks at the columns.
 #include "kernels/cuda/settle.hpp"
 
 #include <algorithm>
@@ -23,6 +23,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
+#include "kernels/cuda/vectors.hpp"
 #include "kernels/element.hpp"
 #include "kernels/stage_checks.hpp"
 
@@ -313,24 +314,13 @@ void enqueue_moves(cudaStream_t stream, const SweepState& state, double* moves) 
   launch(stream, grid_of_columns(state.count), kernel, applied, settled, moves);
 }
 
-/// Doubles of the device's. Synchronises.
-std::vector<double> fetch(Context& context, const Row& row) {
-  const auto count = static_cast<std::size_t>(row.count);
-  auto* values = context.pinned<double>(count);
-  if (count > 0)
-    WIDEDEQ_CUDA_CHECK(cudaMemcpyAsync(values, row.data, count * sizeof *values,
-                                       cudaMemcpyDeviceToHost, context.stream()));
-  context.synchronize();
-  return {values, values + count};
-}
-
 }  // namespace
 
 std::vector<double> unsettled(Context& context, const SweepState& state) {
   if (state.settled.empty()) throw ShapeError("unsettled: the state has no plane");
   auto* moves = context.scratch<double>(Scratch::settlings, static_cast<std::size_t>(state.count));
   enqueue_moves(context.stream(), state, moves);
-  return fetch(context, {moves, state.count});
+  return fetch(context, moves, state.count);
 }
 
 void bring_moves(SweepBody& body, const SweepState& state, const Sweep& sweep, double* moves) {
@@ -372,7 +362,8 @@ double largest_gain(const std::vector<double>& gains) {
 
 double settle(Context& context, SweepState& state, const Sweep& sweep,
               const SettledColumns& columns) {
-  return largest_gain(fetch(context, enqueue_settling(context, state, sweep, columns)));
+  const Row gains = enqueue_settling(context, state, sweep, columns);
+  return largest_gain(fetch(context, gains.data, gains.count));
 }
 
 }  // namespace widedeq::cuda

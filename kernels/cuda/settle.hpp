@@ -12,8 +12,8 @@ double settle(Context& context, SweepState& state, const Sweep& sweep,
               const SettledColumns& columns);
 
 /// Settles without waiting for it. Returns the gains of the columns, in their order, for whoever
-/// waits next to bring along: the largest of these is what settle() returns. They and the order on
-/// its way to the device, in pinned memory, stay until then.
+/// waits next to bring along: the largest of these is what settle() returns. Until then nobody may
+/// write to pinned memory, where the order waits for its transfer, nor use Scratch::settlings.
 Row enqueue_settling(Context& context, SweepState& state, const Sweep& sweep,
                      const SettledColumns& columns);
 double largest_gain(const std::vector<double>& gains);

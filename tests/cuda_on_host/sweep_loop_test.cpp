@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string_view>
 
 #include "host/fixed_point.hpp"
 #include "host/weight_operator.hpp"
@@ -185,7 +186,19 @@ TEST_P(SweepLoop, TheHostWaitsOnceAStage) {
     EXPECT_EQ(waits([&] { backend->iterate(state, sweep, 1000); }), 0);
   }
   EXPECT_EQ(waits([&] { backend->note_response(state, response); }), 0);
+  // Nobody has waited since, so predict() must, to know whether it guesses.
   EXPECT_EQ(waits([&] { backend->predict(state, sweep, response); }), 1);
+  backend->note_response(state, response);
+  backend->synchronize();
+  state.open_count = 0;
+  EXPECT_EQ(waits([&] { backend->predict(state, sweep, response); }), 0);
+  // What is written to `moved` counts, not what was told of it before.
+  state.open_count = 0;
+  backend->fill(state.moved, 1.0);
+  EXPECT_EQ(waits([&] { EXPECT_TRUE(backend->predict(state, sweep, response)); }), 1);
+  state.open_count = 0;
+  backend->fill(state.moved, 0.0);
+  EXPECT_EQ(waits([&] { EXPECT_FALSE(backend->predict(state, sweep, response)); }), 1);
 
   backend->fill(state.applied, 0.0);
   backend->upload(c.view(), state.P);
@@ -228,44 +241,83 @@ TEST_P(SweepLoop, AWholeSolveWaitsOnce) {
   }
 }
 
+TEST_P(SweepLoop, AWarmSolveThatGuessesWaitsOnceToo) {
+  const Index m = 130, n = 20;
+  const auto backend = backend_with_loop("graph");
+  const WeightOperator A(*backend, precision(), m, WeightLaw::lattice, 6, 3);
+  const HostMatrix c = test::rounded(real(), Random(7).matrix(m, n));
+  Matrix change = backend->allocate(real(), m, 1);
+  backend->upload(Random(8).matrix(m, 1).view(), change);
+  const Sweep sweep{.A = A.operand(),
+                    .transpose = Transpose::no,
+                    .s = 0.5 / std::sqrt(static_cast<double>(m)),
+                    .epilogue = Epilogue::relu,
+                    .gate = {},
+                    .tolerance = 0.0};
+  SweepState state = start(*backend, c);
+  Carried carried;
+  const SolveOptions options{.tolerance = 1e-5};
+  solve_fixed_point(*backend, state, sweep, options, Start::cold, carried);
+  for (int epoch = 0; epoch < 6; ++epoch) {
+    backend->add_column(state.P, 1e-3, change);  // as a step of training does, much the same again
+    carried.has_followed = true;
+    backend->synchronize();  // for a gradient's norm
+    const long before = cuda_on_host::counters().synchronizations;
+    const SolveReport report = solve_warm(*backend, state, sweep, options, carried);
+    const long waits = cuda_on_host::counters().synchronizations - before;
+    EXPECT_EQ(report.status, SolveStatus::converged);
+    const bool has_guessed = report.first_residual == 0.0;
+    EXPECT_EQ(has_guessed, epoch >= 2) << epoch;  // by two responses
+    if (epoch >= 3) {
+      EXPECT_EQ(waits, 1) << epoch;
+    }
+  }
+}
+
 TEST_P(SweepLoop, WithAPlaneItWaitsOnceToSweepAndOnceToSettle) {
   if (precision() != Precision::mixed) return;
   const Index m = 130, n = 20;
-  const auto backend = backend_with_loop("graph");
   const HostMatrix c = test::rounded(real(), Random(7).matrix(m, n));
   const auto waits = [](auto call) {
     const long before = cuda_on_host::counters().synchronizations;
     call();
     return cuda_on_host::counters().synchronizations - before;
   };
-  for (const int panels : {1, 3}) {
-    const WeightOperator A(*backend, precision(), m, WeightLaw::gaussian, 6, panels);
-    ASSERT_TRUE(A.operand().has_plane);
-    Sweep sweep{.A = A.operand(),
-                .transpose = Transpose::no,
-                .s = 0.5 / std::sqrt(static_cast<double>(m)),
-                .epilogue = Epilogue::relu,
-                .gate = {},
-                .tolerance = 0.01};
-    SweepState state = start(*backend, c);
-    for (const int round : {0, 1, 2}) {
-      SweepStatus swept;
-      const long sweeping = waits([&] {
-        swept = round == 0 ? backend->measure_and_iterate(state, sweep, true, 1000)
-                           : backend->iterate(state, sweep, 1000);
-      });
-      ASSERT_EQ(swept.open, 0);
-      EXPECT_EQ(swept.unsettled, backend->unsettled(state));
-      const SettledColumns columns = settled_columns(swept.unsettled, all_to(2));
-      EXPECT_EQ(columns.size(), n);
-      sweep.tolerance /= 10.0;
-      SettledLook settled;
-      const long settling =
-          waits([&] { settled = backend->settle_and_measure(state, sweep, columns); });
-      EXPECT_GT(settled.look.open, 0);
-      if (round < 1) continue;  // the first round makes scratch memory, and the loop's graph
-      EXPECT_EQ(sweeping, 1) << panels;
-      EXPECT_EQ(settling, 1) << panels;
+  for (const char* loop : {"graph", "host"}) {
+    const bool by_graph = std::string_view(loop) == "graph";
+    const auto backend = backend_with_loop(loop);
+    for (const int panels : {1, 3}) {
+      const WeightOperator A(*backend, precision(), m, WeightLaw::gaussian, 6, panels);
+      ASSERT_TRUE(A.operand().has_plane);
+      Sweep sweep{.A = A.operand(),
+                  .transpose = Transpose::no,
+                  .s = 0.5 / std::sqrt(static_cast<double>(m)),
+                  .epilogue = Epilogue::relu,
+                  .gate = {},
+                  .tolerance = 0.01};
+      SweepState state = start(*backend, c);
+      for (const int round : {0, 1, 2}) {
+        SweepStatus swept;
+        const long sweeping = waits([&] {
+          swept = round == 0 ? backend->measure_and_iterate(state, sweep, true, 1000)
+                             : backend->iterate(state, sweep, 1000);
+        });
+        ASSERT_EQ(swept.open, 0);
+        const std::vector<double> moved = backend->unsettled(state);
+        EXPECT_EQ(swept.unsettled, by_graph ? moved : std::vector<double>());
+        const SettledColumns columns = settled_columns(moved, all_to(2));
+        EXPECT_EQ(columns.size(), n);
+        sweep.tolerance /= 10.0;
+        SettledLook settled;
+        const long settling =
+            waits([&] { settled = backend->settle_and_measure(state, sweep, columns); });
+        EXPECT_GT(settled.look.open, 0);
+        if (round < 1) continue;  // the first round makes scratch memory, and the loop's graph
+        EXPECT_EQ(settling, 1) << panels;
+        if (by_graph) {
+          EXPECT_EQ(sweeping, 1) << panels;
+        }
+      }
     }
   }
 }

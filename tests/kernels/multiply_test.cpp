@@ -352,6 +352,7 @@ TEST_P(Products, SettlingAndMeasuringAreWhatTheyAreApart) {
     EXPECT_EQ(both.gain, gain);
     EXPECT_EQ(gain > 0.0, columns.size() > 0);
     EXPECT_EQ(both.look.open, look.open);
+    EXPECT_TRUE(0 < look.open && look.open < n) << look.open;
     EXPECT_EQ(both.look.worst_residual, look.worst_residual);
     EXPECT_EQ(on.residuals(together), on.residuals(apart));
     EXPECT_EQ(download(together.P).values, download(apart.P).values);
@@ -375,11 +376,21 @@ TEST_P(Products, SettlingRefusesOpenColumnsAndOnesThatAreNotThere) {
                     .tolerance = 0.0};
   const std::vector<double> all(static_cast<std::size_t>(n) + 1, 1.0);
   EXPECT_THROW(on.settle(state, sweep, settled_columns(all, all_to(1))), ShapeError);
-  SettledColumns beyond = settled_columns({1.0}, all_to(1));
+  const SettledColumns good = settled_columns({1.0}, all_to(1));
+  SettledColumns bad = good;
   for (const Index j : {Index{-1}, n}) {
-    beyond.order = {j};
-    EXPECT_THROW(on.settle(state, sweep, beyond), ShapeError) << j;
+    bad.order = {j};
+    EXPECT_THROW(on.settle(state, sweep, bad), ShapeError) << j;
   }
+  bad.order = {0, 1};  // of which one has a digit
+  EXPECT_THROW(on.settle(state, sweep, bad), ShapeError);
+  bad = good;
+  bad.count[2] = 1;  // three digits without a second one
+  EXPECT_THROW(on.settle(state, sweep, bad), ShapeError);
+  Sweep masked = sweep;  // without a gate
+  masked.epilogue = Epilogue::mask;
+  EXPECT_THROW(on.settle_and_measure(state, masked, good), ShapeError);
+  EXPECT_EQ(test::download(state.settled).values, HostMatrix(m, n).values);
   on.measure(state, sweep, true);
   ASSERT_EQ(state.open_count, n);
   EXPECT_THROW(on.settle(state, sweep, settled_columns({1.0}, all_to(1))), ShapeError);
