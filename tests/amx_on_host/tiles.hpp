@@ -21,12 +21,14 @@ void load_config(const void* config);
 /// Back to no configuration.
 void release();
 
-/// Tile `tile` = its rows, `stride` bytes apart, from `base` on; what the rows do not fill is zero.
-void load(int tile, const void* base, std::int64_t stride);
-void store(int tile, void* base, std::int64_t stride);
+/// Tile `number` = its rows, `stride` bytes apart, from `base` on; what the rows do not fill is
+/// zero.
+void load(int number, const void* base, std::int64_t stride);
+void store(int number, void* base, std::int64_t stride);
 
-/// sums(m, n) += sum over k of a(m, k) b(k, n), modulo 2^32: a's rows are signed bytes, b's rows
-/// groups of four k, unsigned: byte 4 n + k mod 4 of row k / 4. sums holds 32-bit integers.
-void multiply_signed_unsigned(int sums, int a, int b);
+/// sums(m, n) += sum over k of a(m, k) b(k, n), modulo 2^32, of three tiles: a's rows are signed
+/// bytes, b's rows groups of four k, unsigned: byte 4 n + k mod 4 of row k / 4. sums holds 32-bit
+/// integers.
+void multiply_signed_unsigned(int sums_number, int a_number, int b_number);
 
 }  // namespace amx_on_host

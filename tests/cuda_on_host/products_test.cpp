@@ -30,7 +30,9 @@ struct Integers {
   Block block;
 
   Integers(Index rows, Index columns, Index above, std::uint64_t seed)
-      : values(rows, columns), whole(context().allocate(Element::int8, rows + above, columns + 1)) {
+      : values(rows, columns),
+        // Products read whole steps of columns.
+        whole(context().allocate(Element::int8, rows + above, padded_size(columns) + 1)) {
     Random random(seed);
     std::vector<std::byte> bytes;
     for (double& value : values.values) {
