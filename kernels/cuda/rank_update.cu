@@ -88,14 +88,20 @@ void scale_columns(Context& context, double alpha, MatrixView<const Real> from, 
          r, to);
 }
 
+/// r in device memory, with room behind it for so many sums.
+double* send_with_room(Context& context, std::span<const double> r, Index room) {
+  auto* r_there = context.scratch<double>(Scratch::sums, r.size() + static_cast<std::size_t>(room));
+  send(context, r, r_there);
+  return r_there;
+}
+
 template <class Real>
 double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
                       MatrixView<const Real> left, std::span<const double> r,
                       MatrixView<const Real> right) {
   const Index n = left.columns;
-  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
+  double* r_there = send_with_room(context, r, C.columns);
   double* squares = r_there + n;
-  send(context, r, r_there);
   const Index widest = panel_columns<Real>(C.rows, C.columns);
   const Index scaled_stride = padded_rows(widest, sizeof(Real));
   const Index G_stride = padded_rows(C.rows, sizeof(Real));
@@ -117,10 +123,8 @@ double rank_update_as(Context& context, MatrixView<Real> C, double alpha,
 double update_in_digits(Context& context, MatrixView<float> C, double alpha,
                         MatrixView<const float> left, std::span<const double> r,
                         MatrixView<const float> right) {
-  const Index n = left.columns;
-  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(n + C.columns));
-  double* squares = r_there + n;
-  send(context, r, r_there);
+  double* r_there = send_with_room(context, r, C.columns);
+  double* squares = r_there + left.columns;
   rank_update_in_digits(context, C, alpha, left, r_there, right, squares);
   return fetch_sum(context, squares, C.columns);
 }
@@ -153,8 +157,7 @@ Following<Real> start_following(Context& context, std::span<const double> r,
   const Index stride = padded_rows(n, sizeof(Real));
   const MatrixView<Real> gram(
       context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
-  auto* r_there = context.scratch<double>(Scratch::sums, 2 * r.size());
-  send(context, r, r_there);
+  double* r_there = send_with_room(context, r, n);
   context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
 
   clear(context, gram);
@@ -208,10 +211,9 @@ double copy_factors_as(Context& context, double alpha, MatrixView<const Real> le
                        std::span<const double> r, MatrixView<const Real> right,
                        MatrixView<Real> left_factor) {
   const Index n = left.columns;
-  auto* r_there = context.scratch<double>(Scratch::sums, static_cast<std::size_t>(2 * n));
+  double* r_there = send_with_room(context, r, n);
   double* sums = r_there + n;
   auto* grams = context.scratch<double>(Scratch::product, static_cast<std::size_t>(2 * n * n));
-  send(context, r, r_there);
   scale_columns(context, alpha, left, r_there, left_factor);
 
   clear(context, MatrixView<double>(grams, n, 2 * n));

@@ -39,6 +39,14 @@ std::unique_ptr<Backend> backend_with_loop(const char* kind) {
   return make_cuda_backend();
 }
 
+/// How often the host waits in call().
+template <class Call>
+long waits(Call call) {
+  const long before = cuda_on_host::counters().synchronizations;
+  call();
+  return cuda_on_host::counters().synchronizations - before;
+}
+
 class SweepLoop : public testing::TestWithParam<Precision> {
  protected:
   Precision precision() const { return GetParam(); }
@@ -169,11 +177,6 @@ TEST_P(SweepLoop, TheHostWaitsOnceAStage) {
               .jacobi = true};
   SweepState state = start(*backend, c);
   Matrix response = backend->allocate(real(), m, n);
-  const auto waits = [](auto call) {
-    const long before = cuda_on_host::counters().synchronizations;
-    call();
-    return cuda_on_host::counters().synchronizations - before;
-  };
   backend->measure(state, sweep, true);  // makes scratch memory
   backend->iterate(state, sweep, 1000);
   ASSERT_EQ(state.open_count, 0);
@@ -226,12 +229,14 @@ TEST_P(SweepLoop, AWholeSolveWaitsOnce) {
     for (const double tolerance : {1e-3, 1e-5}) {
       backend->upload(c.view(), state.P);
       Carried carried;
-      const long before = cuda_on_host::counters().synchronizations;
-      const SolveReport report =
-          solve_fixed_point(*backend, state, sweep, {.tolerance = tolerance}, Start::cold, carried);
+      SolveReport report;
+      const long waited = waits([&] {
+        report = solve_fixed_point(*backend, state, sweep, {.tolerance = tolerance}, Start::cold,
+                                   carried);
+      });
       // The first solve makes scratch memory and captures its graph.
       if (tolerance < 1e-3) {
-        EXPECT_EQ(cuda_on_host::counters().synchronizations - before, 1);
+        EXPECT_EQ(waited, 1);
       }
       EXPECT_EQ(report.status, SolveStatus::converged);
       // What came along is what is there.
@@ -262,14 +267,14 @@ TEST_P(SweepLoop, AWarmSolveThatGuessesWaitsOnceToo) {
     backend->add_column(state.P, 1e-3, change);  // as a step of training does, much the same again
     carried.has_followed = true;
     backend->synchronize();  // for a gradient's norm
-    const long before = cuda_on_host::counters().synchronizations;
-    const SolveReport report = solve_warm(*backend, state, sweep, options, carried);
-    const long waits = cuda_on_host::counters().synchronizations - before;
+    SolveReport report;
+    const long waited =
+        waits([&] { report = solve_warm(*backend, state, sweep, options, carried); });
     EXPECT_EQ(report.status, SolveStatus::converged);
     const bool has_guessed = report.first_residual == 0.0;
     EXPECT_EQ(has_guessed, epoch >= 2) << epoch;  // by two responses
     if (epoch >= 3) {
-      EXPECT_EQ(waits, 1) << epoch;
+      EXPECT_EQ(waited, 1) << epoch;
     }
   }
 }
@@ -278,11 +283,6 @@ TEST_P(SweepLoop, WithAPlaneItWaitsOnceToSweepAndOnceToSettle) {
   if (precision() != Precision::mixed) return;
   const Index m = 130, n = 20;
   const HostMatrix c = test::rounded(real(), Random(7).matrix(m, n));
-  const auto waits = [](auto call) {
-    const long before = cuda_on_host::counters().synchronizations;
-    call();
-    return cuda_on_host::counters().synchronizations - before;
-  };
   for (const char* loop : {"graph", "host"}) {
     const bool by_graph = std::string_view(loop) == "graph";
     const auto backend = backend_with_loop(loop);

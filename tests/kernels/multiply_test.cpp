@@ -8,6 +8,7 @@
 // off by at most m eps ||A||_F ||q|| ||w||, and that product is what the difference is measured by.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "host/weight_operator.hpp"
@@ -60,16 +61,12 @@ class Products : public testing::TestWithParam<std::tuple<Precision, Draw>> {
 };
 
 struct Product {
-  HostMatrix q;       // what was multiplied: c, after rounding to what a sweep can hold
-  HostMatrix base_P;  // P after the sweep, which may leave a plane of A out
-  HostMatrix P;       // P = c + s op(A) q as a whole
-  double gain = 0.0;  // of settling
+  HostMatrix q;               // what was multiplied: c, after rounding to what a sweep can hold
+  HostMatrix base_P;          // P after the sweep, which may leave a plane of A out
+  HostMatrix P;               // P = c + s op(A) q as a whole
+  std::vector<double> moved;  // before settling
+  double gain = 0.0;          // of settling
 };
-
-/// Settles every column that has moved to the digits that it gets.
-double settle(SweepState& state, const Sweep& sweep, const DigitLimits& limits) {
-  return backend().settle(state, sweep, settled_columns(backend().unsettled(state), limits));
-}
 
 /// One sweep on P = c that is told to stop there: the increment is c itself, so P = c + s op(A) c.
 Product multiply_in_a_sweep(const Operand& A, Transpose transpose, double s, const HostMatrix& c,
@@ -94,7 +91,10 @@ Product multiply_in_a_sweep(const Operand& A, Transpose transpose, double s, con
   EXPECT_TRUE(status.finite);
   product.q = download(state.applied);
   product.base_P = download(state.P);
-  if (A.has_plane) product.gain = settle(state, sweep, all_to(digits));
+  if (A.has_plane) {
+    product.moved = on.unsettled(state);
+    product.gain = on.settle(state, sweep, settled_columns(product.moved, all_to(digits)));
+  }
   product.P = download(state.P);
   return product;
 }
@@ -253,7 +253,7 @@ TEST_P(Products, CoarseSettlingIsRightToTwoDigitsOfThePlane) {
   }
 }
 
-TEST_P(Products, SettlingSaysThePlanesGain) {
+TEST_P(Products, UnsettledSaysHowMuchItMovedAndSettlingThePlanesGain) {
   for (std::size_t k = 0; k < std::size(widths); ++k) {
     const Index m = widths[k], n = counts[k];
     const Recurrent recurrent = draw(precision(), kind(), m, 43);
@@ -262,6 +262,8 @@ TEST_P(Products, SettlingSaysThePlanesGain) {
     for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
       const double s = 0.3;
       const Product is = multiply_in_a_sweep(recurrent.A.operand(), transpose, s, c);
+      // Nothing was settled before, so everything moved: ||applied - 0|| / ||applied||.
+      EXPECT_NEAR(*std::ranges::max_element(is.moved), 1.0, 1e-5);
       const HostMatrix image = oracle::multiply(op(transpose, plane_of(recurrent)), is.q);
       double gain = 0.0;
       for (Index j = 0; j < n; ++j)
@@ -297,16 +299,21 @@ TEST_P(Products, SettlingTakesEachColumnToItsDigitsAndLeavesTheOthers) {
                       .gate = {},
                       .tolerance = 0.0};
     const std::vector<double> moved = on.unsettled(state);
+    EXPECT_NEAR(moved[0], 1.0, 1e-6);
     for (Index j = 0; j < n; ++j)
       EXPECT_NEAR(moved[static_cast<std::size_t>(j)] * std::pow(4.0, j), 1.0, 1e-2) << j;
-    settle(state, sweep, limits);
+    const SettledColumns columns = settled_columns(moved, limits);
+    on.settle(state, sweep, columns);
+    return columns;
   };
   const auto digits_of = [](Index j) { return j < 2 ? 3 : j < 3 ? 2 : j < 6 ? 1 : 0; };
   const DigitLimits limits{0.5 * std::pow(4.0, -5), 0.5 * std::pow(4.0, -2),
                            0.5 * std::pow(4.0, -1)};
   for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
     SweepState state;
-    settle_by(transpose, limits, state);
+    const SettledColumns columns = settle_by(transpose, limits, state);
+    EXPECT_EQ(columns.count, (std::array<Index, plane_digits>{6, 3, 2}));
+    EXPECT_NEAR(columns.left, std::pow(4.0, -6), 1e-3 * std::pow(4.0, -6));
     for (int digits = 0; digits <= plane_digits; ++digits) {
       SweepState alike;
       if (digits > 0) settle_by(transpose, all_to(digits), alike);
