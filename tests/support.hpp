@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -31,6 +32,14 @@ inline Backend& backend() {
                                                               : make_cpu_backend(2);
   }();
   return *instance;
+}
+
+/// How far a normal near `value` that the backend draws may lie from the host's: a GPU's logarithm,
+/// sine and cosine may be a few units in the last place off.
+inline double normal_rounding(Element element, double value) {
+  if (!backend().description().starts_with("cuda: ")) return 0.0;
+  const double unit = element == Element::float64 ? 0x1p-52 : 0x1p-23;
+  return 8.0 * unit * std::max(1.0, std::abs(value));
 }
 
 /// Skips the test, with the backend's reason, where mixed precision does not run.

@@ -24,6 +24,7 @@
 #include "kernels/cuda/rebuild.hpp"
 #include "kernels/cuda/self_test.hpp"
 #include "kernels/cuda/settle.hpp"
+#include "kernels/cuda/stopwatch.hpp"
 #include "kernels/cuda/sweep.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/operation_count.hpp"
@@ -264,13 +265,10 @@ class CudaBackend final : public Backend {
 
   double seconds_of(const std::function<void()>& call) override {
     context_.synchronize();
-    WIDEDEQ_CUDA_CHECK(cudaEventRecord(started_.event, context_.stream()));
+    stopwatch_.start(context_.stream());
     call();
-    WIDEDEQ_CUDA_CHECK(cudaEventRecord(ended_.event, context_.stream()));
-    context_.synchronize();
-    float milliseconds = 0.0F;
-    WIDEDEQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, started_.event, ended_.event));
-    return 1e-3 * static_cast<double>(milliseconds);
+    stopwatch_.stop(context_.stream());
+    return stopwatch_.seconds();
   }
   void begin_range(const char* name) override { nvtxRangePushA(name); }
   void end_range() override { nvtxRangePop(); }
@@ -362,17 +360,8 @@ class CudaBackend final : public Backend {
     call(*second_);
   }
 
-  /// A moment on a stream.
-  struct Event {
-    cudaEvent_t event = nullptr;
-    Event() { WIDEDEQ_CUDA_CHECK(cudaEventCreate(&event)); }
-    ~Event() { (void)cudaEventDestroy(event); }
-    Event(const Event&) = delete;
-    Event& operator=(const Event&) = delete;
-  };
-
   Context context_;
-  Event started_, ended_;  // of seconds_of
+  Stopwatch stopwatch_;  // of seconds_of
   std::thread::id owner_;
   LoopChoice loop_choice_;
   Loop loop_;

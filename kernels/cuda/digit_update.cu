@@ -88,21 +88,27 @@ void find_units(Context& context, const Factor& factor, float* units) {
 
 // ---- digits
 
-/// One digit of a factor's entries, in units of their rows; zero beyond its columns.
-struct RowDigit {
+/// All digits of a factor's entries, in units of their rows; zero beyond its columns.
+struct RowDigits {
+  static constexpr int planes = update_digits;
   Factor factor;
   const float* units;
-  int position;
 
   template <int count>
-  __device__ Pack<std::int8_t, count> at(Index i, Index k) const {
-    Pack<std::int8_t, count> digits{};
-    if (k >= factor.M.columns) return digits;
+  __device__ void at(Index i, Index k, Pack<std::int8_t, count> (&digits)[planes]) const {
+    if (k >= factor.M.columns) {
+      for (auto& plane : digits)
+        plane = {};
+      return;
+    }
     const auto entries = load<count>(factor.M.column(k) + i);
     const auto unit = load<count>(units + i);
-    for (int c = 0; c < count; ++c)
-      digits[c] = digit_of(factor.weight(k) * entries[c] * (1.0F / unit[c]), position);
-    return digits;
+    const float weight = factor.weight(k);
+    for (int c = 0; c < count; ++c) {
+      const float entry = weight * entries[c] * (1.0F / unit[c]);
+      for (int position = 0; position < planes; ++position)
+        digits[position][c] = digit_of(entry, position);
+    }
   }
   bool can_be_packed(int width) const { return can_pack(width, factor.M); }
 };
@@ -123,11 +129,12 @@ enum class Order : std::uint8_t { ascending, descending };
 void take_apart(Context& context, const Factor& factor, const float* units, Order order,
                 MatrixView<std::int8_t> digits) {
   const Index depth = digits.rows / update_digits;
+  turned::Outs<update_digits> places;
   for (int position = 0; position < update_digits; ++position) {
     const int place = order == Order::ascending ? position : update_digits - 1 - position;
-    write_turned(context, RowDigit{factor, units, position},
-                 {digits.data + place * depth, depth, digits.columns, digits.stride});
+    places.plane[position] = {digits.data + place * depth, depth, digits.columns, digits.stride};
   }
+  write_turned(context, RowDigits{factor, units}, places);
 }
 
 // ---- sums

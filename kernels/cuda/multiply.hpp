@@ -21,13 +21,15 @@ void gemm(Context& context, Transpose transpose_A, Transpose transpose_B, Real a
 /// multiples of 16 (int8) and 4 (int32); a, c and K are rounded up to multiples of 16, a at most to
 /// the product's stride: there must be memory so far, with zeros in `rows` or `q` beyond K. Throws
 /// ShapeError where strides or alignment do not allow it. Asynchronous, on `stream`; null: the
-/// context's. May be captured into a graph, once prepared for.
+/// context's. May be captured into a graph, once prepared for;
+/// unprepared, the first of its shape prepares for itself.
 void multiply_integers(Context& context, MatrixView<const std::int8_t> rows,
                        MatrixView<const std::int8_t> q, MatrixView<std::int32_t> product,
                        cudaStream_t stream = nullptr);
 
-/// Chooses the library's kernel for such a product and allocates what it needs; asks nothing of the
-/// stream. What the matrices hold and where they lie does not matter, their sizes and strides do.
+/// Chooses the library's kernel for such a product and allocates what it needs: tries out those
+/// that the library recommends when sizes and strides like these first come, overwrites `product`
+/// for that and waits. What the matrices hold and where they lie does not matter.
 void prepare_multiply_integers(Context& context, MatrixView<const std::int8_t> rows,
                                MatrixView<const std::int8_t> q, MatrixView<std::int32_t> product);
 

@@ -140,7 +140,7 @@ void make(Context& context, const Source& source, Index m, Transpose transpose, 
   if (straight) {
     write_straight(context, source, out);
   } else {
-    write_turned(context, source, out);
+    write_turned(context, source, {{out}});
   }
   (straight ? ways.transposed_is_current : ways.plain_is_current) = true;
 }

@@ -160,8 +160,9 @@ Following<Real> start_following(Context& context, std::span<const double> r,
   double* r_there = send_with_room(context, r, n);
   context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
 
-  clear(context, gram);
-  add_symmetric_product(context, right, gram);
+  // All of it and not a triangle, which the library's kernels for that take longer over: on an H200
+  // 0.88 ms instead of 0.69 for 16384 x 1024.
+  gemm<Real>(context, Transpose::yes, Transpose::no, Real(1), right, right, Real(0), gram);
   return {gram, r_there};
 }
 

@@ -5,6 +5,7 @@
 // in bytes multiples of 16. Anything else is refused here.
 #include "cublasLt.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "tests/cuda_on_host/machine.hpp"
@@ -183,12 +184,16 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   *found = 0;
   const cublasStatus_t status = cuda_on_host::check(*description, *A, *B, *C, *D);
   if (status != CUBLAS_STATUS_SUCCESS || wanted < 1) return status;
-  results[0] = {
-      .algo = {}, .workspaceSize = 0, .state = status, .wavesCount = 1.0F, .reserved = {}};
-  results[0].algo.data[0] = D->rows;  // an algorithm is for the shape it was found for
-  results[0].algo.data[1] = D->columns;
-  results[0].algo.data[2] = A->rows;
-  *found = 1;
+  *found = std::min(wanted, machine().settings.recommendations);
+  for (int k = 0; k < *found; ++k) {
+    results[k] = {
+        .algo = {}, .workspaceSize = 0, .state = status, .wavesCount = 1.0F, .reserved = {}};
+    auto& data = results[k].algo.data;
+    data[0] = D->rows;  // an algorithm is for the shape it was found for
+    data[1] = D->columns;
+    data[2] = A->rows;
+    data[3] = *found > 1 && k == 0 ? 1 : 0;  // does not run
+  }
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -209,7 +214,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
     return CUBLAS_STATUS_NOT_SUPPORTED;
   if (algorithm != nullptr &&
       (algorithm->data[0] != D_layout->rows || algorithm->data[1] != D_layout->columns ||
-       algorithm->data[2] != A_layout->rows))
+       algorithm->data[2] != A_layout->rows || algorithm->data[3] != 0))
     return CUBLAS_STATUS_NOT_SUPPORTED;
 
   const auto work = [A = static_cast<const std::int8_t*>(A), B = static_cast<const std::int8_t*>(B),

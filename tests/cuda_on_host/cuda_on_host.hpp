@@ -41,6 +41,7 @@ struct Settings {
   std::size_t memory = std::size_t{8} << 30;
   bool conditional_graphs = true;  // false: calls of graphs return cudaErrorNotSupported
   bool int8_products = true;       // false: cuBLASLt finds no kernel
+  int recommendations = 1;         // kernels that it finds; of several, the first does not run
   int major = 9, minor = 0;        // compute capability
   int shared_memory = 227 << 10;   // that a block can have, at most
 };

@@ -9,6 +9,7 @@
 #include "kernels/cuda/operand.hpp"
 #include "kernels/cuda/transfer.hpp"
 #include "kernels/random.hpp"
+#include "tests/cuda_on_host/cuda_on_host.hpp"
 #include "tests/cuda_on_host/inside_context.hpp"
 #include "tests/support.hpp"
 
@@ -80,6 +81,30 @@ TEST(CudaProducts, IntegersAreMultipliedExactlyWhateverTheSizes) {
         const HostMatrix wanted = oracle::multiply(oracle::transpose(drawn.values), q.values);
         EXPECT_EQ(download(product).values, wanted.values) << a << " x " << K << " x " << c;
       }
+}
+
+TEST(CudaProducts, KernelsThatDoNotRunAreLeftOut) {
+  const auto before = cuda_on_host::settings();
+  auto several = before;
+  several.recommendations = 3;
+  cuda_on_host::set_settings(several);
+  const Integers drawn(77, 35, 0, 21), q(77, 29, 16, 22);
+  Matrix rows = context().allocate(Element::int8, 77, 35);
+  copy(context(), drawn.block, rows);
+  Matrix product = context().allocate(Element::int32, 35, 29);
+  const auto multiply = [&] {
+    fill(context(), product, 77.0);
+    multiply_integers(context(), rows.block().as<const std::int8_t>(), q.view(),
+                      product.block().as<std::int32_t>());
+    context().synchronize();
+    return cuda_on_host::counters().library_calls;
+  };
+  // The kernel that was chosen the first time is the only one to run the second time.
+  const long calls = multiply();
+  EXPECT_EQ(multiply(), calls + 1);
+  cuda_on_host::set_settings(before);
+  const HostMatrix wanted = oracle::multiply(oracle::transpose(drawn.values), q.values);
+  EXPECT_EQ(download(product).values, wanted.values);
 }
 
 TEST(CudaProducts, IntegersOfNothingAreZero) {

@@ -247,8 +247,8 @@ TEST(StudyPlan, SharesAreDisjointCompleteAndBalanced) {
 
 TEST(StudyPlan, MemoryAndWorkAreThoseOfTheRuns) {
   const Study study = study_of(
-      "data = \"sphere\"\nepochs = 11\nthreads = 1\nprecision = \"fp64\"\n[grid]\n"
-      "width = [24, 48]\nsamples = [10, 20]\n");
+      "data = \"sphere\"\nepochs = 11\nthreads = 1\nprecision = \"fp64\"\nbackend = \"cpu\"\n"
+      "[grid]\nwidth = [24, 48]\nsamples = [10, 20]\n");
   const auto plan = plan_cells(study);
   ASSERT_EQ(plan.size(), 4U);
   for (std::size_t i = 0; i < 4; ++i) {

@@ -46,7 +46,9 @@ TEST_P(WeightOperators, DrawNormalsEntryByEntry) {
     for (Index j = 0; j < m; ++j)
       for (Index i = 0; i < m; ++i)
         wanted(i, j) = standard_normal(78, Tensor::A, i, j);
-    EXPECT_EQ(A.download_columns(0, m).values, rounded(real(), wanted).values);
+    const HostMatrix is = A.download_columns(0, m), law = rounded(real(), wanted);
+    for (std::size_t i = 0; i < law.values.size(); ++i)
+      ASSERT_NEAR(is.values[i], law.values[i], test::normal_rounding(real(), law.values[i])) << m;
   }
 }
 
@@ -114,7 +116,10 @@ TEST_P(WeightOperators, KnowHowFarTheyAreFromTheDraw) {
   for (const WeightLaw law : {WeightLaw::lattice, WeightLaw::gaussian})
     for (const Index m : {5, 66, 300}) {
       WeightOperator A(backend(), precision(), m, law, 90);
-      EXPECT_EQ(A.distance_from({law, 90}), 0.0);
+      const double drawing = law == WeightLaw::gaussian
+                                 ? test::normal_rounding(real(), 1.0) * static_cast<double>(m)
+                                 : 0.0;
+      EXPECT_LE(A.distance_from({law, 90}), drawing);
       const HostMatrix start = A.download_columns(0, m);
       double moved = 0.0;
       for (int update = 0; update < 3; ++update) {
@@ -136,7 +141,7 @@ TEST_P(WeightOperators, KnowHowFarTheyAreFromTheDraw) {
       }
       // Of another draw, and of weights that were given: the draw is drawn once more.
       const WeightOperator given(backend(), precision(), start.view());
-      EXPECT_EQ(given.distance_from({law, 90}), 0.0);
+      EXPECT_LE(given.distance_from({law, 90}), drawing);
       const double apart = std::sqrt(2.0) * static_cast<double>(m);
       EXPECT_NEAR(given.distance_from({law, 91}), apart, 0.3 * apart);
     }
