@@ -70,7 +70,7 @@ Statistics time_bare_product(Backend& backend, Precision precision, Shape shape,
 Roofline measure_roofline(Backend& backend, StoppingOptions options,
                           const std::function<void(const std::string&)>& progress) {
   options.max_seconds =
-      std::min(options.max_seconds, 0.3);  // the fastest sample counts, not the median
+      std::min(options.max_seconds, 0.2);  // the fastest sample counts, not the median
   Roofline roofline;
   progress("roofline: memory");
   roofline.memory = measure_memory(backend, options);

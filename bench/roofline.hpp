@@ -35,7 +35,7 @@ struct Roofline {
   double seconds(const Work& work) const;
 };
 
-/// Measures for at most `options.max_seconds` (and 0.3 s) a figure. `progress` is told what is
+/// Measures for at most `options.max_seconds` (and 0.2 s) a figure. `progress` is told what is
 /// under way.
 Roofline measure_roofline(Backend& backend, StoppingOptions options,
                           const std::function<void(const std::string&)>& progress);

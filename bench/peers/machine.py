@@ -32,10 +32,15 @@ def start(command, threads, **arguments):
 
 
 def busy_seconds():
-    """CPU seconds that all cores have worked since boot, for anybody."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    user, nice, system, _, _, irq, softirq, steal = (int(field) for field in fields[:8])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds that the cores this process may use have worked since boot, for anybody."""
+    mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, _, counts = line.partition(" ")
+        if name in mine:
+            user, nice, system, _, _, irq, softirq, steal = map(int, counts.split()[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def process_seconds(pid):

@@ -89,22 +89,6 @@ bool fused_wins(Index m, Index n, int multiprocessors, std::span<const SweepMeas
   return wins;
 }
 
-int sweeps_a_round(Precision precision, Index m, Index n, int panels, int multiprocessors) {
-  // Operations a second of one multiprocessor, and what a panel takes however small it is: both as
-  // measured on an H200, the former with a quarter of 1,000 columns.
-  const double rate = precision == Precision::mixed ? 5.3e12 : 0.35e12;
-  constexpr double a_panel = 20e-6;
-  constexpr double sweeps = 13.0;  // of a solve
-  const Index last_columns = n == 0 ? 0 : column_classes(n).back();
-  const double sweep = 2.0 * static_cast<double>(m) * static_cast<double>(m) *
-                           static_cast<double>(last_columns) /
-                           (rate * std::max(multiprocessors, 1)) +
-                       a_panel * panels;
-  // Least: sweeps / k questions, and (k - 1) / 2 sweeps too many.
-  const double best = std::sqrt(2.0 * sweeps * question_seconds / sweep);
-  return std::clamp(static_cast<int>(std::lround(best)), 1, most_sweeps_a_round);
-}
-
 std::optional<Multiplier> multiplier_named(std::string_view text) {
   if (text.empty() || text == "auto") return std::nullopt;
   if (text == "library") return Multiplier::library;
@@ -136,14 +120,6 @@ int threads_for_column(Index m, Element real) {
   while (threads < most && threads * values * turns < m)
     threads *= 2;
   return threads;
-}
-
-Index tiles_a_warp(Index tiles, int multiprocessors) {
-  constexpr Index busy = 48;  // warps, of the 64 that a multiprocessor holds
-  Index chosen = 4;
-  while (chosen > 1 && tiles / chosen < busy * multiprocessors)
-    chosen /= 2;
-  return chosen;
 }
 
 }  // namespace widedeq::cuda

@@ -2,7 +2,7 @@
 // so it is built and tested everywhere.
 //
 // What is chosen follows from counting, of tiles, bytes and sweeps, and where only a measurement
-// can decide (fused_wins, sweeps_a_round) from what was measured on an H200.
+// can decide (fused_wins) from what was measured on an H200.
 #pragma once
 
 #include <cstdint>
@@ -64,16 +64,6 @@ SweepAlgorithm choose_sweep(Precision precision, Index m, Index n, int multiproc
 /// none.
 bool fused_wins(Index m, Index n, int multiprocessors, std::span<const SweepMeasurement> table);
 
-/// Sweeps between two questions whether to go on. A question costs a graph on the device
-/// question_seconds; sweeps beyond the last one needed cost their products, of the last size class,
-/// for kernels of ours return at once. The number, up to most_sweeps_a_round, that makes the
-/// expected sum of both least.
-int sweeps_a_round(Precision precision, Index m, Index n, int panels, int multiprocessors);
-
-/// Between the end of a sweep and the beginning of the next one in a loop of CUDA 13.0, on an H200.
-inline constexpr double question_seconds = 34e-6;
-inline constexpr int most_sweeps_a_round = 4;
-
 /// What WIDEDEQ_CUDA_SWEEP asks for: "library", "fused", and nothing for "auto" or an empty text.
 /// Throws Unsupported for anything else.
 std::optional<Multiplier> multiplier_named(std::string_view text);
@@ -90,10 +80,5 @@ std::vector<Index> column_classes(Index n);
 /// reals that it takes at once, between two warps and sixteen. More threads would wait for the
 /// block's sums with nothing to do, fewer would leave memory idle.
 int threads_for_column(Index m, Element real);
-
-/// Tiles of a row panel's entries (panel_pass.cuh) that a warp takes one after another: what it
-/// must find out of its column first, it then finds out less often, which is most of its
-/// instructions for one tile. 1, 2 or 4, while there is work for most warps of all multiprocessors.
-Index tiles_a_warp(Index tiles, int multiprocessors);
 
 }  // namespace widedeq::cuda

@@ -6,14 +6,15 @@
 //   products  for a panel of C's columns at a time, one of each order
 //   add       C += alpha u_i v_j (s0 + s1 / 256 + s2 / 256^2 + s3 / 256^3), and ||G||^2 by columns
 //
-// Expected on an H200 at 16384 x 1024: 3.1 ms of products at 1,400 Top/s and 2.5 ms for writing
-// and reading sums, 16 bytes an entry of C each; in single precision 8.2 ms. Not measured yet.
+// On an H200 at 16384 x 1024: 5.1 ms, of which 3.5 are products (1,270 Top/s) and 1.6 the adding of
+// sums, 24 bytes an entry at the memory's rate; in single precision 11.6.
 #include "kernels/cuda/digit_update.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <limits>
 
+#include "kernels/cuda/blas.hpp"
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/multiply.hpp"
@@ -55,17 +56,22 @@ __global__ void __launch_bounds__(block_threads)
   largest(i, chunk) = mine;
 }
 
+/// The unit of a row or column with that largest magnitude.
+__device__ inline float unit_of(float largest) {
+  constexpr float most = std::numeric_limits<float>::max();
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  return largest <= most ? int8_scale(largest) : nan;
+}
+
 /// units[i] = the row's; NaN where an entry is not finite.
 __global__ void __launch_bounds__(block_threads)
     units_kernel(MatrixView<const float> largest, float* units) {
-  constexpr float most = std::numeric_limits<float>::max();
-  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const Index i = static_cast<Index>(blockIdx.x) * block_threads + threadIdx.x;
   if (i >= largest.rows) return;
   float mine = 0.0F;
   for (Index chunk = 0; chunk < largest.columns; ++chunk)
     keep_larger(mine, largest(i, chunk));
-  units[i] = mine <= most ? int8_scale(mine) : nan;
+  units[i] = unit_of(mine);
 }
 
 /// The floats that find_units() writes on: the units first.
@@ -179,28 +185,12 @@ Index panel_columns(Index panel_bytes, Index stride, Index columns) {
   return std::min(columns, std::max<Index>(fitting / 128 * 128, 128));
 }
 
-}  // namespace
-
-void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
-                           MatrixView<const float> left, const double* r,
-                           MatrixView<const float> right, double* squares, Index panel_bytes) {
-  const Factor factors[2] = {{left, r}, {right, nullptr}};
-  const Index depth = padded_size(left.columns);
-
-  auto* u = context.scratch<float>(
-      Scratch::second_product, static_cast<std::size_t>(unit_floats(left) + unit_floats(right)));
-  float* v = u + unit_floats(left);
-  find_units(context, factors[0], u);
-  find_units(context, factors[1], v);
-
-  auto* memory = context.scratch<std::int8_t>(
-      Scratch::digits,
-      static_cast<std::size_t>(digit_room(factors[0], depth) + digit_room(factors[1], depth)));
-  const auto e = digits_of(memory, factors[0], depth);
-  const auto d = digits_of(memory + digit_room(factors[0], depth), factors[1], depth);
-  take_apart(context, factors[0], u, Order::ascending, e);
-  take_apart(context, factors[1], v, Order::descending, d);
-
+/// C += alpha u v' o (sums over the digits that e and d have in their columns, `depth` of each);
+/// squares as in rank_update_in_digits().
+void add_products(Context& context, MatrixView<float> C, double alpha,
+                  MatrixView<const std::int8_t> e, MatrixView<const std::int8_t> d, const float* u,
+                  const float* v, double* squares, Index panel_bytes) {
+  const Index depth = e.rows / update_digits;
   const Index stride = padded_rows(C.rows, sizeof(std::int32_t));
   const Index widest = panel_columns(panel_bytes, stride, C.columns);
   const Index room = stride * padded_size(widest);
@@ -223,6 +213,83 @@ void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
            can_pack(width, part) ? add_sums_kernel<width> : add_sums_kernel<1>, part,
            static_cast<float>(alpha), sums, u, v + first, squares + first);
   }
+}
+
+// ---- columns taken apart
+
+struct LargerOrNan {
+  __device__ float operator()(float a, float b) const {
+    keep_larger(a, b);
+    return a;
+  }
+};
+
+/// units[j] = column j's; NaN where an entry is not finite.
+__global__ void __launch_bounds__(block_threads)
+    column_units_kernel(MatrixView<const float> M, float* units) {
+  const Index j = blockIdx.x;
+  float mine = 0.0F;
+  for_rows<1>(M.rows, [&](Index i, auto) { keep_larger(mine, std::abs(M(i, j))); });
+  const float largest = block_reduce<block_threads>(mine, LargerOrNan());
+  if (threadIdx.x == 0) units[j] = unit_of(largest);
+}
+
+/// The digits of a column, in both orders and zero behind its last row.
+__global__ void __launch_bounds__(block_threads)
+    column_digits_kernel(MatrixView<const float> M, const float* units,
+                         MatrixView<std::int8_t> ascending, MatrixView<std::int8_t> descending) {
+  const Index j = blockIdx.x, depth = ascending.rows / update_digits;
+  const float inverse = 1.0F / units[j];
+  for_rows<digit_width>(depth, [&](Index i, auto rows) {
+    Pack<std::int8_t, rows.value> digits[update_digits];
+    for (int c = 0; c < rows.value; ++c) {
+      const float entry = i + c < M.rows ? M(i + c, j) * inverse : 0.0F;
+      for (int position = 0; position < update_digits; ++position)
+        digits[position][c] = digit_of(entry, position);
+    }
+    for (int position = 0; position < update_digits; ++position) {
+      store(ascending.column(j) + position * depth + i, digits[position]);
+      store(descending.column(j) + (update_digits - 1 - position) * depth + i, digits[position]);
+    }
+  });
+}
+
+}  // namespace
+
+void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
+                           MatrixView<const float> left, const double* r,
+                           MatrixView<const float> right, double* squares, Index panel_bytes) {
+  const Factor factors[2] = {{left, r}, {right, nullptr}};
+  const Index depth = padded_size(left.columns);
+
+  auto* u = context.scratch<float>(
+      Scratch::second_product, static_cast<std::size_t>(unit_floats(left) + unit_floats(right)));
+  float* v = u + unit_floats(left);
+  find_units(context, factors[0], u);
+  find_units(context, factors[1], v);
+
+  auto* memory = context.scratch<std::int8_t>(
+      Scratch::digits,
+      static_cast<std::size_t>(digit_room(factors[0], depth) + digit_room(factors[1], depth)));
+  const auto e = digits_of(memory, factors[0], depth);
+  const auto d = digits_of(memory + digit_room(factors[0], depth), factors[1], depth);
+  take_apart(context, factors[0], u, Order::ascending, e);
+  take_apart(context, factors[1], v, Order::descending, d);
+  add_products(context, C, alpha, e, d, u, v, squares, panel_bytes);
+}
+
+void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
+                                 MatrixView<float> product, double* squares) {
+  const Index n = M.columns, digits = update_digits * padded_size(M.rows);
+  const Index room = digits * padded_size(n);
+  auto* units = context.scratch<float>(Scratch::second_product, static_cast<std::size_t>(n));
+  auto* memory = context.scratch<std::int8_t>(Scratch::digits, static_cast<std::size_t>(2 * room));
+  const MatrixView<std::int8_t> e(memory, digits, n), d(memory + room, digits, n);
+  launch(context, grid_of_columns(n), column_units_kernel, M, units);
+  launch(context, grid_of_columns(n), column_digits_kernel, M, static_cast<const float*>(units), e,
+         d);
+  clear(context, product);
+  add_products(context, product, 1.0, e, d, units, units, squares, Index{256} << 20);
 }
 
 }  // namespace widedeq::cuda

@@ -15,4 +15,11 @@ void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
                            MatrixView<const float> right, double* squares,
                            Index panel_bytes = Index{256} << 20);
 
+/// product = M'M, M k x n with suits_digits(n, n, k), the product n x n without gaps between its
+/// columns, and symmetric to the bit: from digits of M's columns as above. Columns with an entry
+/// that is not finite make theirs, and their rows, not numbers. Scratch memory and `squares` (n) as
+/// above, here for nobody. Asynchronous.
+void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
+                                 MatrixView<float> product, double* squares);
+
 }  // namespace widedeq::cuda

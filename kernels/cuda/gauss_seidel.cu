@@ -47,8 +47,6 @@ class PanelIteration {
         unit_(unit),
         tile_columns_(algorithm.tile_columns),
         m_(state.P.rows()),
-        sweeps_a_round_(sweeps_a_round(operand.precision, m_, state.count, algorithm.panels,
-                                       context.properties().multiProcessorCount)),
         pending_(state.pending.block().as<Increment>()) {
     bool even = true;  // panels begin at multiples of 64, as they do where there are rows enough
     for (int p = 0; p < algorithm.panels; ++p) {
@@ -133,7 +131,6 @@ class PanelIteration {
                          enqueue_increments(stream, columns);
                          enqueue_pending(stream, columns, repeat);
                        },
-                   .sweeps_a_round = sweeps_a_round_,
                    .pack = [this](cudaStream_t stream,
                                   Index columns) { pack_open(stream, packing(), columns); },
                    .rows = rows({})};
@@ -215,14 +212,11 @@ class PanelIteration {
 
   void enqueue_pass(cudaStream_t stream, Index columns, const PanelRows& rows, double shrinkage,
                     Products newer, Products older) {
-    const Index tiles = tiles_of(rows.count);
-    const Index tiles_a_warp =
-        cuda::tiles_a_warp(tiles * columns, context_.properties().multiProcessorCount);
     constexpr Index warps = block_threads / warp_lanes;
-    const Index blocks = (tiles + warps * tiles_a_warp - 1) / (warps * tiles_a_warp);
+    const Index blocks = (tiles_of(rows.count) + warps - 1) / warps;
     launch(stream, {.blocks = dim3(static_cast<unsigned>(columns), static_cast<unsigned>(blocks))},
            pass_kernel<Real, Product, Increment>(sweep_.epilogue), panel_state(shrinkage), rows,
-           tiles_a_warp, newer, older);
+           newer, older);
   }
 
   void enqueue_fused_panel(cudaStream_t stream, Index columns, const PanelRows& rows, bool older) {
@@ -375,7 +369,6 @@ class PanelIteration {
   double unit_;       // of a product with increments of scale 1, in P
   int tile_columns_;  // of the fused kernel; 0: chosen
   Index m_;
-  int sweeps_a_round_;
   MatrixView<Increment> pending_;
   std::vector<PanelRows> panels_;
   Index tiles_ = 0;             // of all panels

@@ -8,9 +8,9 @@
 //                     pack
 //
 // By a graph: that program itself is captured once, every `while` a conditional WHILE node whose
-// body is a round of one sweep of the class's columns or of several, and the device runs it alone.
-// By the host: sweeps are enqueued a few at a time, and the host looks at the progress after each
-// few; the reference for the graph, and what there is where graphs have no conditional nodes.
+// body is a sweep of the class's columns, and the device runs it alone. By the host: sweeps are
+// enqueued a few at a time, and the host looks at the progress after each few; the reference for
+// the graph, and what there is where graphs have no conditional nodes.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +52,6 @@ struct SweepBody {
   /// A sweep of the places 0 .. columns - 1 of the packed order. Kernels return at once where
   /// progress->running is 0; the last one updates *progress and calls repeat_sweep().
   std::function<void(cudaStream_t stream, Index columns, const Repeat& repeat)> sweep;
-  /// Sweeps in a graph between two questions whether to go on.
-  int sweeps_a_round = 1;
   /// Packs the open columns, at most `columns` places being in use, running or not. Does next to
   /// nothing where no place is to be moved.
   std::function<void(cudaStream_t stream, Index columns)> pack;

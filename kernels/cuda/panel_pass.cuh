@@ -3,11 +3,14 @@
 //
 //   P += unit_new newer + unit_old older     d = f(P) - Zhat     q = round(d)     Zhat += q
 //
-// A warp takes 128 rows of one column at a time, a tile, four neighbouring rows a thread. The sums
-// over a tile's entries are made in the same order wherever the products come from, and so is every
-// entry: the library's products with panel_pass() and the fused kernel (fused_sweep.cuh) give the
-// same bits. Multiply-adds are spelled out for that reason; a compiler may contract one or the
-// other.
+// A warp takes 128 rows of one column, a tile, four neighbouring rows a thread. The sums over a
+// tile's entries are made in the same order wherever the products come from, and so is every entry:
+// the library's products with panel_pass() and the fused kernel (fused_sweep.cuh) give the same
+// bits. Multiply-adds are spelled out for that reason; a compiler may contract one or the other.
+//
+// On an H200 a panel of 4096 x 1024 takes 29 us for 105 MB. (Four tiles a warp, one after another,
+// to save what each warp finds out of its column: 34 us, for that takes 48 registers instead
+// of 32.)
 #pragma once
 
 #include <cmath>
@@ -248,36 +251,31 @@ __device__ void finish_tile(const PanelState<Real, Increment>& state,
   if (threadIdx.x % warp_lanes == 0) state.sums[place * state.tiles + tile] = sums;
 }
 
-/// Place blockIdx.x's rows of a panel, `tiles_a_warp` tiles a warp. Either product may be empty:
-/// nothing to add.
+/// Place blockIdx.x's rows of a panel, a tile a warp. Either product may be empty: nothing to add.
 template <Epilogue epilogue, class Real, class Product, class Increment>
 __global__ __launch_bounds__(block_threads) void panel_pass(PanelState<Real, Increment> state,
-                                                            PanelRows rows, Index tiles_a_warp,
+                                                            PanelRows rows,
                                                             MatrixView<const Product> newer,
                                                             MatrixView<const Product> older) {
   const Index place = blockIdx.x;
   if (state.progress->running == 0 || place >= state.progress->places) return;
   constexpr Index warps = block_threads / warp_lanes;
-  const Index warp = static_cast<Index>(blockIdx.y) * warps + threadIdx.x / warp_lanes;
-  const Index first = warp * tiles_a_warp, tiles = tiles_of(rows.count);
-  if (first >= tiles) return;
+  const Index tile = static_cast<Index>(blockIdx.y) * warps + threadIdx.x / warp_lanes;
+  if (tile >= tiles_of(rows.count)) return;
   const ColumnTerms<Real> terms = terms_of(state, place);
   if (terms.column < 0) return;
 
-  const Index last = first + tiles_a_warp < tiles ? first + tiles_a_warp : tiles;
-  for (Index tile = first; tile < last; ++tile) {
-    // Row and count of the panel's rows from this thread's first one on.
-    const Index offset = tile * tile_rows + threadIdx.x % warp_lanes * rows_a_thread;
-    const Index row = rows.first + offset, count = rows.count - offset;
-    Entries<Real> entries = load_entries<epilogue>(state, terms.column, row, count);
-    if (newer.data != nullptr)
-      add_product(entries.P, terms.newer_unit,
-                  load_rows(newer.column(place) + offset, count, state.packed));
-    if (older.data != nullptr)
-      add_product(entries.P, terms.older_unit,
-                  load_rows(older.column(place) + offset, count, state.packed));
-    finish_tile<epilogue>(state, terms, entries, place, rows.tile + tile, row, count);
-  }
+  // Row and count of the panel's rows from this thread's first one on.
+  const Index offset = tile * tile_rows + threadIdx.x % warp_lanes * rows_a_thread;
+  const Index row = rows.first + offset, count = rows.count - offset;
+  Entries<Real> entries = load_entries<epilogue>(state, terms.column, row, count);
+  if (newer.data != nullptr)
+    add_product(entries.P, terms.newer_unit,
+                load_rows(newer.column(place) + offset, count, state.packed));
+  if (older.data != nullptr)
+    add_product(entries.P, terms.older_unit,
+                load_rows(older.column(place) + offset, count, state.packed));
+  finish_tile<epilogue>(state, terms, entries, place, rows.tile + tile, row, count);
 }
 
 template <class Real, class Product, class Increment>

@@ -140,6 +140,14 @@ Preference describe_preference() {
   return preference;
 }
 
+double operations(const ProductShape& shape) {
+  return 2.0 * static_cast<double>(shape.a) * static_cast<double>(shape.c) *
+         static_cast<double>(shape.inner);
+}
+
+/// Below these all kernels take as long as any, a few microseconds, and the first one will do.
+constexpr double fewest_operations = 1e8;
+
 /// The matrices of a product, and where it runs.
 struct Operands {
   const std::int8_t* rows;
@@ -153,7 +161,7 @@ struct Operands {
 class Plan {
  public:
   /// Tries out what the library recommends, on the operands: the product is overwritten, and the
-  /// host waits for the stream.
+  /// host waits for the stream. Small ones are not tried out.
   Plan(cublasLtHandle_t handle, const ProductShape& shape, const Operands& operands)
       : operation_(describe_operation()),
         rows_(describe_matrix(CUDA_R_8I, shape.inner, shape.a, shape.rows_stride)),
@@ -166,10 +174,11 @@ class Plan {
     WIDEDEQ_CUDA_CHECK(cublasLtMatmulAlgoGetHeuristic(handle, operation_.get(), rows_.get(),
                                                       q_.get(), product_.get(), product_.get(),
                                                       preference.get(), most, recommended, &found));
+    const bool tries = found > 1 && operations(shape) >= fewest_operations;
     double least = std::numeric_limits<double>::infinity();
     for (const auto& candidate : std::span(recommended, static_cast<std::size_t>(found))) {
       if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
-      const double seconds = found > 1 ? time(handle, candidate.algo, operands) : 0.0;
+      const double seconds = tries ? time(handle, candidate.algo, operands) : 0.0;
       if (!(seconds < least)) continue;
       least = seconds;
       algorithm_ = candidate.algo;

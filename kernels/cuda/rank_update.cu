@@ -129,24 +129,17 @@ double update_in_digits(Context& context, MatrixView<float> C, double alpha,
   return fetch_sum(context, squares, C.columns);
 }
 
-/// gram(i, j) = r_i gram(i, j), for a symmetric matrix given by its lower triangle. r null: ones.
+/// M(i, j) = r_i M(i, j)
 template <class Real>
-__global__ void scale_mirrored_kernel(MatrixView<Real> gram, const double* r) {
+__global__ void scale_rows_kernel(MatrixView<Real> M, const double* r) {
   const Index j = blockIdx.x;
-  const Index below = gram.rows - j;  // a thread has an entry and its mirror image to itself
-  const auto weight = [r](Index i) { return r == nullptr ? Real(1) : static_cast<Real>(r[i]); };
-  for_rows<1>(below, [&](Index k, auto) {
-    const Index i = j + k;
-    const Real entry = gram(i, j);
-    gram(j, i) = weight(j) * entry;
-    gram(i, j) = weight(i) * entry;
-  });
+  for_rows<1>(M.rows, [&](Index i, auto) { M(i, j) *= static_cast<Real>(r[i]); });
 }
 
 /// What a change of P is made of, on the device.
 template <class Real>
 struct Following {
-  MatrixView<Real> gram;  // right' right, n x n, its lower triangle
+  MatrixView<Real> gram;  // for right' right, n x n, not made yet
   double* r = nullptr;    // n, and room for as many more
 };
 
@@ -159,11 +152,14 @@ Following<Real> start_following(Context& context, std::span<const double> r,
       context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
   double* r_there = send_with_room(context, r, n);
   context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
-
-  // All of it and not a triangle, which the library's kernels for that take longer over: on an H200
-  // 0.88 ms instead of 0.69 for 16384 x 1024.
-  gemm<Real>(context, Transpose::yes, Transpose::no, Real(1), right, right, Real(0), gram);
   return {gram, r_there};
+}
+
+/// gram = right' right. (All of it and not a triangle, which the library's kernels for that take
+/// longer over: on an H200 0.88 ms instead of 0.68 for 16384 x 1024.)
+template <class Real>
+void make_gram(Context& context, MatrixView<const Real> right, MatrixView<Real> gram) {
+  gemm<Real>(context, Transpose::yes, Transpose::no, Real(1), right, right, Real(0), gram);
 }
 
 template <class Real>
@@ -171,7 +167,8 @@ void follow_as(Context& context, MatrixView<Real> P, double alpha, MatrixView<co
                std::span<const double> r, MatrixView<const Real> right) {
   if (P.empty()) return;
   const auto [gram, r_there] = start_following(context, r, right);
-  launch(context, grid_of_columns(gram.columns), scale_mirrored_kernel<Real>, gram, r_there);
+  make_gram(context, right, gram);
+  launch(context, grid_of_columns(gram.columns), scale_rows_kernel<Real>, gram, r_there);
   // P += alpha left (diag r (right' right))
   gemm<Real>(context, Transpose::no, Transpose::no, static_cast<Real>(alpha), left, gram, Real(1),
              P);
@@ -182,10 +179,14 @@ void follow_in_digits(Context& context, MatrixView<float> P, double alpha,
                       MatrixView<const float> right) {
   if (P.empty()) return;
   const auto [gram, r_there] = start_following(context, r, right);
-  const double* ones = nullptr;
-  launch(context, grid_of_columns(gram.columns), scale_mirrored_kernel<float>, gram, ones);
-  // P += alpha (left diag r) gram', whose norm nobody asks for
-  rank_update_in_digits(context, P, alpha, left, r_there, gram, r_there + gram.columns);
+  double* squares = r_there + gram.columns;  // for norms that nobody asks for
+  if (suits_digits(gram.rows, gram.columns, right.rows)) {
+    symmetric_product_in_digits(context, right, gram, squares);
+  } else {
+    make_gram(context, right, gram);
+  }
+  // P += alpha (left diag r) gram'
+  rank_update_in_digits(context, P, alpha, left, r_there, gram, squares);
 }
 
 /// sums[j] = the terms of sum_ij (r_i L_ij) (r_j R_ij) in column j's lower triangle and their

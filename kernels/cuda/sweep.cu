@@ -195,8 +195,6 @@ class Iteration {
               pass(stream, columns, pass_);
               look_at(stream, false, repeat);
             },
-        .sweeps_a_round = sweeps_a_round(sweep_.A.precision, pass_.P.rows, state_.count, 1,
-                                         context_.properties().multiProcessorCount),
         .pack = [&](cudaStream_t stream, Index columns) { pack_open(stream, packing_, columns); },
         .rows = rows({})};
     bring_moves(body, state_, sweep_, moves_);

@@ -104,6 +104,45 @@ TEST(CudaDigitUpdate, HasTheBitsOfTheCpus) {
     }
 }
 
+HostMatrix symmetric_product(const Factor& M) {
+  const Index n = M.values.columns;
+  Matrix product = context().allocate(Element::float32, n, n);
+  fill(context(), product, 77.0);
+  Matrix squares = context().allocate_row(Element::float64, n);
+  symmetric_product_in_digits(context(), M.there(), product.block().as<float>(),
+                              squares.block().as<double>().data);
+  HostMatrix found(n, n);
+  download(context(), product, found.view());
+  return found;
+}
+
+TEST(CudaDigitUpdate, ASymmetricProductIsTheUpdateWithItsFactorOnBothSides) {
+  for (const bool aligned : {true, false})
+    for (const auto& [m, n] : {std::pair<Index, Index>{64, 64}, {1, 1}, {130, 67}, {999, 130}}) {
+      const Factor M(m, n, aligned, 11);
+      Factor turned(n, m, aligned, 12);
+      turned.values = oracle::transpose(M.values);
+      turned.send();
+      const std::vector<double> ones(static_cast<std::size_t>(m), 1.0);
+      const HostMatrix found = symmetric_product(M);
+      EXPECT_EQ(found.values, on_cpu(HostMatrix(n, n), 1.0, turned, ones, turned).C.values)
+          << m << " x " << n;
+      EXPECT_EQ(found.values, oracle::transpose(found).values);
+    }
+}
+
+TEST(CudaDigitUpdate, AColumnThatIsNotFiniteIsNotANumber) {
+  Factor M(100, 70, true, 13);
+  M.values(99, 3) = std::nan("");
+  M.values(0, 69) = std::numeric_limits<double>::infinity();
+  M.send();
+  const HostMatrix found = symmetric_product(M);
+  const auto is_bad = [](Index j) { return j == 3 || j == 69; };
+  for (Index j = 0; j < 70; ++j)
+    for (Index i = 0; i < 70; ++i)
+      ASSERT_EQ(std::isnan(found(i, j)), is_bad(i) || is_bad(j)) << i << ' ' << j;
+}
+
 TEST(CudaDigitUpdate, ARowThatIsNotFiniteIsNotANumber) {
   const Index a = 66, b = 70, n = 200;
   for (const double bad : {std::nan(""), -std::numeric_limits<double>::infinity()}) {

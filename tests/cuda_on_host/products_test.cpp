@@ -88,10 +88,11 @@ TEST(CudaProducts, KernelsThatDoNotRunAreLeftOut) {
   auto several = before;
   several.recommendations = 3;
   cuda_on_host::set_settings(several);
-  const Integers drawn(77, 35, 0, 21), q(77, 29, 16, 22);
-  Matrix rows = context().allocate(Element::int8, 77, 35);
+  const Index a = 500, c = 200, K = 512;  // large enough to be tried out
+  const Integers drawn(K, a, 0, 21), q(K, c, 16, 22);
+  Matrix rows = context().allocate(Element::int8, K, a);
   copy(context(), drawn.block, rows);
-  Matrix product = context().allocate(Element::int32, 35, 29);
+  Matrix product = context().allocate(Element::int32, a, c);
   const auto multiply = [&] {
     fill(context(), product, 77.0);
     multiply_integers(context(), rows.block().as<const std::int8_t>(), q.view(),

@@ -100,28 +100,6 @@ TEST(CudaSweep, MeasurementsAreSecondsOfBoth) {
   }
 }
 
-TEST(CudaSweep, RoundsAreLongWhereSweepsAreShort) {
-  const auto rounds = [](Precision precision, Index m, Index n) {
-    return sweeps_a_round(precision, m, n, 1, h100);
-  };
-  // A quarter of the columns takes 20 us and 0.2 of product; 46; 217; 3.2 ms. Thirteen sweeps ask
-  // for 442 us: the roots of 884 / 20, 884 / 46, 884 / 217 and 884 / 3220 are 6.6, 4.4, 2.0, 0.5.
-  EXPECT_EQ(rounds(Precision::mixed, 1024, 64), most_sweeps_a_round);
-  EXPECT_EQ(rounds(Precision::mixed, 6000, 1024), 4);
-  EXPECT_EQ(rounds(Precision::mixed, 16384, 1024), 2);
-  EXPECT_EQ(rounds(Precision::mixed, 65536, 1024), 1);
-  EXPECT_EQ(rounds(Precision::fp32, 16384, 1024), 1);
-  for (const Precision precision : precisions)
-    for (const Index m : widths)
-      for (const Index n : counts) {
-        const int chosen = rounds(precision, m, n);
-        EXPECT_GE(chosen, 1);
-        EXPECT_LE(chosen, most_sweeps_a_round);
-        EXPECT_LE(rounds(precision, 2 * m, n), chosen);
-        EXPECT_LE(sweeps_a_round(precision, m, n, 8, h100), chosen);
-      }
-}
-
 TEST(CudaSweep, TheNearestMeasurementDecides) {
   const std::vector<SweepMeasurement> table = {
       {.multiprocessors = h100, .m = 4096, .n = 1024, .library = 2.0, .fused = 1.0},
@@ -154,14 +132,6 @@ TEST(CudaSweep, MultipliersHaveNames) {
   } catch (const Unsupported& error) {
     EXPECT_STREQ(error.what(), "WIDEDEQ_CUDA_SWEEP=Fused: it can be library, fused or auto");
   }
-}
-
-TEST(CudaSweep, WarpsTakeSeveralTilesWhereThereAreEnough) {
-  EXPECT_EQ(tiles_a_warp(0, h100), 1);
-  EXPECT_EQ(tiles_a_warp(32 * 256, h100), 1);   // 48 * 132 = 6,336 warps, 8,192 tiles
-  EXPECT_EQ(tiles_a_warp(32 * 768, h100), 2);   // 24,576
-  EXPECT_EQ(tiles_a_warp(32 * 1024, h100), 4);  // 32,768
-  EXPECT_EQ(tiles_a_warp(Index{1} << 40, h100), 4);
 }
 
 // ---- columns
