@@ -10,7 +10,8 @@
 //
 // From one round of a body to the next an H200 takes 12 us where it has three nodes and 34 where it
 // has thirteen. So several sweeps in a body would save little; and those beyond the last one needed
-// cost their products (tried: at 4096 x 1000 with four, and at 16384 x 1024 with two, all got slower).
+// cost their products (tried: at 4096 x 1000 with four, and at 16384 x 1024 with two, all got
+// slower).
 #include "kernels/cuda/loop.cuh"
 
 #include <algorithm>
