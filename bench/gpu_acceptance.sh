@@ -212,7 +212,7 @@ if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck synccheck; do
     begin "$tool" 100 bash -c "sanitizer $tool"
   done
-else
+elif [[ sanitizers =~ $only ]]; then
   names+=(sanitizers) results+=("not run: there is no compute-sanitizer here") took+=(0)
 fi
 end_parts
@@ -279,7 +279,7 @@ parts_table() {
     cat "$work/$name.md"
   done
   for width in 16384 65536; do
-    [ -s "$out/logs/accuracy-$width.log" ] || continue
+    [[ accuracy-$width =~ $only && -s $out/logs/accuracy-$width.log ]] || continue
     printf '\n## Accuracy at width %s: residuals, and audits in double\n\n```\n' "$width"
     cat "$out/logs/accuracy-$width.log"
     printf '```\n'
