@@ -18,8 +18,10 @@
 // Rows of 64 bytes would have every second one begin at the same bank. So the 16-byte pieces of row
 // r change places, piece p to p ^ (r / 2) % 4: any eight rows' pieces p are in different banks.
 //
-// (Expected: the pass hides behind other blocks' products, and no product is written or read, which
-// is a third of the pass's traffic. Not yet measured on a GPU.)
+// No product is written or read, which is a third of the pass's traffic, and the pass hides behind
+// other blocks' products. On an H200 the library and a pass of its own are 1.4 to 2.2 times as fast
+// even so, for mma.sync has half the rate of Hopper's own instructions (measured_sweeps()); it is
+// meant for devices that have no others.
 #pragma once
 
 #include "kernels/cuda/panel_pass.cuh"
