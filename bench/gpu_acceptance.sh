@@ -6,8 +6,8 @@
 #                                                 widedeq_tests_kernels, widedeq_tests_host and, in
 #                                                 DIR itself, libwidedeq_cuda.so and other libraries
 #       --out DIR       where results go; else bench/results/<device>
-#       --only REGEX    only parts whose names match, as in --only 'tests|memcheck'; the files are
-#                       then called after --name NAME [acceptance]
+#       --only REGEX    only parts whose names match, as in --only 'tests|memcheck'
+#       --name NAME     of the files written [acceptance]
 #       --seconds N     the most time for all of it, building left out [540]
 #       --shapes LIST   what is timed; see below
 #       --row-seconds S the most time for a row of the benchmarks, and as much for its product [0.6]
@@ -18,8 +18,8 @@
 # Every part runs even if one before it failed, each with a time limit of its own, and the last thing
 # printed is the table of parts. Exit code 0: all passed. Writes to the output folder:
 #
-#     acceptance.json   commit, device, driver, clocks, the parts, every row of the benchmarks
-#     acceptance.md     the same for people
+#     NAME.json         commit, device, driver, clocks, the parts, every row of the benchmarks
+#     NAME.md           the same for people
 #     logs/             what each part printed
 #
 # Benchmarks check every stage against a reference before they time it, time by events on the device,
@@ -68,7 +68,7 @@ out=${out:-$root/bench/results/$folder}
 mkdir -p "$out/logs" || die "cannot write to $out"
 out=$(cd "$out" && pwd)
 work=$(mktemp -d) || die "cannot make a temporary folder"
-trap 'rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 commit=$("$widedeq" --version 2>/dev/null | head -n 1)
 
 # --- The parts -----------------------------------------------------------------------------------
@@ -84,12 +84,16 @@ begin() {
   [[ $name =~ $only ]] || return 0
   local left=$((seconds - (SECONDS - start)))
   [ "$left" -lt "$limit" ] && limit=$left
+  rm -f "$out/logs/$name.log"
   (
     begun=$SECONDS
     if [ "$left" -lt 5 ]; then
       echo "not run: no time left" >"$work/result-$name"
     else
-      timeout --kill-after=20 "$limit" "$@" >"$out/logs/$name.log" 2>&1
+      echo "== $name (at most $limit s)"
+      timeout --kill-after=20 "$limit" "$@" >"$out/logs/$name.log" 2>&1 &
+      trap "kill $!" TERM
+      wait $!
       code=$?
       case $code in
         0) echo passed ;;
@@ -100,15 +104,14 @@ begin() {
     echo $((SECONDS - begun)) >"$work/took-$name"
   ) &
   running+=("$name")
-  echo "== $name (at most $limit s)"
 }
 end_parts() {
   wait
   local name result
   for name in ${running[@]+"${running[@]}"}; do
-    result=$(cat "$work/result-$name")
+    result=$(cat "$work/result-$name" 2>/dev/null || echo "FAILED: nobody knows how")
     case $result in FAILED*) tail -n 5 "$out/logs/$name.log" ;; esac
-    names+=("$name") results+=("$result") took+=("$(cat "$work/took-$name")")
+    names+=("$name") results+=("$result") took+=("$(cat "$work/took-$name" 2>/dev/null || echo 0)")
   done
   running=()
 }
@@ -117,27 +120,29 @@ part() {
   end_parts
 }
 
-# on_gpu COMMAND...   a test program on the GPU; no GPU is a failure
-on_gpu() { env WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1 "$@"; }
-export -f on_gpu
+# Tests are on the GPU, and none is a failure. (In the foreground, or what a part has started would
+# live on when its own limit is reached.)
+limited() { timeout --foreground --kill-after=5 "$@"; }
 
 # suite PROGRAM SUITE   one test suite in a process of its own, so that a kernel that breaks the
 # device for its process costs no other suite
 suite() {
-  local log=$work/suite-${1##*/}-${2//\//_}
-  timeout --kill-after=5 80 bash -c 'on_gpu "$@"' - "$1" --gtest_brief=1 \
-    --gtest_filter="$2.*-*Slow*:$not_here" >"$log" 2>&1
-  local code=$?
+  local log=$work/suite-${1##*/}-${2//\//_} code=0
+  limited 80 env WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1 \
+    "$1" --gtest_brief=1 --gtest_filter="$2.*-*Slow*:$not_here" >"$log" 2>&1 || code=$?
+  echo "$2: exit code $code"
   [ $code = 0 ] && return 0
-  echo "== $2: exit code $code"
   cat "$log"
   return 1
 }
-# suites PROGRAM   all of them, as many at a time as there are cores
+# suites PROGRAM   all of them, as many at a time as there are cores, up to eight
 suites() {
-  local list code=0
-  list=$("$1" --gtest_list_tests | grep '^[A-Za-z].*[.]' | sed 's/[.].*//') || return 1
-  xargs -P "$(nproc)" -I '{}' bash -c 'suite "$@"' - "$1" '{}' <<<"$list" || code=1
+  local list code=0 at_once
+  at_once=$(nproc)
+  list=$("$1" --gtest_list_tests) || { echo "there is no such program: '$1'" && return 1; }
+  list=$(grep -oE '^[A-Za-z0-9_/]+[.]( |$)' <<<"$list" | sed 's/[.].*//')
+  [ -n "$list" ] || { echo "$1 has no tests" && return 1; }
+  xargs -P $((at_once < 8 ? at_once : 8)) -I '{}' bash -c 'suite "$@"' - "$1" '{}' <<<"$list" || code=1
   echo "$(wc -l <<<"$list") suites, exit code $code"
   return $code
 }
@@ -145,7 +150,7 @@ suites() {
 # minutes; and plots where there is nothing to draw them with.
 not_here='GradientFlow.*'
 command -v gnuplot >/dev/null || not_here+=':FigureTest.Gnuplot*:ReportTest.*'
-export -f suite suites
+export -f limited suite suites
 export not_here
 
 tests_kernels=$(find_program widedeq_tests_kernels)
@@ -155,12 +160,13 @@ tests_host=$(find_program widedeq_tests_host)
 # finds barriers of cuBLAS), so for them the host repeats the sweeps: the same kernels.
 few='Generators.Lattice*:BareProducts.Multiply*:Products.ApplyIsTheDoubleLoop/*given'
 few+=':Products.SettlingTakes*mixed_given:Sweeps.KeepTheInvariant*:Carry.FollowingGoes*'
-few+=':Carry.BehindAMask*mixed:Gram.*float32_relu_skip'
+few+=':Carry.BehindAMask*mixed:Carry.FollowingIsTheChange*mixed:Gram.*float32_relu_skip'
 sanitizer() {
   [ "$1" = memcheck ] || export WIDEDEQ_CUDA_LOOP=host
-  on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_brief=1 \
+  export WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1
+  compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_brief=1 \
     --gtest_filter="$few" &&
-    WIDEDEQ_CUDA_SWEEP=fused on_gpu compute-sanitizer --tool "$1" --error-exitcode 9 \
+    WIDEDEQ_CUDA_SWEEP=fused compute-sanitizer --tool "$1" --error-exitcode 9 \
       "$tests_kernels" --gtest_brief=1 --gtest_filter='Sweeps.KeepTheInvariant*mixed*'
 }
 
@@ -176,8 +182,8 @@ bench() {  # NAME SHAPES, then options of widedeq bench; leaves NAME.md and NAME
 # residuals and audits. What comes after the epochs, writing the weights, is cut off.
 accuracy() {
   local run=$work/run-$1
-  timeout --signal=KILL "$2" "$widedeq" train --backend cuda --data sphere --samples 1000 \
-    --width "$1" --precision mixed --epochs 3 --gram-every 0 --checkpoint-every 0 --out "$run"
+  timeout --foreground --signal=KILL "$2" "$widedeq" train --backend cuda --data sphere --samples 1000 \
+    --width "$1" --precision mixed --epochs 3 --gram-every 0 --checkpoint-every 0 --out "$run" || true
   grep '"kind":"epoch"' "$run/metrics.jsonl" >"$work/epochs-$1"
   rm -rf "$run"
   grep -o '"\(epoch\|loss\|audit_[a-z]*\|residual_[a-z]*\|seconds\)":[^,}]*' "$work/epochs-$1"
@@ -208,13 +214,13 @@ bench_part() {  # NAME LIMIT SHAPES, then options; no shapes, no part
 part info 30 "$widedeq" info
 begin tests-kernels 100 bash -c 'suites "$tests_kernels"'
 begin tests-host 100 bash -c 'suites "$tests_host"'
-if command -v compute-sanitizer >/dev/null; then
-  for tool in memcheck racecheck synccheck; do
+for tool in memcheck racecheck synccheck; do
+  if command -v compute-sanitizer >/dev/null; then
     begin "$tool" 100 bash -c "sanitizer $tool"
-  done
-elif [[ sanitizers =~ $only ]]; then
-  names+=(sanitizers) results+=("not run: there is no compute-sanitizer here") took+=(0)
-fi
+  elif [[ $tool =~ $only ]]; then
+    names+=("$tool") results+=("not run: there is no compute-sanitizer here") took+=(0)
+  fi
+done
 end_parts
 part accuracy-16384 40 bash -c 'accuracy 16384 30'
 part accuracy-65536 60 bash -c 'accuracy 65536 50'
@@ -233,6 +239,8 @@ unset WIDEDEQ_CUDA_LOOP
 export WIDEDEQ_CUDA_SWEEP=fused
 bench_part fused 20 "$small" --precision mixed --max-seconds "$row_seconds" --stages sweep
 unset WIDEDEQ_CUDA_SWEEP
+
+[ ${#names[@]} -gt 0 ] || die "--only $only matches no part"
 
 # --- The results ---------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 // The machine's own limits, measured before the stages: no stage can be faster than its operations
 // at the peak rate of their arithmetic, nor than its bytes at the memory's rate (Williams, Waterman
 // and Patterson, "Roofline", CACM 52(4), 2009). Matrices that stay in a cache can be: the memory's
-// rate is the one beyond the caches. A limit is what the fastest sample reached, not the median.
+// rate is the one beyond the caches, and products of some shapes are faster than those measured
+// here. A limit is what the fastest sample reached, not the median.
 #pragma once
 
 #include <functional>
@@ -35,7 +36,7 @@ struct Roofline {
   double seconds(const Work& work) const;
 };
 
-/// Measures for at most `options.max_seconds` (and 0.2 s) a figure. `progress` is told what is
+/// Measures for at most `options.max_seconds` (and a second) a figure. `progress` is told what is
 /// under way.
 Roofline measure_roofline(Backend& backend, StoppingOptions options,
                           const std::function<void(const std::string&)>& progress);

@@ -32,10 +32,15 @@ class OperationCount {
     const Index n = left.columns;
     of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
   }
+  /// `gram_by_digits`: the n x n product of `right` with itself is made of digits, too.
   void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right,
-                          bool by_digits) {
+                          bool by_digits, bool gram_by_digits) {
     const Index n = left.columns;
-    of(P.element) += product(n, right.rows, n) / 2.0;
+    if (gram_by_digits) {
+      total_.int8 += update_products * product(n, right.rows, n);
+    } else {
+      of(P.element) += product(n, right.rows, n) / 2.0;
+    }
     update(P.element, P.rows, n, n, by_digits);
   }
 

@@ -5,10 +5,6 @@
 
 namespace widedeq {
 
-int SettledColumns::digits_of(Index k) const {
-  return static_cast<int>(std::ranges::count_if(count, [k](Index columns) { return k < columns; }));
-}
-
 int SettledColumns::digits() const {
   return static_cast<int>(std::ranges::count_if(count, [](Index columns) { return columns > 0; }));
 }

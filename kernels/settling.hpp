@@ -41,16 +41,26 @@ constexpr DigitLimits all_to(int digits) {
   return limits;
 }
 
+/// count[k]: columns taken to k + 1 digits or more, of columns in the order of falling digits.
+using DigitCounts = std::array<Index, plane_digits>;
+
+/// The digits of the column at place k.
+WIDEDEQ_HOST_DEVICE constexpr int digits_at(Index k, const DigitCounts& count) {
+  int digits = 0;
+  while (digits < plane_digits && k < count[static_cast<std::size_t>(digits)])
+    ++digits;
+  return digits;
+}
+
 struct SettledColumns {
   /// Those that take more digits before those that take fewer, else ascending.
   std::vector<Index> order;
-  /// How many of them are taken to k + 1 digits or more, the first ones.
-  std::array<Index, plane_digits> count{};
+  DigitCounts count{};
   double left = 0.0;  // the largest ||d|| / ||z|| of the others
 
   Index size() const { return count[0]; }
   /// The digits of column order[k], 1 to 3.
-  int digits_of(Index k) const;
+  int digits_of(Index k) const { return digits_at(k, count); }
   /// As many as that have digits: 0 when there are none.
   int digits() const;
   /// Products e_i d_j, i + j < digits, of one column, over all columns.

@@ -1,4 +1,4 @@
-"""The comparison, narrowed for a machine whose time is scarce or that has no network.
+"""A shorter comparison, without a network: warm contenders of one case.
 
     python3 bench/peers/narrow.py --widedeq PROGRAM --case 4096 --threads 8 --out FILE.json
 
@@ -42,7 +42,6 @@ import widedeq_runner
 from contender import Peer
 
 START_LIMIT = 45.0  # seconds for a worker to import
-WARM_UP_LIMIT = 30.0
 FEWEST_EPOCHS = 5
 TORCHDEQ = [
     {
@@ -191,7 +190,7 @@ def imported(contender):
 
 def warm_up(contender):
     if isinstance(contender, Peer):
-        contender.worker.limit = WARM_UP_LIMIT
+        contender.worker.limit = max(30.0, time_left())
         contender.turn(contender.plan.warm_ups)
         say(
             f"{contender.title}: {contender.versions}, warm-ups "
@@ -201,7 +200,8 @@ def warm_up(contender):
 
 
 def seconds_of(contenders):
-    """Guesses at an epoch of everyone: a peer's last warm-up; widedeq's from the fastest peer's."""
+    """Guesses at an epoch of everyone: a peer's last warm-up; widedeq's as shares of the fastest
+    peer's, as they were on machines without AMX."""
     peers = [c.records[-1]["seconds"] for c in contenders if isinstance(c, Peer)]
     least = min(peers, default=1.0)
     guesses = {"widedeq mixed": 0.45 * least, "widedeq fp32": 0.8 * least}
@@ -305,7 +305,10 @@ def provenance(widedeq):
         document = compare.provenance(OPTIONS, widedeq)
     except FileNotFoundError:  # no git
         document = {"machine": machine.description(), "commit": None, "widedeq": widedeq.info()}
-    lscpu = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
+    try:
+        lscpu = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        lscpu = ""
     document["narrowed"] = {
         "by": "narrow.py: warm contenders, no trials, no kernel alone",
         "disturbed_from_cores": machine.DISTURBED,

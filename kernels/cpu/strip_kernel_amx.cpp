@@ -5,9 +5,9 @@
 // lie, 256 bytes apart. The tile of sums has a column of q to a row, so it is stored as it is.
 //
 // Expected: at the rate of the multiplications, four tiles being loaded (8 cycles each) beside four
-// products (16 each). Written on a machine without AMX and tested there on functions in place of the
-// instructions (tests/amx_on_host); its tests have since passed on a processor that has it. How fast
-// it is there has been measured as part of an epoch only.
+// products (16 each). Written on a machine without AMX and tested there on functions in place of
+// the instructions (tests/amx_on_host); its tests have since passed on a processor that has it. How
+// fast it is there has been measured as part of an epoch only.
 #include "kernels/cpu/strip_kernel_amx.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)

@@ -45,7 +45,8 @@ double doublings(Index a, Index b) {
 // ---- sweeps
 
 std::span<const SweepMeasurement> measured_sweeps() {
-  // Commit 1b095cf with the library's best kernels, a sixth of the bench's stage "sweep".
+  // Commit 02310b3 but for rounds of several sweeps, a sixth of the bench's stage "sweep" without
+  // --cold; with it (bench/results/nvidia-h200) the library takes a tenth more.
   static constexpr SweepMeasurement h200[] = {
       {.multiprocessors = 132, .m = 1024, .n = 256, .library = 24.2e-6, .fused = 38.8e-6},
       {.multiprocessors = 132, .m = 2048, .n = 512, .library = 32.0e-6, .fused = 44.8e-6},
@@ -139,7 +140,7 @@ int threads_for_column(Index m, Element real) {
 // what rebuilding starts from; Grams their copies of Z, L and Phi. Scratch memory: two products,
 // increments being packed; as reals the difference that is settled, in mixed precision, or the
 // n x n Gram that P follows an update by, whichever is larger; in mixed precision the digits of an
-// update, three of each factor, of A or of P.
+// update, three of each factor, of A, of P or of the Gram that P follows by.
 //
 // Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp),
 // and their digits when they are folded into A.

@@ -251,7 +251,9 @@ class CudaBackend final : public Backend {
   }
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
-    count_.follow_rank_update(P, left, right, wants_digits(precision, left, left.columns));
+    const bool by_digits = wants_digits(precision, left, left.columns);
+    const bool gram_by_digits = by_digits && suits_digits(left.columns, left.columns, right.rows);
+    count_.follow_rank_update(P, left, right, by_digits, gram_by_digits);
     cuda::follow_rank_update(context_, P, alpha, left, r, right, precision);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {

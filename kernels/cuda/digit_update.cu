@@ -6,7 +6,7 @@
 //   products  for a panel of C's columns at a time, one of each order
 //   add       C += alpha u_i v_j (s0 + s1 / 256 + s2 / 256^2 + s3 / 256^3), and ||G||^2 by columns
 //
-// On an H200 at 16384 x 1024: 5.1 ms, of which 3.5 are products (1,270 Top/s) and 1.6 the adding of
+// On an H200 at 16384 x 1024: 6.0 ms, of which 3.5 are products (1,270 Top/s) and 1.6 the adding of
 // sums, 24 bytes an entry at the memory's rate; in single precision 11.6.
 #include "kernels/cuda/digit_update.hpp"
 
@@ -175,6 +175,7 @@ __global__ void __launch_bounds__(block_threads)
     }
     store<rows.value>(C.column(j) + i, entries);
   });
+  if (squares == nullptr) return;
   const double sum = block_reduce<block_threads>(mine, std::plus<double>());
   if (threadIdx.x == 0) squares[j] = sum;
 }
@@ -211,7 +212,8 @@ void add_products(Context& context, MatrixView<float> C, double alpha,
     constexpr int width = 4;
     launch(context, grid_of_columns(count),
            can_pack(width, part) ? add_sums_kernel<width> : add_sums_kernel<1>, part,
-           static_cast<float>(alpha), sums, u, v + first, squares + first);
+           static_cast<float>(alpha), sums, u, v + first,
+           squares == nullptr ? nullptr : squares + first);
   }
 }
 
@@ -279,7 +281,7 @@ void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
 }
 
 void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
-                                 MatrixView<float> product, double* squares) {
+                                 MatrixView<float> product) {
   const Index n = M.columns, digits = update_digits * padded_size(M.rows);
   const Index room = digits * padded_size(n);
   auto* units = context.scratch<float>(Scratch::second_product, static_cast<std::size_t>(n));
@@ -289,7 +291,7 @@ void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
   launch(context, grid_of_columns(n), column_digits_kernel, M, static_cast<const float*>(units), e,
          d);
   clear(context, product);
-  add_products(context, product, 1.0, e, d, units, units, squares, Index{256} << 20);
+  add_products(context, product, 1.0, e, d, units, units, nullptr, Index{256} << 20);
 }
 
 }  // namespace widedeq::cuda

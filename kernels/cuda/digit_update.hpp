@@ -7,19 +7,20 @@
 namespace widedeq::cuda {
 
 /// C += alpha G with G = (left diag r) right', C a x b, left a x n, right b x n; squares[j] =
-/// ||G_j||^2. r (n) and squares (b) are in device memory. A row with an entry that is not finite
-/// makes its row or column of C not a number. Takes the scratch memory of products and digits; up
-/// to `panel_bytes` of sums exist at a time. Asynchronous.
+/// ||G_j||^2, unless that is null. r (n) and squares (b) are in device memory. A row with an entry
+/// that is not finite makes its row or column of C not a number. Takes the scratch memory of
+/// products and digits; up to `panel_bytes` of sums exist at a time. Asynchronous, but for the
+/// first products of a shape (multiply.hpp).
 void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
                            MatrixView<const float> left, const double* r,
                            MatrixView<const float> right, double* squares,
                            Index panel_bytes = Index{256} << 20);
 
-/// product = M'M, M k x n with suits_digits(n, n, k), the product n x n without gaps between its
-/// columns, and symmetric to the bit: from digits of M's columns as above. Columns with an entry
-/// that is not finite make theirs, and their rows, not numbers. Scratch memory and `squares` (n) as
-/// above, here for nobody. Asynchronous.
+/// product = M'M, M k x n with suits_digits(n, n, k), the product n x n and symmetric: from digits
+/// of M's columns. The padding behind the product's columns becomes zero. A column with an entry
+/// that is not finite makes its row and column of the product NaN. Scratch memory and waiting as
+/// above.
 void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
-                                 MatrixView<float> product, double* squares);
+                                 MatrixView<float> product);
 
 }  // namespace widedeq::cuda

@@ -21,8 +21,8 @@ void gemm(Context& context, Transpose transpose_A, Transpose transpose_B, Real a
 /// multiples of 16 (int8) and 4 (int32); a, c and K are rounded up to multiples of 16, a at most to
 /// the product's stride: there must be memory so far, with zeros in `rows` or `q` beyond K. Throws
 /// ShapeError where strides or alignment do not allow it. Asynchronous, on `stream`; null: the
-/// context's. May be captured into a graph, once prepared for;
-/// unprepared, the first of its shape prepares for itself.
+/// context's. What has not been prepared for prepares for itself first, which waits; a product that
+/// is captured into a graph must have been.
 void multiply_integers(Context& context, MatrixView<const std::int8_t> rows,
                        MatrixView<const std::int8_t> q, MatrixView<std::int32_t> product,
                        cudaStream_t stream = nullptr);

@@ -175,10 +175,11 @@ class Plan {
                                                       q_.get(), product_.get(), product_.get(),
                                                       preference.get(), most, recommended, &found));
     const bool tries = found > 1 && operations(shape) >= fewest_operations;
+    cublasStatus_t refusal = CUBLAS_STATUS_NOT_SUPPORTED;
     double least = std::numeric_limits<double>::infinity();
     for (const auto& candidate : std::span(recommended, static_cast<std::size_t>(found))) {
       if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
-      const double seconds = tries ? time(handle, candidate.algo, operands) : 0.0;
+      const double seconds = tries ? time(handle, candidate.algo, operands, least, refusal) : 0.0;
       if (!(seconds < least)) continue;
       least = seconds;
       algorithm_ = candidate.algo;
@@ -186,7 +187,8 @@ class Plan {
     if (std::isinf(least))
       throw DeviceError("cuBLASLt knows no way to multiply int8 matrices, " +
                         std::to_string(shape.a) + " x " + std::to_string(shape.inner) + " times " +
-                        std::to_string(shape.inner) + " x " + std::to_string(shape.c));
+                        std::to_string(shape.inner) + " x " + std::to_string(shape.c) + " (" +
+                        cublasGetStatusString(refusal) + ")");
   }
 
   void run(cublasLtHandle_t handle, const Operands& operands) const {
@@ -203,19 +205,27 @@ class Plan {
                           operands.stream);
   }
 
-  /// Seconds of one product after the first; infinite where the library refuses.
+  /// Seconds of a product, the first left out, for that may load the kernel: the least of a few,
+  /// for something else may run on the device, or of one that is long or no match for `best`.
+  /// Infinite where the library refuses.
   double time(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& algorithm,
-              const Operands& operands) const {
-    constexpr double refused = std::numeric_limits<double>::infinity();
-    constexpr int repetitions = 3;  // the least of them: something else may run on the device
-    double least = refused;
+              const Operands& operands, double best, cublasStatus_t& refusal) const {
+    constexpr int most = 3;
+    constexpr double long_enough = 1e-3, no_match = 1.2;
+    double least = std::numeric_limits<double>::infinity();
     Stopwatch stopwatch;
-    if (multiply(handle, algorithm, operands) != CUBLAS_STATUS_SUCCESS) return refused;
-    for (int i = 0; i < repetitions; ++i) {
+    for (int i = 0; i <= most; ++i) {
       stopwatch.start(operands.stream);
-      if (multiply(handle, algorithm, operands) != CUBLAS_STATUS_SUCCESS) return refused;
+      if (const cublasStatus_t status = multiply(handle, algorithm, operands);
+          status != CUBLAS_STATUS_SUCCESS) {
+        refusal = status;
+        (void)cudaGetLastError();
+        return std::numeric_limits<double>::infinity();
+      }
       stopwatch.stop(operands.stream);
+      if (i == 0) continue;
       least = std::min(least, stopwatch.seconds());
+      if (least > long_enough || least > no_match * best) break;
     }
     return least;
   }

@@ -140,7 +140,7 @@ __global__ void scale_rows_kernel(MatrixView<Real> M, const double* r) {
 template <class Real>
 struct Following {
   MatrixView<Real> gram;  // for right' right, n x n, not made yet
-  double* r = nullptr;    // n, and room for as many more
+  double* r = nullptr;    // n
 };
 
 template <class Real>
@@ -150,13 +150,13 @@ Following<Real> start_following(Context& context, std::span<const double> r,
   const Index stride = padded_rows(n, sizeof(Real));
   const MatrixView<Real> gram(
       context.scratch<Real>(Scratch::reals, static_cast<std::size_t>(stride * n)), n, n, stride);
-  double* r_there = send_with_room(context, r, n);
+  double* r_there = send_with_room(context, r, 0);
   context.synchronize();  // for the pinned memory; all that is heavy comes afterwards
   return {gram, r_there};
 }
 
-/// gram = right' right. (All of it and not a triangle, which the library's kernels for that take
-/// longer over: on an H200 0.88 ms instead of 0.68 for 16384 x 1024.)
+/// gram = right' right, the whole of it: the library's kernels for a triangle take longer (on an
+/// H200 0.88 ms instead of 0.68 at 16384 x 1024).
 template <class Real>
 void make_gram(Context& context, MatrixView<const Real> right, MatrixView<Real> gram) {
   gemm<Real>(context, Transpose::yes, Transpose::no, Real(1), right, right, Real(0), gram);
@@ -179,14 +179,13 @@ void follow_in_digits(Context& context, MatrixView<float> P, double alpha,
                       MatrixView<const float> right) {
   if (P.empty()) return;
   const auto [gram, r_there] = start_following(context, r, right);
-  double* squares = r_there + gram.columns;  // for norms that nobody asks for
   if (suits_digits(gram.rows, gram.columns, right.rows)) {
-    symmetric_product_in_digits(context, right, gram, squares);
+    symmetric_product_in_digits(context, right, gram);
   } else {
     make_gram(context, right, gram);
   }
-  // P += alpha (left diag r) gram'
-  rank_update_in_digits(context, P, alpha, left, r_there, gram, squares);
+  // P += alpha (left diag r) gram', whose norm nobody asks for
+  rank_update_in_digits(context, P, alpha, left, r_there, gram, nullptr);
 }
 
 /// sums[j] = the terms of sum_ij (r_i L_ij) (r_j R_ij) in column j's lower triangle and their

@@ -10,11 +10,11 @@
 //
 // A block of threads takes a column's difference, or adds a column's products; products are the
 // library's. The chosen columns are packed for them. What is summed up of one lies in a Settling.
-// enqueue_settling() does not wait: the host gets the gains when it next looks at the columns.
+// enqueue_settling() does not wait, but for the first products of a shape (multiply.hpp): the host
+// gets the gains when it next looks at the columns.
 #include "kernels/cuda/settle.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -99,14 +99,7 @@ struct DigitRoom {
 /// SettledColumns on the device.
 struct Chosen {
   const std::int32_t* order = nullptr;
-  std::array<Index, plane_digits> count{};
-
-  __device__ int digits_of(Index k) const {
-    int digits = 0;
-    while (digits < plane_digits && k < count[static_cast<std::size_t>(digits)])
-      ++digits;
-    return digits;
-  }
+  DigitCounts count{};
 };
 
 /// applied - settled as int8 digits, settled following; or, without digits, all of it at once. What
@@ -122,7 +115,7 @@ __global__ void __launch_bounds__(block_threads)
   float* then = settled.column(j);
   const Settling column = measure_column<width>(now, then, applied.rows);
   if (threadIdx.x == 0) settlings[place] = column;
-  const int digits = has_digits ? chosen.digits_of(place) : 0;
+  const int digits = has_digits ? digits_at(place, chosen.count) : 0;
   for_rows<width>(applied.rows, [&](Index i, auto rows) {
     constexpr int count = rows.value;
     const auto target = load<count>(now + i), before = load<count>(then + i);

@@ -1,9 +1,9 @@
 // int8 matrices written out entry by entry, as they lie or turned round.
 //
 // A source says what M(i, j) is: source.at<count>(i, j) are entries i, i + 1, ... of column j, and
-// source.can_be_packed(width) whether so many may be asked for at once. One of several matrices
-// that are made of the same data has `planes` of them, and at<count>(i, j, entries) writes those of
-// all.
+// source.can_be_packed(width) whether so many may be asked for at once. A source of several
+// matrices made from the same data has `planes`; its at<count>(i, j, entries) fills one pack a
+// plane.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +62,7 @@ __device__ void read(const Source& source, Index i, Index j,
   }
 }
 
-/// Entries i, i + 1, ... of every plane's column j, zero beyond its last row.
+/// Entries i, i + 1, ... of every plane's column j; what lies beyond its last row stays as it is.
 template <int width, class Source>
 __device__ void read_digits(const Source& source, Index i, Index j, Index rows,
                             Digits (&digits)[planes_of<Source>()]) {

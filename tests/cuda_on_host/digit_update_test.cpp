@@ -108,9 +108,7 @@ HostMatrix symmetric_product(const Factor& M) {
   const Index n = M.values.columns;
   Matrix product = context().allocate(Element::float32, n, n);
   fill(context(), product, 77.0);
-  Matrix squares = context().allocate_row(Element::float64, n);
-  symmetric_product_in_digits(context(), M.there(), product.block().as<float>(),
-                              squares.block().as<double>().data);
+  symmetric_product_in_digits(context(), M.there(), product.block().as<float>());
   HostMatrix found(n, n);
   download(context(), product, found.view());
   return found;

@@ -87,7 +87,7 @@ TEST(CudaSweep, WhereNothingWasMeasuredTheLibraryMultiplies) {
 TEST(CudaSweep, MeasurementsAreSecondsOfBoth) {
   EXPECT_FALSE(measured_sweeps().empty());
   for (const SweepMeasurement& measured : measured_sweeps()) {
-    // Neither below what the fastest GPU there is needs, 2,000 int8 operations a nanosecond.
+    // Neither below what the fastest GPU there is needs, two million int8 operations a nanosecond.
     const double least = 2.0 * static_cast<double>(measured.m * measured.m * measured.n) / 2e15;
     for (const double seconds : {measured.library, measured.fused}) {
       EXPECT_GT(seconds, least);
