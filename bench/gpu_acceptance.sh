@@ -120,16 +120,16 @@ part() {
   end_parts
 }
 
-# Tests are on the GPU, and none is a failure. (In the foreground, or what a part has started would
-# live on when its own limit is reached.)
-limited() { timeout --foreground --kill-after=5 "$@"; }
+# From here on tests are on the GPU, and no GPU is a failure.
+on_gpu() { export WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1; }
 
 # suite PROGRAM SUITE   one test suite in a process of its own, so that a kernel that breaks the
-# device for its process costs no other suite
+# device for its process costs no other suite. (In the foreground, or it would live on when the
+# part's own limit is reached.)
 suite() {
   local log=$work/suite-${1##*/}-${2//\//_} code=0
-  limited 80 env WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1 \
-    "$1" --gtest_brief=1 --gtest_filter="$2.*-*Slow*:$not_here" >"$log" 2>&1 || code=$?
+  timeout --foreground --kill-after=5 80 "$1" --gtest_brief=1 \
+    --gtest_filter="$2.*-*Slow*:$not_here" >"$log" 2>&1 || code=$?
   echo "$2: exit code $code"
   [ $code = 0 ] && return 0
   cat "$log"
@@ -142,6 +142,7 @@ suites() {
   list=$("$1" --gtest_list_tests) || { echo "there is no such program: '$1'" && return 1; }
   list=$(grep -oE '^[A-Za-z0-9_/]+[.]( |$)' <<<"$list" | sed 's/[.].*//')
   [ -n "$list" ] || { echo "$1 has no tests" && return 1; }
+  on_gpu
   xargs -P $((at_once < 8 ? at_once : 8)) -I '{}' bash -c 'suite "$@"' - "$1" '{}' <<<"$list" || code=1
   echo "$(wc -l <<<"$list") suites, exit code $code"
   return $code
@@ -150,7 +151,7 @@ suites() {
 # minutes; and plots where there is nothing to draw them with.
 not_here='GradientFlow.*'
 command -v gnuplot >/dev/null || not_here+=':FigureTest.Gnuplot*:ReportTest.*'
-export -f limited suite suites
+export -f on_gpu suite suites
 export not_here
 
 tests_kernels=$(find_program widedeq_tests_kernels)
@@ -163,7 +164,7 @@ few+=':Products.SettlingTakes*mixed_given:Sweeps.KeepTheInvariant*:Carry.Followi
 few+=':Carry.BehindAMask*mixed:Carry.FollowingIsTheChange*mixed:Gram.*float32_relu_skip'
 sanitizer() {
   [ "$1" = memcheck ] || export WIDEDEQ_CUDA_LOOP=host
-  export WIDEDEQ_TEST_BACKEND=cuda WIDEDEQ_REQUIRE_GPU=1 OMP_NUM_THREADS=1
+  on_gpu
   compute-sanitizer --tool "$1" --error-exitcode 9 "$tests_kernels" --gtest_brief=1 \
     --gtest_filter="$few" &&
     WIDEDEQ_CUDA_SWEEP=fused compute-sanitizer --tool "$1" --error-exitcode 9 \

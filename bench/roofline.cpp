@@ -16,9 +16,10 @@ constexpr Shape peak_shapes[] = {{1024, 1024}, {2048, 1024}, {4096, 4096}, {8192
 constexpr std::size_t always = 2;
 constexpr double longest_product = 0.05;  // seconds
 
-double operations(Shape shape) {
-  const auto m = static_cast<double>(shape.m), n = static_cast<double>(shape.n);
-  return 2.0 * m * m * n;
+double operations(Precision precision, Shape shape) {
+  Work work;
+  work.add_products(precision, 1.0, shape);
+  return work.total_flops();
 }
 
 /// With two matrices of so many bytes together.
@@ -79,10 +80,11 @@ Roofline measure_roofline(Backend& backend, StoppingOptions options,
     double rate = 0.0;  // of the shape before
     for (std::size_t k = 0; k < std::size(peak_shapes); ++k) {
       const Shape shape = peak_shapes[k];
-      if (k >= always && operations(shape) > longest_product * rate) break;
+      const double flops = operations(precision, shape);
+      if (k >= always && flops > longest_product * rate) break;
       progress(std::string("roofline: ") + name_of(precision) + " product " + to_text(shape));
       const Statistics timing = time_bare_product(backend, precision, shape, options);
-      rate = operations(shape) / timing.least;
+      rate = flops / timing.least;
       if (rate > roofline.peak[precision].flops_per_second)
         roofline.peak[precision] = {rate, shape, timing};
     }

@@ -12,7 +12,6 @@ import datetime
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -88,6 +87,18 @@ def compare_epochs(case, problem, plan, widedeq, torchdeq, scratch):
     return {"gram_every": plan.gram_every, "contenders": results}
 
 
+def case_document(name, problem, sections):
+    """A case as it is written to the file."""
+    return {
+        "case": name,
+        "width": problem.width,
+        "samples": problem.samples,
+        "inputs": problem.inputs.shape[1],
+        "learning_rate": problem.learning_rate,
+        "sections": sections,
+    }
+
+
 def compare_all(options, widedeq, scratch):
     plan = Plan(
         options.warm_ups, options.epochs, options.rounds, 0, options.threads, options.patience
@@ -120,16 +131,7 @@ def compare_all(options, widedeq, scratch):
             compare_epochs(case, problem, its_plan, widedeq, torchdeq, scratch)
             for its_plan in plans
         ]
-        document["cases"].append(
-            {
-                "case": name,
-                "width": problem.width,
-                "samples": problem.samples,
-                "inputs": problem.inputs.shape[1],
-                "learning_rate": problem.learning_rate,
-                "sections": sections,
-            }
-        )
+        document["cases"].append(case_document(name, problem, sections))
         if case is digits:
             document["kernel"] = kernels.run(widedeq, problem, plan, scratch / "kernel")
             print(report.kernel(case, document["kernel"]), flush=True)
@@ -137,12 +139,7 @@ def compare_all(options, widedeq, scratch):
 
 
 def provenance(options, widedeq):
-    commit = subprocess.run(
-        ["git", "-C", problems.REPOSITORY, "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    commit = machine.output_of("git", "-C", problems.REPOSITORY, "rev-parse", "HEAD")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.description(),

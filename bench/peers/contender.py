@@ -11,6 +11,7 @@ Both have
 """
 
 import json
+import select
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ import reference
 
 class WorkerProcess:
     """worker.py, and what is said to it."""
+
+    limit = None  # seconds that an answer may take; None: as many as it wants
 
     def __init__(self, problem, library, options, tolerance, threads, scratch):
         self.scratch = scratch
@@ -51,6 +54,9 @@ class WorkerProcess:
     def ask(self, request, **arguments):
         try:
             print(json.dumps({"do": request, **arguments}), file=self.process.stdin, flush=True)
+            if not select.select([self.process.stdout], [], [], self.limit)[0]:
+                self.kill()
+                raise WorkerError(f"no answer to '{request}' in {self.limit:.0f} s")
             answer = self.process.stdout.readline()
         except BrokenPipeError:
             answer = ""
@@ -76,9 +82,14 @@ class WorkerProcess:
         self.process.stdin.close()
         self.process.wait()
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
 
 class WorkerError(Exception):
-    """A worker process ended before it was told to; its traceback is on standard error."""
+    """A worker process ended before it was told to, its traceback is on standard error; or it took
+    too long."""
 
 
 class Peer:
@@ -89,7 +100,8 @@ class Peer:
         self.tolerance = tolerance or problem.tolerance
         self.records = []
 
-    def begin(self):
+    def start(self):
+        """Starts the worker, which takes a while to be ready."""
         self.worker = WorkerProcess(
             self.problem,
             self.library,
@@ -98,6 +110,9 @@ class Peer:
             self.plan.threads,
             self.scratch,
         )
+
+    def begin(self):
+        self.start()
         self.versions = self.worker.ask("versions")
         self.turn(self.plan.warm_ups)
 

@@ -20,15 +20,17 @@ def make_problem(case, law, mnist, widedeq, scratch):
     return problems.load(directory)
 
 
-def make_contenders(problem, plan, widedeq, torchdeq, scratch):
-    """widedeq in every precision, everything written by hand, and torchdeq as the given attempts of
-    trials.py have it, unless there are Grams: it has no kernel."""
+def make_contenders(problem, plan, widedeq, torchdeq, scratch, *, cold=True):
+    """widedeq in every precision, everything written by hand, without `cold` only what starts warm,
+    and torchdeq as the given attempts of trials.py have it, unless there are Grams: it has no
+    kernel."""
     contenders = [
         WidedeqRuns(precision, problem, widedeq, plan, scratch / f"widedeq-{precision}")
         for precision in widedeq.precisions()
     ]
     for title, (library, options) in HAND_WRITTEN.items():
-        contenders.append(Peer(title, problem, library, options, plan, scratch / title))
+        if cold or options["warm"]:
+            contenders.append(Peer(title, problem, library, options, plan, scratch / title))
     for attempt in [] if plan.gram_every else torchdeq:
         title, options, tolerance = attempt["title"], attempt["options"], attempt["tolerance"]
         contenders.append(

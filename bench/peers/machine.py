@@ -62,14 +62,16 @@ class ForeignLoad:
         self.own_seconds = own_seconds
 
     def __enter__(self):
-        self.before = time.perf_counter(), busy_seconds() - self.own_seconds()
+        self.before = time.perf_counter(), busy_seconds(), self.own_seconds()
         return self
 
     def __exit__(self, *_):
-        clock, others = self.before
-        wall = time.perf_counter() - clock
+        clock, busy, own = self.before
+        self.wall = time.perf_counter() - clock
+        busy, own = busy_seconds() - busy, self.own_seconds() - own
+        self.own_cores = own / self.wall
         # Both counters tick in hundredths of a second.
-        self.cores = max(0.0, busy_seconds() - self.own_seconds() - others - 0.02) / wall
+        self.cores = max(0.0, busy - own - 0.02) / self.wall
 
 
 def wait_until_quiet(patience):
@@ -80,6 +82,14 @@ def wait_until_quiet(patience):
             time.sleep(0.5)
         if load.cores < DISTURBED or time.monotonic() > deadline:
             return
+
+
+def output_of(*command):
+    """What a command prints; nothing where it is not there."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 def description():

@@ -18,9 +18,7 @@ import argparse
 import json
 import os
 import platform
-import select
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,19 +26,17 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-BEGAN = time.monotonic()
 import checks
 import compare
-import contender as contenders_module
 import lineup
 import machine
 import problem as problems
-import reference
 import report
 import turns
 import widedeq_runner
 from contender import Peer
 
+BEGAN = time.monotonic()
 START_LIMIT = 45.0  # seconds for a worker to import
 FEWEST_EPOCHS = 5
 TORCHDEQ = [
@@ -87,65 +83,9 @@ def say(text):
     print(f"[{time.monotonic() - BEGAN:6.1f} s] {text}", flush=True)
 
 
-# ---- processes that cannot hang
-
-
-class WorkerProcess(contenders_module.WorkerProcess):
-    limit = START_LIMIT
-
-    def ask(self, request, **arguments):
-        if self.process.poll() is None:
-            try:
-                print(
-                    json.dumps({"do": request, **arguments}), file=self.process.stdin, flush=True
-                )
-            except BrokenPipeError:
-                pass
-        ready, _, _ = select.select([self.process.stdout], [], [], self.limit)
-        if not ready:
-            self.process.kill()
-            self.process.wait()
-            raise contenders_module.WorkerError(f"no answer to '{request}' in {self.limit:.0f} s")
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise contenders_module.WorkerError(
-                f"the worker died with exit code {self.process.wait()}"
-            )
-        return json.loads(answer)
-
-
 class Widedeq(widedeq_runner.Widedeq):
-    def call(self, *arguments):
-        process = machine.start(
-            [self.binary, *arguments],
-            self.threads,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            output, errors = process.communicate(timeout=max(20.0, time_left()))
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        if process.returncode != 0:
-            raise widedeq_runner.WidedeqError(
-                f"widedeq {arguments[0]} ended with {process.returncode}: {errors}"
-            )
-        return output
-
-
-# ---- the truth
-
-
-def true_losses(problem, plan):
-    """{epoch: loss}, or None above the reference's width; and where they come from."""
-    if problem.width > compare.REFERENCE_WIDTH:
-        return None, "median of all"
-    truth = reference.Reference(problem)
-    epochs = range(plan.warm_ups + plan.epochs)
-    return {epoch: truth.epoch() for epoch in epochs}, "float64 reference"
+    def limit(self):
+        return max(20.0, time_left())
 
 
 # ---- turns, as turns.take_turns has them
@@ -163,11 +103,16 @@ def attempt(broken, contender, what):
         return None
 
 
+def kill(contender):
+    worker = getattr(contender, "worker", None)
+    if worker is not None:
+        worker.kill()
+
+
 def end(contender):
     try:
         if isinstance(contender, Peer):
-            contender.worker.process.kill()
-            contender.worker.process.wait()
+            kill(contender)
         elif contender.out.exists():
             contender.end()
     except Exception:
@@ -176,10 +121,9 @@ def end(contender):
 
 def start(contender):
     if isinstance(contender, Peer):
-        contender.worker = WorkerProcess(
-            contender.problem, contender.library, contender.options, contender.tolerance,
-            contender.plan.threads, contender.scratch,
-        )  # fmt: skip
+        contender.start()
+        contender.worker.limit = START_LIMIT
+    return True
 
 
 def imported(contender):
@@ -230,25 +174,20 @@ def fit(plan, contenders):
 
 
 def take_turn(contender, count):
-    time.sleep(turns.PAUSE)
-    machine.wait_until_quiet(contender.plan.patience)
     if isinstance(contender, Peer):
         expected = count * contender.records[-1]["seconds"]
         contender.worker.limit = max(20.0, 4.0 * expected)
-    own, clock = contender.own_seconds(), time.perf_counter()
-    with machine.ForeignLoad(contender.own_seconds) as load:
-        records = contender.turn(count)
-    wall = time.perf_counter() - clock
+    records, load = turns.measured_turn(contender, count, contender.plan.patience)
     block = {
         "foreign_cores": load.cores,
-        "own_cores": (contender.own_seconds() - own) / wall,
-        "wall": wall,
+        "own_cores": load.own_cores,
+        "wall": load.wall,
         "epochs": records,
     }
     middle = sorted(record["seconds"] for record in records)[len(records) // 2]
     say(
-        f"{contender.title}: {len(records)} epochs, median {middle:.4f} s, turn {wall:.1f} s, "
-        f"own cores {block['own_cores']:.1f}, others' {load.cores:.2f}"
+        f"{contender.title}: {len(records)} epochs, median {middle:.4f} s, turn {load.wall:.1f} s, "
+        f"own cores {load.own_cores:.1f}, others' {load.cores:.2f}"
     )
     return block
 
@@ -256,7 +195,7 @@ def take_turn(contender, count):
 def take_turns(contenders, plan, note):
     """Results of those that held out, not yet judged; those that did not; the plan kept to."""
     broken = []
-    alive = [c for c in contenders if attempt(broken, c, lambda c=c: start(c) or True)]
+    alive = [c for c in contenders if attempt(broken, c, lambda c=c: start(c))]
     alive = [c for c in alive if attempt(broken, c, lambda c=c: imported(c))]
     say("workers ready")
     alive = [c for c in alive if attempt(broken, c, lambda c=c: warm_up(c))]
@@ -301,18 +240,12 @@ def take_turns(contenders, plan, note):
 
 
 def provenance(widedeq):
-    try:
-        document = compare.provenance(OPTIONS, widedeq)
-    except FileNotFoundError:  # no git
-        document = {"machine": machine.description(), "commit": None, "widedeq": widedeq.info()}
-    try:
-        lscpu = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
-    except FileNotFoundError:
-        lscpu = ""
+    document = compare.provenance(OPTIONS, widedeq)
+    lscpu = machine.output_of("lscpu").splitlines()
     document["narrowed"] = {
         "by": "narrow.py: warm contenders, no trials, no kernel alone",
         "disturbed_from_cores": machine.DISTURBED,
-        "lscpu": [line for line in lscpu.splitlines() if not line.startswith("Vuln")],
+        "lscpu": [line for line in lscpu if not line.startswith("Vuln")],
         "affinity": sorted(os.sched_getaffinity(0)),
         "python": platform.python_version(),
     }
@@ -324,11 +257,6 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     OPTIONS = parse_arguments()
     machine.DISTURBED = max(machine.DISTURBED, 0.05 * OPTIONS.threads)
-    if not OPTIONS.cold:
-        lineup.HAND_WRITTEN = {
-            title: (library, its) for title, (library, its) in lineup.HAND_WRITTEN.items()
-            if its["warm"]
-        }  # fmt: skip
     widedeq = Widedeq(OPTIONS.widedeq, OPTIONS.threads)
     plan = turns.Plan(
         OPTIONS.warm_ups, OPTIONS.epochs, OPTIONS.rounds, 0, OPTIONS.threads, OPTIONS.patience
@@ -353,35 +281,24 @@ def main():
             say(f"{OPTIONS.threads} threads; {document['machine']['cpu']}; {its_cpu}")
             problem = lineup.make_problem(case, OPTIONS.law, OPTIONS.mnist, widedeq, scratch)
             say(f"problem made, learning rate {problem.learning_rate!r}")
-            everyone = lineup.make_contenders(problem, plan, widedeq, TORCHDEQ, scratch)
+            everyone = lineup.make_contenders(
+                problem, plan, widedeq, TORCHDEQ, scratch, cold=OPTIONS.cold
+            )
             results, broken, plan = take_turns(everyone, plan, note)
             checks.check_residuals(results, problem.tolerance)
-            truth = None
             if results:
-                truth, source = true_losses(problem, plan)
+                truth = compare.true_losses(problem, plan)
+                source = "float64 reference" if truth else "median of all"
                 checks.check_losses(results, truth)
                 document["narrowed"]["losses_against"] = source
                 say(f"losses compared: {source}")
                 print(report.section(case, results, plan.gram_every), flush=True)
         finally:
             for contender in everyone:
-                worker = getattr(contender, "worker", None)
-                if worker is not None and worker.process.poll() is None:
-                    worker.process.kill()
-                    worker.process.wait()
+                kill(contender)
     document["trials"], document["kernel"] = [], []
-    document["cases"] = [
-        {
-            "case": case.name,
-            "width": problem.width,
-            "samples": problem.samples,
-            "inputs": problem.inputs.shape[1],
-            "learning_rate": problem.learning_rate,
-            "sections": [
-                {"gram_every": plan.gram_every, "contenders": results, "broken": broken}
-            ],
-        }
-    ]
+    section = {"gram_every": plan.gram_every, "contenders": results, "broken": broken}
+    document["cases"] = [compare.case_document(case.name, problem, [section])]
     OPTIONS.out.write_text(json.dumps(document, indent=1) + "\n")
     for one in broken:
         print(f"BROKEN {one['title']}: {one['error']}")

@@ -55,15 +55,21 @@ def undisturbed(blocks):
     return [block for block in blocks if block["foreign_cores"] < machine.DISTURBED]
 
 
+def measured_turn(contender, count, patience):
+    """The records of a turn, and the load while it took place."""
+    time.sleep(PAUSE)
+    machine.wait_until_quiet(patience)
+    with machine.ForeignLoad(contender.own_seconds) as load:
+        records = contender.turn(count)
+    return records, load
+
+
 def take_turns(contenders, plan):
     """Trains all contenders; returns their results in the same order, not yet judged."""
     blocks = {contender.title: [] for contender in contenders}
 
     def take_turn(contender, count):
-        time.sleep(PAUSE)
-        machine.wait_until_quiet(plan.patience)
-        with machine.ForeignLoad(contender.own_seconds) as load:
-            records = contender.turn(count)
+        records, load = measured_turn(contender, count, plan.patience)
         blocks[contender.title].append({"foreign_cores": load.cores, "epochs": records})
 
     for contender in contenders:

@@ -17,6 +17,9 @@ class Widedeq:
     def __init__(self, binary, threads):
         self.binary, self.threads = binary, threads
 
+    def limit(self):
+        """The seconds that a call may take; None: as many as it wants."""
+
     def call(self, *arguments):
         process = machine.start(
             [self.binary, *arguments],
@@ -26,9 +29,10 @@ class Widedeq:
             text=True,
         )
         try:
-            output, errors = process.communicate()
+            output, errors = process.communicate(timeout=self.limit())
         except BaseException:
             process.kill()
+            process.wait()
             raise
         if process.returncode != 0:
             raise WidedeqError(f"widedeq {arguments[0]} ended with {process.returncode}: {errors}")

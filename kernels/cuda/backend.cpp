@@ -12,6 +12,7 @@
 #include "kernels/cuda/bare_product.hpp"
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/devices.hpp"
+#include "kernels/cuda/digit_update.hpp"
 #include "kernels/cuda/fused_sweep.hpp"
 #include "kernels/cuda/gauss_seidel.hpp"
 #include "kernels/cuda/generate.hpp"
@@ -252,7 +253,7 @@ class CudaBackend final : public Backend {
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
     const bool by_digits = wants_digits(precision, left, left.columns);
-    const bool gram_by_digits = by_digits && suits_digits(left.columns, left.columns, right.rows);
+    const bool gram_by_digits = by_digits && suits_symmetric_product(right.rows, right.columns);
     count_.follow_rank_update(P, left, right, by_digits, gram_by_digits);
     cuda::follow_rank_update(context_, P, alpha, left, r, right, precision);
   }

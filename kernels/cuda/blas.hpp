@@ -17,20 +17,13 @@ inline int blas_size(Index size) {
 }
 
 /// The lower triangle of C += M'M. M is k x n, C n x n.
-template <class Real>
-void add_symmetric_product(Context& context, MatrixView<const Real> M, MatrixView<Real> C) {
+inline void add_symmetric_product(Context& context, MatrixView<const double> M,
+                                  MatrixView<double> C) {
   if (M.empty()) return;
-  const Real one(1);
-  const auto call = [&](auto function) {
-    WIDEDEQ_CUDA_CHECK(function(context.blas(), CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_T,
-                                blas_size(C.columns), blas_size(M.rows), &one, M.data,
-                                blas_size(M.stride), &one, C.data, blas_size(C.stride)));
-  };
-  if constexpr (std::is_same_v<Real, double>) {
-    call(cublasDsyrk);
-  } else {
-    call(cublasSsyrk);
-  }
+  const double one = 1.0;
+  WIDEDEQ_CUDA_CHECK(cublasDsyrk(context.blas(), CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_T,
+                                 blas_size(C.columns), blas_size(M.rows), &one, M.data,
+                                 blas_size(M.stride), &one, C.data, blas_size(C.stride)));
 }
 
 /// C = 0 for C without gaps between its columns.

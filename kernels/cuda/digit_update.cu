@@ -94,6 +94,13 @@ void find_units(Context& context, const Factor& factor, float* units) {
 
 // ---- digits
 
+/// Entry c of every digit: those of `entry`, in its unit.
+template <int count>
+__device__ void put_digits(Pack<std::int8_t, count> (&digits)[update_digits], int c, float entry) {
+  for (int position = 0; position < update_digits; ++position)
+    digits[position][c] = digit_of(entry, position);
+}
+
 /// All digits of a factor's entries, in units of their rows; zero beyond its columns.
 struct RowDigits {
   static constexpr int planes = update_digits;
@@ -110,11 +117,8 @@ struct RowDigits {
     const auto entries = load<count>(factor.M.column(k) + i);
     const auto unit = load<count>(units + i);
     const float weight = factor.weight(k);
-    for (int c = 0; c < count; ++c) {
-      const float entry = weight * entries[c] * (1.0F / unit[c]);
-      for (int position = 0; position < planes; ++position)
-        digits[position][c] = digit_of(entry, position);
-    }
+    for (int c = 0; c < count; ++c)
+      put_digits(digits, c, weight * entries[c] * (1.0F / unit[c]));
   }
   bool can_be_packed(int width) const { return can_pack(width, factor.M); }
 };
@@ -244,11 +248,8 @@ __global__ void __launch_bounds__(block_threads)
   const float inverse = 1.0F / units[j];
   for_rows<digit_width>(depth, [&](Index i, auto rows) {
     Pack<std::int8_t, rows.value> digits[update_digits];
-    for (int c = 0; c < rows.value; ++c) {
-      const float entry = i + c < M.rows ? M(i + c, j) * inverse : 0.0F;
-      for (int position = 0; position < update_digits; ++position)
-        digits[position][c] = digit_of(entry, position);
-    }
+    for (int c = 0; c < rows.value; ++c)
+      put_digits(digits, c, i + c < M.rows ? M(i + c, j) * inverse : 0.0F);
     for (int position = 0; position < update_digits; ++position) {
       store(ascending.column(j) + position * depth + i, digits[position]);
       store(descending.column(j) + (update_digits - 1 - position) * depth + i, digits[position]);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/context.hpp"
+#include "kernels/digit_update.hpp"
 #include "kernels/matrix_view.hpp"
 
 namespace widedeq::cuda {
@@ -16,10 +17,15 @@ void rank_update_in_digits(Context& context, MatrixView<float> C, double alpha,
                            MatrixView<const float> right, double* squares,
                            Index panel_bytes = Index{256} << 20);
 
-/// product = M'M, M k x n with suits_digits(n, n, k), the product n x n and symmetric: from digits
-/// of M's columns. The padding behind the product's columns becomes zero. A column with an entry
-/// that is not finite makes its row and column of the product NaN. Scratch memory and waiting as
-/// above.
+/// Whether M'M may be made of digits, M k x n.
+constexpr bool suits_symmetric_product(Index k, Index n) {
+  return suits_digits(n, n, k);
+}
+
+/// product = M'M, M k x n with suits_symmetric_product(k, n), the product n x n and symmetric: from
+/// digits of M's columns. The padding behind the product's columns becomes zero. A column with an
+/// entry that is not finite makes its row and column of the product NaN. Scratch memory and waiting
+/// as above.
 void symmetric_product_in_digits(Context& context, MatrixView<const float> M,
                                  MatrixView<float> product);
 

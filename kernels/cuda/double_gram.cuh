@@ -30,7 +30,7 @@ void add_gram(Context& context, MatrixView<double> gram, Index rows, RowPanel ro
   for (Index first = 0; first < rows; first += most) {
     const MatrixView<double> panel(buffer, std::min(most, rows - first), n);
     row_panel(first, panel);
-    add_symmetric_product<double>(context, panel, gram);
+    add_symmetric_product(context, panel, gram);
   }
 }
 

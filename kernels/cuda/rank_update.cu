@@ -179,7 +179,7 @@ void follow_in_digits(Context& context, MatrixView<float> P, double alpha,
                       MatrixView<const float> right) {
   if (P.empty()) return;
   const auto [gram, r_there] = start_following(context, r, right);
-  if (suits_digits(gram.rows, gram.columns, right.rows)) {
+  if (suits_symmetric_product(right.rows, right.columns)) {
     symmetric_product_in_digits(context, right, gram);
   } else {
     make_gram(context, right, gram);
