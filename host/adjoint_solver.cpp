@@ -40,7 +40,7 @@ void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& 
 
 void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
                            std::span<const double> r) {
-  follow_plane(backend_, state_, model.A.operand(), carried_);
+  follow_plane(backend_, state_, model.A.operand(), eta, r, carried_);
   const double s = model.s();
   backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, Z, r, L(),
                               model.precision());
@@ -50,8 +50,8 @@ void AdjointSolver::follow_readout(double c, ConstBlock du) {
   backend_.add_column(owed_to_P(backend_, state_, carried_), c, du);
 }
 
-void AdjointSolver::transfer(Archive& archive, bool warm) {
-  transfer_solved(archive, state_, carried_, warm);
+void AdjointSolver::transfer(const Model& model, bool warm, Archive& archive) {
+  transfer_solved(archive, state_, model.A.operand(), warm, carried_);
 }
 
 }  // namespace widedeq

@@ -38,7 +38,7 @@ class AdjointSolver {
   ConstBlock L() const { return state_.applied.columns(0, state_.count); }
 
   /// Saves or restores what the next solve starts from.
-  void transfer(Archive& archive, bool warm);
+  void transfer(const Model& model, bool warm, Archive& archive);
 
  private:
   Sweep sweep(const Model& model, ConstBlock P, const SolveOptions& options) const;

@@ -40,7 +40,7 @@ void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOpt
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
-  follow_plane(backend_, state_, model.A.operand(), carried_);
+  follow_plane(backend_, state_, model.A.operand(), eta, r, carried_);
   const double s = model.s();
   backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, L, r, Z(),
                               model.precision());
@@ -50,8 +50,8 @@ void EquilibriumSolver::add_injection(double c, ConstBlock dPhi) {
   backend_.add_scaled(owed_to_P(backend_, state_, carried_), c, dPhi);
 }
 
-void EquilibriumSolver::transfer(Archive& archive, bool warm) {
-  transfer_solved(archive, state_, carried_, warm);
+void EquilibriumSolver::transfer(const Model& model, bool warm, Archive& archive) {
+  transfer_solved(archive, state_, model.A.operand(), warm, carried_);
 }
 
 }  // namespace widedeq

@@ -38,7 +38,7 @@ class EquilibriumSolver {
   ConstBlock P() const { return state_.P.columns(0, state_.count); }
 
   /// Saves or restores what the next solve starts from.
-  void transfer(Archive& archive, bool warm);
+  void transfer(const Model& model, bool warm, Archive& archive);
 
  private:
   Sweep sweep(const Model& model, const SolveOptions& options) const;

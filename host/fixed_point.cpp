@@ -71,6 +71,30 @@ double largest(const std::vector<double>& values) {
   return values.empty() ? 0.0 : *std::ranges::max_element(values);
 }
 
+void transfer_drives(Archive& archive, Index samples, Drives& drives) {
+  auto count = static_cast<std::int64_t>(drives.size());
+  archive.integer("drives", count);
+  drives.resize(static_cast<std::size_t>(
+      std::clamp<std::int64_t>(count, 0, static_cast<std::int64_t>(most_drives))));
+  bool fit = true;
+  for (std::size_t k = 0; k < drives.size(); ++k) {
+    archive.numbers("drive" + std::to_string(k), drives[k]);
+    fit = fit && static_cast<Index>(drives[k].size()) == samples;
+  }
+  if (!fit) drives.clear();  // what does not fit guesses nothing
+}
+
+/// Gains that do not fit P are none.
+void transfer_gains(Archive& archive, const Matrix& P, Gains& gains) {
+  archive.matrix("P", gains.P);
+  archive.matrix("Z", gains.Z);
+  const auto fits = [&](const Matrix& matrix) {
+    return matrix.element() == P.element() && matrix.rows() == P.rows() &&
+           matrix.columns() == P.columns();
+  };
+  if (!fits(gains.P) || !(gains.Z.empty() || fits(gains.Z))) gains = {};
+}
+
 Sweep with_tolerance(Sweep sweep, double tolerance) {
   sweep.tolerance = tolerance;
   return sweep;
@@ -104,11 +128,12 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   sweep.hopeless_growth = hopeless_growth;
   PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
-  // Near rounding a residual may not fall below the tolerance at all; then there is no margin, and
+  // What is missing and what settling adds are vectors that know nothing of each other. Near
+  // rounding a residual may not fall below the tolerance at all; then there is no margin, and
   // another round makes up for what settling adds.
   const auto target_for = [&](double expected) {
-    const double margin = options.tolerance > 10.0 * rounding ? expected : 0.0;
-    return std::max(expected, options.tolerance - margin);
+    const double share = options.tolerance > 10.0 * rounding ? expected / options.tolerance : 0.0;
+    return std::max(expected, options.tolerance * std::sqrt(std::max(0.0, 1.0 - share * share)));
   };
   // A settling that adds less than this is left to the next solve.
   const double negligible = 0.003 * options.tolerance;
@@ -119,6 +144,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   double target = has_plane ? target_for(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
+    backend.fill(state.pace, 0.0);
     if (has_plane) {
       backend.fill(state.settled, 0.0);
       target = std::max(first_target, options.tolerance);
@@ -175,6 +201,33 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   return report;
 }
 
+namespace {
+
+/// Rounding of a response grows with every one that is made of it, so history begins anew now and
+/// then: after k guesses it is off by some k^1.5 roundings of itself.
+constexpr int most_guesses = 50;
+
+/// Makes room for what solves gain, and forgets responses of another base or too many guesses.
+void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
+  for (Gains* gains : {&state.gained, &state.gained_before}) {
+    const auto make = [&](Matrix& matrix) {
+      if (matrix.empty())
+        matrix = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
+    };
+    make(gains->P);
+    if (A.precision == Precision::mixed) make(gains->Z);
+  }
+  const bool is_old = carried.base_version != A.base_version || carried.guesses >= most_guesses;
+  if (is_old && carried.drives.size() > 1) carried.drives.resize(1);
+  carried.base_version = A.base_version;
+  ++carried.guesses;
+  if (carried.drives.size() > 1) return;
+  backend.fill(state.known, 0.0);
+  carried.guesses = 0;
+}
+
+}  // namespace
+
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried) {
   if (!carried.owed.empty())
@@ -183,18 +236,14 @@ SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equatio
   if (!carried.has_followed)
     return solve_fixed_point(backend, state, equation, options, Start::warm, carried);
   carried.has_followed = false;
-  if (carried.response.empty()) {
-    carried.response = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
-    backend.fill(state.moved, 0.0);  // so nothing will be predicted yet
-  }
-  const Block response = carried.response.columns(0, state.count);
-  const Start start = backend.predict(state, equation, response) ? Start::predicted : Start::warm;
-  SolveReport report = solve_fixed_point(backend, state, equation, options, start, carried);
-  backend.note_response(state, response);
-  return report;
+  ready_gains(backend, state, equation.A, carried);
+  const bool opened = backend.predict(state, equation, extrapolate(carried.drives));
+  return solve_fixed_point(backend, state, equation, options,
+                           opened ? Start::predicted : Start::warm, carried);
 }
 
-void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool warm) {
+void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool warm,
+                     Carried& carried) {
   bool has_gain = carried.plane.gain.has_value();
   double gain = carried.plane.gain.value_or(0.0);
   archive.integer("has_gain", has_gain);
@@ -212,16 +261,30 @@ void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool
   archive.matrix("residual", state.residual);
   archive.matrix("size", state.size);
   archive.matrix("first_step", state.first_step);
-  archive.matrix("moved", state.moved);
+  archive.matrix("known", state.known);
   archive.matrix("pace", state.pace);
   archive.integer("pending_in", state.pending_in);
-  archive.matrix("response", carried.response);
+  archive.within("gained", [&] { transfer_gains(archive, state.P, state.gained); });
+  archive.within("gained_before", [&] { transfer_gains(archive, state.P, state.gained_before); });
+  transfer_drives(archive, state.count, carried.drives);
+  const bool has_gains = !state.gained.P.empty() && !state.gained_before.P.empty();
+  if (!has_gains && carried.drives.size() > 1) carried.drives.resize(1);
+  archive.integer("guesses", carried.guesses);
+  bool is_of_base = carried.base_version == A.base_version;
+  archive.integer("is_of_base", is_of_base);
+  if (archive.is_loading()) carried.base_version = A.base_version - (is_of_base ? 0 : 1);
   archive.integer("has_followed", carried.has_followed);
   archive.matrix("owed", carried.owed);
   state.open_count = 0;
 }
 
-void follow_plane(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
+void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
+                  std::span<const double> r, Carried& carried) {
+  Drives& drives = carried.drives;
+  if (!carried.has_followed || drives.empty()) drives.emplace(drives.begin(), r.size());
+  for (std::size_t j = 0; j < r.size(); ++j)
+    drives.front()[j] += eta * r[j];
+  if (drives.size() > most_drives) drives.pop_back();
   carried.has_followed = true;
   if (A.precision != Precision::mixed) return;
   backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));

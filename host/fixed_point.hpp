@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/archive.hpp"
+#include "host/extrapolation.hpp"
 #include "kernels/backend.hpp"
 
 namespace widedeq {
@@ -62,9 +63,11 @@ struct Carried {
   std::vector<double> peaks;
   /// Sweeps go by all rows at once, because by panels they have failed (Sweep::jacobi).
   bool jacobi = false;
-  /// m x n real: what a solve has added to P after the weights had changed, for the next one to
-  /// guess by; made by the first such solve.
-  Matrix response = {};
+  /// What drove the last changes of the weights, those since the last cold solve: responses are
+  /// known to all of them but the newest, which drives the next solve.
+  Drives drives = {};
+  int base_version = 0;       // A's in the last warm solve: responses are of one base
+  int guesses = 0;            // that responses have been made of since there have been any
   bool has_followed = false;  // P has followed a change since the last solve
   /// m x n real: changes that P is to follow, and afterwards what it has rounded off of them; made
   /// by the first one. Changes of one epoch are much like those of the last: rounded off every
@@ -80,8 +83,9 @@ Block owed_to_P(Backend& backend, const SweepState& state, Carried& carried);
 void forgive(Backend& backend, Carried& carried);
 
 /// Saves or restores what one solve leaves to the next; P, Zhat and the columns' histories only
-/// where the next one starts `warm` from them. No column may be open.
-void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool warm);
+/// where the next one starts `warm` from them. No column may be open. `A` is what they solve for.
+void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool warm,
+                     Carried& carried);
 
 /// Iterates until every sample's residual is within the tolerance.
 ///
@@ -94,9 +98,10 @@ void transfer_solved(Archive& archive, SweepState& state, Carried& carried, bool
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
                               const SolveOptions& options, Start start, Carried& carried);
 
-/// A warm solve. After a change of the weights it begins with a guess where the solves before were
-/// alike: in gradient descent what an epoch changes is much like what the last one did. (Measured,
-/// mixed, 4096 x 1000, epochs 3 to 22: an adjoint takes 9.0 int8 products without, 8.3 with it.)
+/// A warm solve. After a change of the weights it begins with a guess: of what the solves before
+/// have added to P, extrapolated as what drove them is (kernels/response.hpp). (Measured, mixed,
+/// 4096 x 1000, sphere, 32 epochs: 10.6 int8 products an epoch; 12.7 with a guess that cost a
+/// product and was rounded to int8, and went by the last response alone.)
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried);
 
@@ -106,6 +111,7 @@ template <class StartP>
 SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
                        const SolveOptions& options, Carried& carried, StartP start) {
   carried.has_followed = false;  // `start` knows of every change
+  carried.drives.clear();
   forgive(backend, carried);
   const auto solve = [&] {
     start();
@@ -129,8 +135,9 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
 /// take: settled = applied, which drops the negligible rest that E itself has not passed on, and
-/// keeps dE from multiplying it. Also tells solve_warm() that there has been a change. `A` is the
-/// operand before it.
-void follow_plane(Backend& backend, SweepState& state, const Operand& A, Carried& carried);
+/// keeps dE from multiplying it. `A` is the operand before it. Also tells solve_warm() that there
+/// has been a change, and its drive: eta r.
+void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
+                  std::span<const double> r, Carried& carried);
 
 }  // namespace widedeq

@@ -22,6 +22,7 @@
 #include "kernels/host_matrix.hpp"
 #include "kernels/matrix.hpp"
 #include "kernels/random.hpp"
+#include "kernels/response.hpp"
 #include "kernels/settling.hpp"
 #include "kernels/weight_view.hpp"
 
@@ -79,6 +80,12 @@ enum class PendingIn : std::uint8_t {
   upper_rows,  // those of the increments' own row panel and above: between Gauss-Seidel sweeps
 };
 
+/// What the increments of a solve add to P and to Zhat, m x n real each; Z in mixed only. Noted
+/// apart, since a difference of P would have P's rounding. Empty: not noted.
+struct Gains {
+  Matrix P, Z;
+};
+
 /// One fixed-point iteration z = f(s op(A) z + c) on n columns, c being what P starts from.
 ///
 /// Invariant between sweeps: P = c + s op(A) (applied - pending), where pending holds the
@@ -87,17 +94,19 @@ enum class PendingIn : std::uint8_t {
 /// belongs to `settled`. Amid Gauss-Seidel sweeps the increments of a row panel have reached the
 /// panels below it and are pending for the others.
 struct SweepState {
-  Matrix P;           // m x n real
-  Matrix applied;     // m x n real: Zhat, the sum of all increments
-  Matrix pending;     // m x n real (fp64, fp32) or int8 (mixed), packed: open columns only
-  Matrix settled;     // m x n real, mixed only
-  Matrix scale;       // 1 x n float64: value of one unit of a pending increment
-  Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
-  Matrix size;        // 1 x n float64: ||applied|| when the residual was measured
-  Matrix first_step;  // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
-  Matrix moved;       // 2 x n float64: ||response||, the last two that note_response() has noted
-  Matrix switched;    // 1 x n int32: whether units have switched, as predict() has found
-  Matrix pace;        // 4 x n float64: how a column converges; see cpu/gauss_seidel.cpp
+  Matrix P;             // m x n real
+  Matrix applied;       // m x n real: Zhat, the sum of all increments
+  Matrix pending;       // m x n real (fp64, fp32) or int8 (mixed), packed: open columns only
+  Matrix settled;       // m x n real, mixed only
+  Matrix scale;         // 1 x n float64: value of one unit of a pending increment
+  Matrix residual;      // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
+  Matrix size;          // 1 x n float64: ||applied|| when the residual was measured
+  Matrix first_step;    // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
+  Gains gained;         // what the solve has added, the guess it began with included
+  Gains gained_before;  // what the one before it has
+  Matrix known;         // 2 x n int32: of how many of these a column knows (response.hpp)
+  Matrix switched;      // 1 x n int32: whether units have switched, as predict() has found
+  Matrix pace;          // 4 x n float64: how a column converges; see cpu/gauss_seidel.cpp
   PendingIn pending_in = PendingIn::all_rows;
   Matrix open;  // 1 x n int32: the columns that have not stopped, ascending
   Index open_count = 0;
@@ -289,20 +298,19 @@ class Backend {
   /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
   virtual double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                          ConstBlock c) = 0;
-  /// Starts a warm solve (no column open; P up to date for `applied`) with a guess: opens every
-  /// column with the increment that takes `applied` to f(P + pace response), `response` being what
-  /// a solve before has added to P, and pace the ratio of the last two responses' lengths. Columns
-  /// in which these differ much get the increment to f(P). Returns false, having opened no column,
-  /// when two thirds or more are of that kind. `response` is m x n real; f is relu or mask.
-  /// Synchronises.
+  /// Starts a warm solve (no column open; P up to date for `applied`) with a guess at what it will
+  /// add to P: R, extrapolated `by` from the responses that a column knows, two or one; 0 where it
+  /// knows none. `state.gained` becomes `gained_before` and notes what this solve adds, from now
+  /// on; where a mask has switched units it is R and stays so. The caller allocates both before the
+  /// first time, and zeroes `known` when they hold no responses. f is relu or mask.
+  /// (kernels/response.hpp)
   ///
-  /// Afterwards `response` holds P, for note_response(), but not in columns in which the mask has
-  /// switched units on or off: what those will add to P says nothing about the solve after this
-  /// one, and their response is kept. (See kernels/response.hpp.)
-  virtual bool predict(SweepState& state, const Sweep& sweep, Block response) = 0;
-  /// After that solve: response = P - response, what the solve has added to P, and its length, in
-  /// columns without switched units.
-  virtual void note_response(SweepState& state, Block response) = 0;
+  ///   mixed        P += R, and `applied` += what made it: exact, R = s op(base of A) times that,
+  ///                since the base does not change. Returns false.
+  ///   fp64, fp32   opens every column with the increment to f(P + R), for what made R before would
+  ///                not make it now. Returns false, having opened none, when two thirds of the
+  ///                columns or more know no response, or `by` is none. May synchronise.
+  virtual bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
   /// Every column's ||applied|| at that time, n doubles. Synchronises.

@@ -43,9 +43,14 @@ void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep)
   if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
 }
 
-void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response) {
+void check_predict(const SweepState& state, const Sweep& sweep) {
   check_sweep("predict", state, sweep);
-  expect_shape("predict", "response", response, state.P.rows(), state.count);
+  for (const Gains* gains : {&state.gained, &state.gained_before}) {
+    expect_shape("predict", "what P gains", gains->P.block(), state.P.rows(), state.P.columns());
+    if (sweep.A.precision == Precision::mixed)
+      expect_shape("predict", "what Zhat gains", gains->Z.block(), state.P.rows(),
+                   state.P.columns());
+  }
   if (sweep.epilogue == Epilogue::none)
     throw ShapeError("predict: a linear iteration makes no increments to guess");
   if (state.open_count != 0) throw ShapeError("predict: columns are still open");

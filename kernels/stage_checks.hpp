@@ -24,9 +24,9 @@ void check_apply(const WeightView& A, std::span<const double> x, std::span<doubl
 /// Throws unless A, P and the gate fit each other.
 void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep);
 
-/// The same, and unless there is something to guess at: the response fits P, no column is open, and
-/// the epilogue is not none.
-void check_predict(const SweepState& state, const Sweep& sweep, const ConstBlock& response);
+/// The same, and unless there is something to guess at: gains are noted, no column is open, and the
+/// epilogue is not none.
+void check_predict(const SweepState& state, const Sweep& sweep);
 
 /// check_sweep(); and throws unless no column is open, and those to be settled are there, as many
 /// as have a digit.

@@ -122,17 +122,19 @@ bool keep_safe(Training& training, double seconds) {
 
 // What a warm epoch in mixed costs, one m x m times m x n product being the unit:
 //
-//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; the guess 1; settling 1
+//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; settling 1; the guess is
+//                    made of what products have given before
 //          adjoint   the same; settling 3 where units have switched, 1 to end with
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
 //          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)
 //          all but the Grams and Phi are eight int8 products each (kernels/digit_update.hpp)
 //   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
-//          their packing 9 a digit); 18 m n a sweep: P and Z read and written, increments
+//          their packing 9 a digit); 34 m n a sweep: P, Z and what they gain read and written,
+//          increments
 //
 // Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
-// products_int8, products_fp32), 49 epochs: 12.2 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =
+// products_int8, products_fp32), 23 epochs: 10.6 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =
 // 1.76. Bytes are by formula alone: the machine at hand counts none.
 
 void train(Training& training, int end) {

@@ -45,13 +45,14 @@ double sweep_state(const Sizes& z, double c) {
   const double whole = z.m * c * z.real;
   const double increments =
       z.is_mixed ? z.m * (rounded_up(c, 64.0) + std::ceil(64.0 / z.m)) : whole;
-  const double columns = c * (10.0 * float64_bytes + 8.0);
+  const double columns = c * (8.0 * float64_bytes + 16.0);
   return (z.is_mixed ? 3.0 : 2.0) * whole + increments + columns;
 }
 
-/// Those of both solves, their responses and what they owe (host/fixed_point.hpp).
+/// Those of both solves, what their last two have gained and what they owe (host/fixed_point.hpp).
 double states(const Sizes& z) {
-  return 2.0 * (sweep_state(z, z.c) + (z.is_warm ? 2.0 * z.m * z.c * z.real : 0.0));
+  const double carried = (z.is_mixed ? 4.0 : 2.0) + 1.0;
+  return 2.0 * (sweep_state(z, z.c) + (z.is_warm ? carried * z.m * z.c * z.real : 0.0));
 }
 
 /// X, Phi and a sweep state. (host/held_out.cpp)
@@ -213,7 +214,8 @@ std::vector<Share> estimate_disk(const Workload& work) {
   disk.push_back({"weights.npz", 1e3 + z.real * z.m * (z.m + z.d + 2.0)});
   if (work.checkpoints > 0) {
     // change, W, u, v and what both solves leave. A new one is there before an old one goes.
-    double one = z.real * (z.m * z.m + z.m * (z.d + 2.0) + (z.is_mixed ? 11.0 : 9.0) * z.m * z.c);
+    const double carried = 2.0 * (z.is_mixed ? 8.0 : 5.0) + 1.0;  // P, Zhat, gains, owed; Phi
+    double one = z.real * (z.m * z.m + z.m * (z.d + 2.0) + carried * z.m * z.c);
     // The first kernel twice, for the drift and with its Gram, and the last one.
     if (z.grams > 0) one += 3.0 * float64_bytes * z.n * z.n;
     disk.push_back({"checkpoints", one * (work.checkpoints + 1.0)});

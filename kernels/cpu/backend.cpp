@@ -12,6 +12,7 @@
 #include "kernels/cpu/gram.hpp"
 #include "kernels/cpu/integer_product.hpp"
 #include "kernels/cpu/multiply.hpp"
+#include "kernels/cpu/predict.hpp"
 #include "kernels/cpu/rank_update.hpp"
 #include "kernels/cpu/readout.hpp"
 #include "kernels/cpu/rebuild.hpp"
@@ -142,7 +143,7 @@ class CpuBackend final : public Backend {
     state.residual = allocate(Element::float64, 1, columns);
     state.size = allocate(Element::float64, 1, columns);
     state.first_step = allocate(Element::float64, 1, columns);
-    state.moved = allocate(Element::float64, 2, columns);
+    state.known = allocate(Element::int32, 2, columns);
     state.pace = allocate(Element::float64, 4, columns);
     state.switched = allocate(Element::int32, 1, columns);
     state.open = allocate(Element::int32, 1, columns);
@@ -179,13 +180,9 @@ class CpuBackend final : public Backend {
     count_.rebuild(state);
     return cpu::rebuild(state, sweep, A, c);
   }
-  bool predict(SweepState& state, const Sweep& sweep, Block response) override {
-    const Team team = share(response);
-    return cpu::predict(state, sweep, response);
-  }
-  void note_response(SweepState& state, Block response) override {
-    const Team team = share(response);
-    cpu::note_response(state, response);
+  bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {
+    const Team team = share(used(state.P, state));
+    return cpu::predict(state, sweep, by);
   }
   std::vector<double> residuals(const SweepState& state) override {
     const double* residual = state.residual.block().as<const double>().data;

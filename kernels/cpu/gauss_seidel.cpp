@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/gained.hpp"
 #include "kernels/cpu/open_columns.hpp"
 #include "kernels/cpu/panel_products.hpp"
 #include "kernels/cpu/panel_rows.hpp"
@@ -27,11 +28,17 @@
 namespace widedeq::cpu {
 namespace {
 
-/// The rows of SweepState::pace: a column's last residual, the factor by which it falls, its
-/// largest missing entry, and whether it is closing.
+/// The rows of SweepState::pace: a column's last residual, 0 where the sweep after it has nothing
+/// pending to take in, and so nothing to fall by; the factor by which it falls, which stays what it
+/// is from solve to solve; its largest missing entry, and whether it is closing.
 enum Pace : Index { last_residual, fall, largest_entry, closing };
 
 constexpr double usual_fall = 0.4;  // gamma 0.5, before a column has shown its own
+
+/// A residual beside the last one, as the factor that is expected of the next; 0.9 for no number.
+constexpr double fall_from(double ratio) {
+  return ratio < 0.9 ? std::max(ratio, 0.1) : 0.9;
+}
 
 /// What an increment's largest entry is expected to be beside the last one's.
 constexpr double shrinkage = 0.7;
@@ -95,7 +102,8 @@ class PanelIteration {
       std::fill_n(pending_.column(k), pending_.rows, Increment(0));
       double* column = pace_.column(open_[k]);
       column[closing] = 1.0;  // nothing is pending, as after a closing sweep
-      column[fall] = usual_fall;
+      column[last_residual] = 0.0;
+      if (column[fall] == 0.0) column[fall] = usual_fall;
     }
     state_.pending_in = PendingIn::no_rows;
     return look();
@@ -151,6 +159,7 @@ class PanelIteration {
     MatrixView<const Real> gate = epilogue == Epilogue::mask
                                       ? at.sweep_.gate.template as<const Real>()
                                       : MatrixView<const Real>();
+    Gained<Real> gained = gained_of<Real>(at.state_);
 
     double new_scale(Index k) const {
       return measure_only ? at.scale_[at.open_[k]] : at.new_scale_[static_cast<std::size_t>(k)];
@@ -166,6 +175,8 @@ class PanelIteration {
       prefetch_rows(P.column(j) + first);
       prefetch_rows(applied.column(j) + first);
       if (!gate.empty()) prefetch_rows(gate.column(j) + first);
+      for (const Real* noted : {gained.of_P(j, first), gained.of_Z(j, first)})
+        if (noted != nullptr) prefetch_rows(noted);
     }
 
     void finish(Index k, Index first, Index count, const Product* newer,
@@ -176,7 +187,8 @@ class PanelIteration {
           Rows<Real, Product, Increment>{P.column(j) + first, applied.column(j) + first,
                                          gate.empty() ? nullptr : gate.column(j) + first, newer,
                                          older, unit(scale), unit(at.scale_[j]),
-                                         at.pending_.column(k) + first, static_cast<Real>(scale)},
+                                         at.pending_.column(k) + first, static_cast<Real>(scale),
+                                         gained.of_P(j, first), gained.of_Z(j, first)},
           count, at.sums_[static_cast<std::size_t>(k)]);
     }
   };
@@ -219,16 +231,16 @@ class PanelIteration {
         status.worst_growth = std::max(status.worst_growth, step / first_step[j]);
       status.finite = status.finite && std::isfinite(sums.missing) && std::isfinite(sums.applied);
 
+      if (column[last_residual] > 0.0)
+        column[fall] = fall_from(residual[j] / column[last_residual]);
       const bool nothing_pending = column[closing] != 0.0;
       if (nothing_pending && sums.missing <= sweep_.tolerance * sweep_.tolerance * sums.applied) {
         mark_stopped(open_, k);
         continue;
       }
-      if (!nothing_pending && column[last_residual] > 0.0)
-        column[fall] = std::clamp(residual[j] / column[last_residual], 0.1, 0.9);
       column[closing] =
           !nothing_pending && residual[j] * column[fall] <= sweep_.tolerance ? 1.0 : 0.0;
-      column[last_residual] = residual[j];
+      column[last_residual] = nothing_pending ? 0.0 : residual[j];
       column[largest_entry] = sums.largest;
     }
     pack_open<Increment>(state_);

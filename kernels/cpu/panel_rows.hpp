@@ -23,7 +23,9 @@ struct Rows {
   const Product* older;  // null: nothing
   Real newer_unit, older_unit;
   Increment* pending;
-  Real scale;  // of the increments to make; 0: make none
+  Real scale;      // of the increments to make; 0: make none
+  Real* gained_P;  // null: not noted
+  Real* gained_Z;  // null: not noted; so it is in fp64 and fp32
 };
 
 /// Has a strip's rows of a column brought near while the product with them is still under way. They
@@ -92,6 +94,11 @@ inline void update_lanes(const Rows<Real, Product, Increment>& rows, Real invers
       d[l] = rounded == rounded ? rounded : Real(0);  // NaN is noticed by the sums
       rows.applied[first + l] += rows.scale * d[l];
     }
+    if (rows.gained_Z != nullptr) {
+#pragma omp simd
+      for (Index l = 0; l < lanes; ++l)
+        rows.gained_Z[first + l] += rows.scale * d[l];
+    }
   } else {
 #pragma omp simd
     for (Index l = 0; l < lanes; ++l) {
@@ -104,20 +111,25 @@ inline void update_lanes(const Rows<Real, Product, Increment>& rows, Real invers
     rows.pending[first + l] = static_cast<Increment>(d[l]);
 }
 
+/// P += unit product, and so does what it has gained.
+template <class Real, class Product, class Increment>
+inline void add_product(const Rows<Real, Product, Increment>& rows, const Product* product,
+                        Real unit, Index count) {
+#pragma omp simd
+  for (Index i = 0; i < count; ++i)
+    rows.P[i] += unit * static_cast<Real>(product[i]);
+  if (rows.gained_P == nullptr) return;
+#pragma omp simd
+  for (Index i = 0; i < count; ++i)
+    rows.gained_P[i] += unit * static_cast<Real>(product[i]);
+}
+
 /// P takes in the products; what is missing in Zhat is measured and, unless `measure_only`, made
 /// into increments. Adds to `sums`.
 template <Epilogue epilogue, bool measure_only, class Real, class Product, class Increment>
 void update(Rows<Real, Product, Increment> rows, Index count, LaneSums& sums) {
-  if (rows.newer != nullptr) {
-#pragma omp simd
-    for (Index i = 0; i < count; ++i)
-      rows.P[i] += rows.newer_unit * static_cast<Real>(rows.newer[i]);
-  }
-  if (rows.older != nullptr) {
-#pragma omp simd
-    for (Index i = 0; i < count; ++i)
-      rows.P[i] += rows.older_unit * static_cast<Real>(rows.older[i]);
-  }
+  if (rows.newer != nullptr) add_product(rows, rows.newer, rows.newer_unit, count);
+  if (rows.older != nullptr) add_product(rows, rows.older, rows.older_unit, count);
   const Real inverse = rows.scale > Real(0) ? Real(1) / rows.scale : Real(0);
   constexpr Index lanes = LaneSums::lanes;
   Real largest[lanes] = {};

@@ -6,9 +6,6 @@
 //   q  = round(d)                  exact in fp64 and fp32, int8 with a scale per column in mixed
 //   Zhat += q                      what rounding left out stays in the next d
 //
-// A warm start may predict: q = round(f(P + what the solve is expected to add) - Zhat). A wrong
-// guess costs a sweep and no accuracy.
-//
 // A column stops when ||d|| <= tolerance ||Zhat||; its d is then not applied, so P and Zhat of a
 // stopped column satisfy P = c + s op(A) Zhat, and the residual that was measured is Zhat's own.
 #include "kernels/cpu/sweep.hpp"
@@ -16,9 +13,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/gained.hpp"
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/open_columns.hpp"
-#include "kernels/response.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -34,6 +31,8 @@ struct Column {
   const Product* product;  // null: nothing to add to P
   Real factor;             // value of one unit of `product` in P
   Increment* pending;
+  Real* gained_P;  // null: not noted
+  Real* gained_Z;  // null: not noted
 };
 
 struct Norms {
@@ -62,6 +61,11 @@ Norms add_product(Column<Real, Product, Increment> column, Index m) {
 #pragma omp simd
       for (Index i = first; i < last; ++i)
         column.P[i] += column.factor * static_cast<Real>(column.product[i]);
+    }
+    if (column.product != nullptr && column.gained_P != nullptr) {
+#pragma omp simd
+      for (Index i = first; i < last; ++i)
+        column.gained_P[i] += column.factor * static_cast<Real>(column.product[i]);
     }
     double missing = 0.0;
     double applied = 0.0;
@@ -92,6 +96,11 @@ double add_increment(Column<Real, Product, Increment> column, Index m,
       column.applied[i] += scale * q;
       column.pending[i] = static_cast<Increment>(q);
     }
+    if (column.gained_Z != nullptr) {
+#pragma omp simd
+      for (Index i = 0; i < m; ++i)
+        column.gained_Z[i] += scale * static_cast<Real>(column.pending[i]);
+    }
     return static_cast<double>(scale);
   } else {
 #pragma omp simd
@@ -121,6 +130,7 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
   double* sizes = state.size.block().as<double>().data;
   double* first_step = state.first_step.block().as<double>().data;
   std::int32_t* open = state.open.block().as<std::int32_t>().data;
+  const Gained<Real> gained = gained_of<Real>(state);
   const Index m = P.rows;
 
   double worst_residual = 0.0;
@@ -135,7 +145,9 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
                                                   gate.empty() ? nullptr : gate.column(j),
                                                   product == nullptr ? nullptr : product + k * m,
                                                   static_cast<Real>(unit * scale[j]),
-                                                  pending.column(k)};
+                                                  pending.column(k),
+                                                  gained.of_P(j),
+                                                  gained.of_Z(j)};
     const Norms norms = add_product<epilogue>(column, m);
     const double step = std::sqrt(norms.missing);
     if (kind == Pass::starting)
@@ -199,83 +211,6 @@ SweepStatus iterate_as(SweepState& state, const Sweep& sweep, int most, const A&
   return status;
 }
 
-template <Epilogue epilogue, class Real, class Increment>
-bool predict_as(SweepState& state, MatrixView<const Real> gates, MatrixView<Real> response) {
-  const auto P = state.P.block().as<Real>();
-  const auto applied = state.applied.block().as<Real>();
-  const auto pending = state.pending.block().as<Increment>();
-  const auto moved = state.moved.block().as<const double>();
-  double* scale = state.scale.block().as<double>().data;
-  std::int32_t* switched = state.switched.block().as<std::int32_t>().data;
-  std::int32_t* open = state.open.block().as<std::int32_t>().data;
-  const Index m = P.rows;
-  Index steady = 0;
-  for (Index j = 0; j < state.count; ++j)
-    steady += pace_of(moved.column(j)) > 0.0 ? 1 : 0;
-  const bool worthwhile = is_worth_guessing(steady, state.count);
-#pragma omp parallel
-  {
-    std::vector<Real> expected(static_cast<std::size_t>(m));  // P when the solve has ended
-#pragma omp for schedule(static)
-    for (Index j = 0; j < state.count; ++j) {
-      const Real* gate = gates.empty() ? nullptr : gates.column(j);
-      constexpr bool is_int8 = std::is_same_v<Increment, std::int8_t>;
-      const Real unit = is_int8 ? static_cast<Real>(scale[j]) : Real(0);
-      std::int32_t turned = 0;
-#pragma omp simd reduction(| : turned)
-      for (Index i = 0; i < (epilogue == Epilogue::mask ? m : 0); ++i)
-        turned |= has_switched<epilogue>(gate[i], applied(i, j), unit) ? 1 : 0;
-      switched[j] = turned;
-      if (worthwhile) {
-        const auto pace = static_cast<Real>(pace_of(moved.column(j)));
-#pragma omp simd
-        for (Index i = 0; i < m; ++i)
-          // Not even what a response is that has overflowed, where there is no pace.
-          expected[static_cast<std::size_t>(i)] =
-              pace > Real(0) ? P(i, j) + pace * response(i, j) : P(i, j);
-        const Column<Real, Increment, Increment> column{
-            expected.data(), applied.column(j), gate, nullptr, Real(0), pending.column(j)};
-        const Norms norms = add_product<epilogue>(column, m);
-        scale[j] = add_increment<epilogue>(column, m, norms.largest);
-        open[j] = static_cast<std::int32_t>(j);
-      }
-      if (turned == 0) std::copy_n(P.column(j), m, response.column(j));
-    }
-  }
-  state.open_count = worthwhile ? state.count : 0;
-  return worthwhile;
-}
-
-template <class Real, class Increment>
-bool predict_behind(SweepState& state, const Sweep& sweep, Block response) {
-  const auto change = response.as<Real>();
-  return sweep.epilogue == Epilogue::mask
-             ? predict_as<Epilogue::mask, Real, Increment>(
-                   state, sweep.gate.template as<const Real>(), change)
-             : predict_as<Epilogue::relu, Real, Increment>(state, {}, change);
-}
-
-template <class Real>
-void note_response_as(SweepState& state, MatrixView<Real> response) {
-  const auto P = state.P.block().as<const Real>();
-  const auto moved = state.moved.block().as<double>();
-  const std::int32_t* switched = state.switched.block().as<const std::int32_t>().data;
-#pragma omp parallel for schedule(static)
-  for (Index j = 0; j < state.count; ++j) {
-    if (switched[j] != 0) continue;
-    const Real* now = P.column(j);
-    Real* change = response.column(j);
-    double squares = 0.0;
-#pragma omp simd reduction(+ : squares)
-    for (Index i = 0; i < P.rows; ++i) {
-      change[i] = now[i] - change[i];
-      squares += static_cast<double>(change[i]) * static_cast<double>(change[i]);
-    }
-    moved(1, j) = moved(0, j);
-    moved(0, j) = std::sqrt(squares);
-  }
-}
-
 }  // namespace
 
 SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
@@ -295,26 +230,6 @@ SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) {
       break;
   }
   return pass_and_pack<float, std::int32_t, std::int8_t>(state, sweep, kind, nullptr, 0.0);
-}
-
-bool predict(SweepState& state, const Sweep& sweep, Block response) {
-  check_predict(state, sweep, response);
-  state.pending_in = PendingIn::all_rows;
-  switch (sweep.A.precision) {
-    case Precision::fp64:
-      return predict_behind<double, double>(state, sweep, response);
-    case Precision::fp32:
-      return predict_behind<float, float>(state, sweep, response);
-    case Precision::mixed:
-      break;
-  }
-  return predict_behind<float, std::int8_t>(state, sweep, response);
-}
-
-void note_response(SweepState& state, Block response) {
-  expect_shape("note_response", "response", response, state.P.rows(), state.count);
-  if (response.element == Element::float64) return note_response_as(state, response.as<double>());
-  note_response_as(state, response.as<float>());
 }
 
 SweepStatus iterate(SweepState& state, const Sweep& sweep, int most, Workspace& workspace) {

@@ -136,11 +136,12 @@ int threads_for_column(Index m, Element real) {
 // and fp32: base 1, change and dense copy a real each.
 //
 // Bytes for each of m n entries: two states (forward, adjoint) of P and Zhat, in mixed precision
-// what was settled, and the increments; Phi; training adds B, both responses, what both owe, and
-// what rebuilding starts from; Grams their copies of Z, L and Phi. Scratch memory: two products,
-// increments being packed; as reals the difference that is settled, in mixed precision, or the
-// n x n Gram that P follows an update by, whichever is larger; in mixed precision the digits of an
-// update, three of each factor, of A, of P or of the Gram that P follows by.
+// what was settled, and the increments; Phi; training adds B, what both have gained in the last two
+// solves, P and in mixed precision Zhat, what both owe, and what rebuilding starts from; Grams
+// their copies of Z, L and Phi. Scratch memory: two products, increments being packed; as reals the
+// difference that is settled, in mixed precision, or the n x n Gram that P follows an update by,
+// whichever is larger; in mixed precision the digits of an update, three of each factor, of A, of P
+// or of the Gram that P follows by.
 //
 // Factors in mixed precision: two matrices of up to 6.4 sqrt(m) columns (host/update_cost.hpp),
 // and their digits when they are folded into A.
@@ -176,7 +177,7 @@ DeviceMemory device_memory(Precision precision, Index m, Index n, bool training)
   memory.weights = (bytes_a_weight(precision, training) * width + 2.0 * real * factors) * width;
   memory.states = (2.0 * ((mixed ? 3.0 : 2.0) * real + increment) + real) * width * samples;
   if (training) {
-    memory.states += 6.0 * real * width * samples;
+    memory.states += (mixed ? 12.0 : 8.0) * real * width * samples;
     memory.grams = 3.0 * real * width * samples + 6.0 * 8.0 * samples * samples;
   }
   memory.scratch = (2.0 * real + increment) * width * samples + real * reals;

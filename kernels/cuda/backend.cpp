@@ -20,6 +20,7 @@
 #include "kernels/cuda/loop.hpp"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
+#include "kernels/cuda/predict.hpp"
 #include "kernels/cuda/rank_update.hpp"
 #include "kernels/cuda/readout.hpp"
 #include "kernels/cuda/rebuild.hpp"
@@ -172,8 +173,8 @@ class CudaBackend final : public Backend {
     if (mixed) state.settled = allocate(real, width, columns);
     for (Matrix* row : {&state.scale, &state.residual, &state.size, &state.first_step})
       *row = context_.allocate_row(Element::float64, columns);
-    state.moved = allocate(Element::float64, 2, columns);
-    context_.forget(state.moved.block().data);
+    state.known = allocate(Element::int32, 2, columns);
+    context_.forget(state.known.block().data);
     state.pace = allocate(Element::float64, 4, columns);
     state.switched = context_.allocate_row(Element::int32, columns);
     state.open = context_.allocate_row(Element::int32, columns);
@@ -219,11 +220,8 @@ class CudaBackend final : public Backend {
     count_.rebuild(state);
     return cuda::rebuild(context_, state, sweep, A, c);
   }
-  bool predict(SweepState& state, const Sweep& sweep, Block response) override {
-    return cuda::predict(context_, state, sweep, response);
-  }
-  void note_response(SweepState& state, Block response) override {
-    cuda::note_response(context_, state, response);
+  bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {
+    return cuda::predict(context_, state, sweep, by);
   }
   std::vector<double> residuals(const SweepState& state) override {
     return has_seen(state) ? context_.columns_seen().residuals

@@ -32,9 +32,11 @@ template <class Real, class Product, class Increment>
 struct Pass {
   const Progress* progress;
   MatrixView<Real> P, applied;
-  MatrixView<const Real> gate;        // mask only
-  MatrixView<const Product> product;  // op(A) pending; empty: nothing to add to P
-  double unit;                        // one unit of it is worth unit * scale
+  MatrixView<Real> gained_P, gained_Z;  // what increments add to these; empty: not noted
+  const std::int32_t* switched;         // columns in which it is not; null with the others
+  MatrixView<const Real> gate;          // mask only
+  MatrixView<const Product> product;    // op(A) pending; empty: nothing to add to P
+  double unit;                          // one unit of it is worth unit * scale
   MatrixView<Increment> pending;
   std::int32_t* open;
   double *scale, *residual, *size, *first_step;
@@ -84,6 +86,7 @@ struct Column {
   const Real* gate;
   const Product* product;
   Real factor;
+  Real *gained_P, *gained_Z;  // null: not noted
 
   /// Rows i ... of d, from P as it stands. `adding` the product to it first.
   template <bool adding, int width>
@@ -94,6 +97,12 @@ struct Column {
       for (int e = 0; e < width; ++e)
         pre[e] += factor * static_cast<Real>(sums[e]);
       store(P + i, pre);
+      if (gained_P != nullptr) {
+        Pack<Real, width> gained = load<width>(gained_P + i);
+        for (int e = 0; e < width; ++e)
+          gained[e] += factor * static_cast<Real>(sums[e]);
+        store(gained_P + i, gained);
+      }
     }
     Pack<Real, width> open{};
     if constexpr (epilogue == Epilogue::mask) open = load<width>(gate + i);
@@ -105,10 +114,11 @@ struct Column {
   }
 };
 
-/// Zhat += scale q and pending = q = round(d / scale), for the entries at `applied` and `pending`.
+/// Zhat += scale q and pending = q = round(d / scale), for the entries at `applied` and `pending`;
+/// and what Zhat gains, unless it is null.
 template <class Real, int width, class Increment>
-__device__ void add_increment(Real* applied, Increment* pending, Entries<Real, width> entries,
-                              Real scale) {
+__device__ void add_increment(Real* applied, Increment* pending, Real* gained,
+                              Entries<Real, width> entries, Real scale) {
   Pack<Increment, width> increment;
   if constexpr (std::is_same_v<Increment, std::int8_t>) {
     const Real inverse = Real(1) / scale;
@@ -124,6 +134,11 @@ __device__ void add_increment(Real* applied, Increment* pending, Entries<Real, w
   }
   store(applied, entries.applied);
   store(pending, increment);
+  if (gained == nullptr) return;
+  Pack<Real, width> sum = load<width>(gained);
+  for (int e = 0; e < width; ++e)
+    sum[e] += scale * static_cast<Real>(increment[e]);
+  store(gained, sum);
 }
 
 /// The value of one unit of an increment whose largest entry is `largest`.
@@ -134,6 +149,12 @@ __device__ Real unit_of_increment([[maybe_unused]] double largest) {
   } else {
     return Real(1);
   }
+}
+
+/// Where column j notes what it gains; null: it does not.
+template <class Real>
+__device__ Real* gained_in(const MatrixView<Real>& gained, const std::int32_t* switched, Index j) {
+  return gained.data == nullptr || switched[j] != 0 ? nullptr : gained.column(j);
 }
 
 /// body(0), body(1), ... as straight code, the numbers known to the compiler, so that arrays
@@ -168,9 +189,9 @@ __device__ void note(const AnyPass& pass, Index k, Index j, const ColumnSums& su
 /// The pass, `width` rows a thread at once. (Two blocks a multiprocessor where nothing is kept, or
 /// the compiler saves registers for more of them and spills.) `held`: such packs of the column that
 /// a thread keeps, with held * width * threads >= m and m a multiple of width; 0: it reads them
-/// again.
-template <Epilogue epilogue, int threads, int width, int held, class Real, class Product,
-          class Increment>
+/// again. `notes`: columns may note what they gain, which takes registers.
+template <Epilogue epilogue, bool notes, int threads, int width, int held, class Real,
+          class Product, class Increment>
 __global__ void __launch_bounds__(threads, held == 0 ? 2 : 0)
     column_pass(Pass<Real, Product, Increment> pass) {
   const Progress& progress = *pass.progress;
@@ -184,10 +205,16 @@ __global__ void __launch_bounds__(threads, held == 0 ? 2 : 0)
   }
   const Index m = pass.P.rows;
   const Column<epilogue, Real, Product> column{
-      pass.P.column(j), pass.applied.column(j),
+      pass.P.column(j),
+      pass.applied.column(j),
       epilogue == Epilogue::mask ? pass.gate.column(j) : nullptr,
       pass.product.data == nullptr ? nullptr : pass.product.column(k),
-      static_cast<Real>(pass.unit * pass.scale[j])};
+      static_cast<Real>(pass.unit * pass.scale[j]),
+      notes ? gained_in(pass.gained_P, pass.switched, j) : nullptr,
+      notes ? gained_in(pass.gained_Z, pass.switched, j) : nullptr};
+  const auto gained_Z = [&](Index i) {
+    return column.gained_Z == nullptr ? nullptr : column.gained_Z + i;
+  };
   Increment* pending = pass.pending.column(k);
   const auto row_of = [](int pack) {
     return (static_cast<Index>(pack) * threads + threadIdx.x) * width;
@@ -214,12 +241,12 @@ __global__ void __launch_bounds__(threads, held == 0 ? 2 : 0)
     if constexpr (held > 0) {
       unrolled<held>([&](auto pack) {
         const Index i = row_of(pack);
-        if (i < m) add_increment(column.applied + i, pending + i, kept[pack], scale);
+        if (i < m) add_increment(column.applied + i, pending + i, gained_Z(i), kept[pack], scale);
       });
     } else {
       for_rows<width>(m, [&](Index i, auto rows) {
-        add_increment(column.applied + i, pending + i, column.template missing<false>(i, rows),
-                      scale);
+        add_increment(column.applied + i, pending + i, gained_Z(i),
+                      column.template missing<false>(i, rows), scale);
       });
     }
   }
@@ -234,11 +261,16 @@ template <Epilogue epilogue, class Real, class Product, class Increment>
 void launch_pass(cudaStream_t stream, Index columns, const Pass<Real, Product, Increment>& pass) {
   constexpr int width = pack_width<Real>, many = 512;
   const Index m = pass.P.rows;
+  const bool notes = pass.gained_P.data != nullptr;
   const auto run = [&]<int threads, int rows, int held>() {
+    constexpr int with_notes = held <= 4 ? held : 0;  // beside eight there are no registers left
     launch(stream, {.blocks = dim3(static_cast<unsigned>(columns)), .threads = threads},
-           column_pass<epilogue, threads, rows, held, Real, Product, Increment>, pass);
+           notes ? column_pass<epilogue, true, threads, rows, with_notes, Real, Product, Increment>
+                 : column_pass<epilogue, false, threads, rows, held, Real, Product, Increment>,
+           pass);
   };
-  if (!can_pack(width, pass.P, pass.applied, pass.gate, pass.product, pass.pending))
+  if (!can_pack(width, pass.P, pass.applied, pass.gate, pass.product, pass.pending, pass.gained_P,
+                pass.gained_Z))
     return run.template operator()<many, 1, 0>();
   if (m % width != 0 || m > 8 * width * many) return run.template operator()<many, width, 0>();
   switch (threads_for_column(m, element_of<Real>())) {  // of up to four packs, while they may

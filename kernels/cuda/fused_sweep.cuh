@@ -253,7 +253,7 @@ __global__ __launch_bounds__(fused_threads,
       const Index place = first_column + first + c * fused_warps;
       if (place < places) terms[c] = terms_of(state, place);
       if (terms[c].column >= 0)
-        entries[c] = load_entries<epilogue>(state, terms[c].column, row, count);
+        entries[c] = load_entries<epilogue, true>(state, terms[c], row, count);
     }
 #pragma unroll
     for (int c = 0; c < at_once; ++c) {
@@ -261,11 +261,13 @@ __global__ __launch_bounds__(fused_threads,
       const int column = first + c * fused_warps;
       const int at = column * Shape::sums_stride + lane_row;
       if (has_newer)
-        add_product(entries[c].P, terms[c].newer_unit, load_rows(newer + at, rows_a_thread, true));
+        add_product<true>(entries[c], terms[c].newer_unit,
+                          load_rows(newer + at, rows_a_thread, true));
       if (has_older)
-        add_product(entries[c].P, terms[c].older_unit, load_rows(older + at, rows_a_thread, true));
-      finish_tile<epilogue>(state, terms[c], entries[c], first_column + column,
-                            panel.rows.tile + tile, row, count);
+        add_product<true>(entries[c], terms[c].older_unit,
+                          load_rows(older + at, rows_a_thread, true));
+      finish_tile<epilogue, true>(state, terms[c], entries[c], first_column + column,
+                                  panel.rows.tile + tile, row, count);
     }
   }
 }

@@ -74,7 +74,8 @@ __device__ ColumnReport look_at(const Look<Increment>& look, Index k, Index j,
     look.first_step[j] = std::sqrt(Larger()(sums.missing, sums.applied));
   if (look.before != Before::sweeping) {
     pace[closing] = 1.0;  // nothing is pending, as after a closing sweep
-    pace[fall] = usual_fall;
+    pace[last_residual] = 0.0;
+    if (pace[fall] == 0.0) pace[fall] = usual_fall;
   }
 
   const double step = std::sqrt(sums.missing);
@@ -85,17 +86,17 @@ __device__ ColumnReport look_at(const Look<Increment>& look, Index k, Index j,
   if (look.first_step[j] > 0.0) report.growth = step / look.first_step[j];
   report.finite = std::isfinite(sums.missing) && std::isfinite(sums.applied) ? 1 : 0;
 
+  if (pace[last_residual] > 0.0) {
+    const double ratio = report.residual / pace[last_residual];
+    pace[fall] = ratio < 0.9 ? Larger()(ratio, 0.1) : 0.9;  // for no number too
+  }
   const bool nothing_pending = pace[closing] != 0.0;
   if (nothing_pending && sums.missing <= tolerance * tolerance * sums.applied) {
     mark_stopped(look.open, k);
     return report;
   }
-  if (!nothing_pending && pace[last_residual] > 0.0) {
-    const double ratio = report.residual / pace[last_residual];
-    pace[fall] = ratio < 0.1 ? 0.1 : (ratio > 0.9 ? 0.9 : ratio);
-  }
   pace[closing] = !nothing_pending && report.residual * pace[fall] <= tolerance ? 1.0 : 0.0;
-  pace[last_residual] = report.residual;
+  pace[last_residual] = nothing_pending ? 0.0 : report.residual;
   pace[largest_entry] = sums.largest;
   report.is_open = 1;
   return report;

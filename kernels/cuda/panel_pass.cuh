@@ -26,8 +26,8 @@
 
 namespace widedeq::cuda {
 
-/// The rows of SweepState::pace, as on the CPU (cpu/gauss_seidel.cpp): a column's last residual,
-/// the factor by which it falls, its largest missing entry, and whether it is closing.
+/// The rows of SweepState::pace, as on the CPU (cpu/gauss_seidel.cpp): a column's last residual or
+/// 0, the factor by which it falls, its largest missing entry, and whether it is closing.
 enum Pace : Index { last_residual, fall, largest_entry, closing };
 
 inline constexpr int warp_lanes = 32;
@@ -59,9 +59,11 @@ struct PanelState {
   const double* scale = nullptr;  // of the increments that the last sweep made
   MatrixView<const double> pace;
   MatrixView<Real> P, applied;
-  MatrixView<const Real> gate;  // mask only
-  MatrixView<Increment> made;   // where new increments go, by places
-  TileSums* sums = nullptr;     // place k's begin at k * tiles
+  MatrixView<Real> gained_P, gained_Z;     // what increments add to these; empty: not noted
+  const std::int32_t* switched = nullptr;  // columns in which it is not; null with the others
+  MatrixView<const Real> gate;             // mask only
+  MatrixView<Increment> made;              // where new increments go, by places
+  TileSums* sums = nullptr;                // place k's begin at k * tiles
   Index tiles = 0;
   bool packed = false;  // columns lie so that a thread's rows may be accessed at once
   double unit = 0.0;    // value in P of one unit of a product with increments of scale 1
@@ -87,6 +89,7 @@ struct ColumnTerms {
   Index column = -1;  // negative: stopped
   Real newer_unit = 0, older_unit = 0;
   Real scale = 0, inverse = 0;  // of the increments to make
+  bool notes = false;           // what they add
 };
 
 template <class Real, class Increment>
@@ -101,6 +104,7 @@ __device__ ColumnTerms<Real> terms_of(const PanelState<Real, Increment>& state, 
   terms.older_unit = static_cast<Real>(has_units ? state.unit * state.scale[column] : state.unit);
   terms.scale = static_cast<Real>(scale);
   terms.inverse = scale > 0.0 ? Real(1) / terms.scale : Real(0);
+  terms.notes = state.switched != nullptr && state.switched[column] == 0;
   return terms;
 }
 
@@ -155,16 +159,18 @@ __device__ void store_rows(T* to, const Rows4<T>& rows, Index count, bool packed
   }
 }
 
-/// A thread's rows of P, Zhat and the gate.
+/// A thread's rows of P, Zhat, the gate and what P gains.
 template <class Real>
 struct Entries {
-  Rows4<Real> P, applied, gate;
+  Rows4<Real> P, applied, gate, gained;
 };
 
-/// Those of `column` from `row` on, `count` at most.
-template <Epilogue epilogue, class Real, class Increment>
-__device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state, Index column,
-                                      Index row, Index count) {
+/// Those of a column from `row` on, `count` at most. `can_note`: here and below, false where no
+/// column notes what it gains, which saves registers.
+template <Epilogue epilogue, bool can_note, class Real, class Increment>
+__device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state,
+                                      const ColumnTerms<Real>& terms, Index row, Index count) {
+  const Index column = terms.column;
   Entries<Real> entries;
   entries.P = load_rows(state.P.column(column) + row, count, state.packed);
   entries.applied = load_rows(state.applied.column(column) + row, count, state.packed);
@@ -173,15 +179,32 @@ __device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state, 
   } else {
     entries.gate = {};
   }
+  entries.gained = {};
+  if (can_note && terms.notes)
+    entries.gained = load_rows(state.gained_P.column(column) + row, count, state.packed);
   return entries;
 }
 
-/// P += unit product
-template <class Real, class Product>
-__device__ void add_product(Rows4<Real>& P, Real unit, const Rows4<Product>& product) {
+/// P += unit product, and so does what it gains.
+template <bool can_note, class Real, class Product>
+__device__ void add_product(Entries<Real>& entries, Real unit, const Rows4<Product>& product) {
+#pragma unroll
+  for (int i = 0; i < rows_a_thread; ++i) {
+    const auto entry = static_cast<Real>(product[i]);
+    entries.P[i] = std::fma(unit, entry, entries.P[i]);
+    if constexpr (can_note) entries.gained[i] = std::fma(unit, entry, entries.gained[i]);
+  }
+}
+
+/// Zhat's gain += scale made, for a thread's rows.
+template <class Real, class Increment>
+__device__ void note_increments(Real* gained, Real scale, const Rows4<Increment>& made, Index count,
+                                bool packed) {
+  Rows4<Real> rows = load_rows(gained, count, packed);
 #pragma unroll
   for (int i = 0; i < rows_a_thread; ++i)
-    P[i] = std::fma(unit, static_cast<Real>(product[i]), P[i]);
+    rows[i] = std::fma(scale, static_cast<Real>(made[i]), rows[i]);
+  store_rows(gained, rows, count, packed);
 }
 
 /// What a thread's four rows add to a tile's sums. Rows that are not there are zero and add
@@ -235,7 +258,7 @@ struct Plus {
 /// A warp finishes a tile of a column: the entries of this thread's rows, P being up to date, are
 /// measured, made into increments and stored, and the tile's sums too. `row` is the thread's first
 /// row, `count` how many of the panel there are from it on (0 or less: none).
-template <Epilogue epilogue, class Real, class Increment>
+template <Epilogue epilogue, bool can_note, class Real, class Increment>
 __device__ void finish_tile(const PanelState<Real, Increment>& state,
                             const ColumnTerms<Real>& terms, Entries<Real>& entries, Index place,
                             Index tile, Index row, Index count) {
@@ -245,6 +268,12 @@ __device__ void finish_tile(const PanelState<Real, Increment>& state,
   if (terms.scale > Real(0))
     store_rows(state.applied.column(terms.column) + row, entries.applied, count, state.packed);
   if (state.shrinkage != 0.0) store_rows(state.made.column(place) + row, made, count, state.packed);
+  if (can_note && terms.notes) {
+    store_rows(state.gained_P.column(terms.column) + row, entries.gained, count, state.packed);
+    if (state.gained_Z.data != nullptr && terms.scale > Real(0))
+      note_increments(state.gained_Z.column(terms.column) + row, terms.scale, made, count,
+                      state.packed);
+  }
 
   const TileSums sums{warp_reduce(mine.missing, Plus()), warp_reduce(mine.applied, Plus()),
                       static_cast<double>(warp_reduce(mine.largest, Larger()))};
@@ -252,7 +281,7 @@ __device__ void finish_tile(const PanelState<Real, Increment>& state,
 }
 
 /// Place blockIdx.x's rows of a panel, a tile a warp. Either product may be empty: nothing to add.
-template <Epilogue epilogue, class Real, class Product, class Increment>
+template <Epilogue epilogue, bool can_note, class Real, class Product, class Increment>
 __global__ __launch_bounds__(block_threads) void panel_pass(PanelState<Real, Increment> state,
                                                             PanelRows rows,
                                                             MatrixView<const Product> newer,
@@ -268,27 +297,32 @@ __global__ __launch_bounds__(block_threads) void panel_pass(PanelState<Real, Inc
   // Row and count of the panel's rows from this thread's first one on.
   const Index offset = tile * tile_rows + threadIdx.x % warp_lanes * rows_a_thread;
   const Index row = rows.first + offset, count = rows.count - offset;
-  Entries<Real> entries = load_entries<epilogue>(state, terms.column, row, count);
+  Entries<Real> entries = load_entries<epilogue, can_note>(state, terms, row, count);
   if (newer.data != nullptr)
-    add_product(entries.P, terms.newer_unit,
-                load_rows(newer.column(place) + offset, count, state.packed));
+    add_product<can_note>(entries, terms.newer_unit,
+                          load_rows(newer.column(place) + offset, count, state.packed));
   if (older.data != nullptr)
-    add_product(entries.P, terms.older_unit,
-                load_rows(older.column(place) + offset, count, state.packed));
-  finish_tile<epilogue>(state, terms, entries, place, rows.tile + tile, row, count);
+    add_product<can_note>(entries, terms.older_unit,
+                          load_rows(older.column(place) + offset, count, state.packed));
+  finish_tile<epilogue, can_note>(state, terms, entries, place, rows.tile + tile, row, count);
 }
 
+/// The pass; `notes`: some columns note what they gain.
 template <class Real, class Product, class Increment>
-auto pass_kernel(Epilogue epilogue) {
+auto pass_kernel(Epilogue epilogue, bool notes) {
+  const auto at = [&]<Epilogue f>() {
+    return notes ? &panel_pass<f, true, Real, Product, Increment>
+                 : &panel_pass<f, false, Real, Product, Increment>;
+  };
   switch (epilogue) {
     case Epilogue::relu:
-      return &panel_pass<Epilogue::relu, Real, Product, Increment>;
+      return at.template operator()<Epilogue::relu>();
     case Epilogue::mask:
-      return &panel_pass<Epilogue::mask, Real, Product, Increment>;
+      return at.template operator()<Epilogue::mask>();
     case Epilogue::none:
       break;
   }
-  return &panel_pass<Epilogue::none, Real, Product, Increment>;
+  return at.template operator()<Epilogue::none>();
 }
 
 }  // namespace widedeq::cuda

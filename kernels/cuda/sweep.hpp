@@ -1,5 +1,4 @@
-// Sweeps of the fixed-point iteration on a device; see Backend::measure, predict, note_response and
-// iterate.
+// Sweeps of the fixed-point iteration on a device; see Backend::measure and iterate.
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -11,8 +10,6 @@ namespace widedeq::cuda {
 /// `extra` comes along, into context.columns_seen().
 SweepStatus measure(Context& context, SweepState& state, const Sweep& sweep, bool starting,
                     const Row& extra = {});
-bool predict(Context& context, SweepState& state, const Sweep& sweep, Block response);
-void note_response(Context& context, SweepState& state, Block response);
 SweepStatus iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep, int most);
 SweepStatus measure_and_iterate(Context& context, Loop& loop, SweepState& state, const Sweep& sweep,
                                 bool starting, int most);

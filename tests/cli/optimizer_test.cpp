@@ -83,7 +83,7 @@ TEST_F(OptimizerTest, SmallBatchesThatOvershootAreWarnedOf) {
 
 TEST_F(OptimizerTest, BatchesThatRunAwayAreHalvedOrEnd) {
   const std::string command =
-      "train --width 64 --samples 40 --epochs 8 --batch-size 10 --learning-rate 0.5 ";
+      "train --width 64 --samples 40 --epochs 8 --batch-size 10 --learning-rate 0.2 ";
   const Result failed = run(command + "--out run");
   EXPECT_EQ(failed.code, 4) << failed.error;
   EXPECT_TRUE(fs::exists(path("run/weights.npz")));

@@ -55,6 +55,9 @@ class PanelSweeps : public testing::Test {
     state.P = gaussian(Element::float32, m, n, 3);
     state.applied = context_.allocate(Element::float32, m, n);
     state.pending = context_.allocate(Element::int8, m, n);
+    for (Matrix* gained : {&state.gained.P, &state.gained.Z})
+      *gained = context_.allocate(Element::float32, m, n);
+    state.switched = context_.allocate_row(Element::int32, n);
     for (Matrix* row : {&state.scale, &state.residual, &state.size, &state.first_step})
       *row = context_.allocate_row(Element::float64, n);
     state.pace = context_.allocate(Element::float64, 4, n);
@@ -69,6 +72,7 @@ class PanelSweeps : public testing::Test {
     for (const ConstBlock& block :
          {ConstBlock(state.P), ConstBlock(state.applied), ConstBlock(state.residual),
           ConstBlock(state.size), ConstBlock(state.scale), ConstBlock(state.pace),
+          ConstBlock(state.gained.P), ConstBlock(state.gained.Z),
           ConstBlock(state.open).middle_columns(0, state.open_count),
           ConstBlock(state.pending).middle_columns(0, state.open_count)}) {
       std::vector<std::byte> bytes(static_cast<std::size_t>(block.rows * block.columns) *
@@ -200,7 +204,7 @@ class Twins : public testing::TestWithParam<std::tuple<int, bool, Epilogue>> {
  protected:
   struct Run {
     std::vector<SweepStatus> statuses;
-    HostMatrix P, applied;
+    HostMatrix P, applied, gained;
   };
 
   static Run run(Backend& backend) {
@@ -241,15 +245,14 @@ class Twins : public testing::TestWithParam<std::tuple<int, bool, Epilogue>> {
     run.statuses.push_back(backend.measure_and_iterate(state, sweep, true, 100));
     // A guess, by which increments are pending in all rows.
     if (epilogue == Epilogue::relu) {
-      const HostMatrix start = random.matrix(m, n);
-      for (int k = 0; k < 2; ++k) {
-        Matrix response = upload(start);
-        backend.note_response(state, response);
-      }
-      Matrix response = upload(start);
-      if (backend.predict(state, sweep, response))
-        for (const int most : {1, 2, 100})
-          run.statuses.push_back(backend.iterate(state, sweep, most));
+      state.gained.P = upload(random.matrix(m, n));
+      state.gained_before.P = upload(random.matrix(m, n));
+      backend.fill(state.known, 2.0);
+      EXPECT_TRUE(backend.predict(state, sweep, {.alone = 0.0, .newer = 0.02, .older = -0.01}));
+      for (const int most : {1, 2, 100})
+        run.statuses.push_back(backend.iterate(state, sweep, most));
+      run.gained = HostMatrix(m, n);
+      backend.download(state.gained.P, run.gained.view());
     }
     run.P = HostMatrix(m, n);
     run.applied = HostMatrix(m, n);
@@ -277,6 +280,8 @@ TEST_P(Twins, DoTheSameSweeps) {
   }
   EXPECT_LT(test::relative_error(is.P, wanted.P), 1e-12);
   EXPECT_LT(test::relative_error(is.applied, wanted.applied), 1e-12);
+  for (std::size_t i = 0; i < wanted.gained.values.size(); ++i)  // as P, of which it is a part
+    EXPECT_NEAR(is.gained.values[i], wanted.gained.values[i], 1e-13) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(, Twins,

@@ -1,5 +1,5 @@
 // What carries a solved state from one epoch to the next: following a rank-n update, adding a
-// column, rebuilding, predicting, and noting a response, each against its formula in double loops.
+// column, and rebuilding, each against its formula in double loops.
 //
 // Bounds are those of stages_test.cpp: a sum of k products in arithmetic of precision eps is off by
 // at most k eps times the sum of the products' magnitudes, which is computed beside the sum.
@@ -345,274 +345,6 @@ TEST_P(Carry, ARebuiltStateIteratesOnToTheFixedPoint) {
   }
 }
 
-// ---- responses and predictions
-// -------------------------------------------------------------------
-
-/// Notes a response of the given values: `start` is what P is above it.
-void note(SweepState& state, const HostMatrix& response, Block start) {
-  const HostMatrix P = download(state.P.columns(0, state.count));
-  backend().upload(difference(P, response).view(), start);
-  backend().note_response(state, start);
-}
-
-TEST_P(Carry, AResponseIsWhatPHasGained) {
-  for (const Index m : widths)
-    for (const Index n : counts) {
-      const HostMatrix P = random(m, n), start = random(m, n);
-      SweepState state = state_at(P, random(m, n), 2);
-      backend().fill(state.moved, 7.0);
-      const Framed block = framed(start);
-      backend().note_response(state, block);
-      const HostMatrix response = download(block.block());
-      // One subtraction, correctly rounded.
-      EXPECT_EQ(response.values, test::rounded(real(), difference(P, start)).values);
-      EXPECT_TRUE(block.frame_untouched());
-      EXPECT_EQ(download(state.P.columns(0, n)).values, P.values);
-      const HostMatrix moved = download(state.moved);
-      for (Index j = 0; j < n; ++j) {
-        EXPECT_NEAR(moved(0, j), oracle::column_norm(response, j),
-                    1e-6 * oracle::column_norm(response, j));
-        EXPECT_EQ(moved(1, j), 7.0);  // what was the last one's is the one's before
-      }
-      for (Index j = n; j < n + 2; ++j) {
-        EXPECT_EQ(moved(0, j), 7.0);
-        EXPECT_EQ(moved(1, j), 7.0);
-      }
-    }
-}
-
-/// Sizes of a response against the one before: most columns steady, every fifth far from it, either
-/// way.
-double factor_of(Index j) {
-  return j % 5 != 4 ? 1.0 + 0.02 * static_cast<double>(j % 3) : (j % 10 == 4 ? 20.0 : 0.05);
-}
-bool is_steady(Index j) {
-  return j % 5 != 4;
-}
-
-HostMatrix scaled_columns(HostMatrix M) {
-  for (Index j = 0; j < M.columns; ++j)
-    for (Index i = 0; i < M.rows; ++i)
-      M(i, j) *= factor_of(j);
-  return M;
-}
-
-TEST_P(Carry, PredictionsOpenWithTheStepToTheExpectedP) {
-  for (const Index m : widths)
-    for (const Index n : counts) {
-      SCOPED_TRACE("m=" + std::to_string(m) + " n=" + std::to_string(n));
-      const WeightOperator A = weights(Weighting::lattice, m);
-      HostMatrix P = random(m, n);
-      const HostMatrix Z = oracle::relu(random(m, n)), gain = random(m, n);
-      SweepState state = state_at(P, Z, 2);
-      const Framed response = framed(HostMatrix(m, n));
-      note(state, scaled_columns(gain), response);
-      note(state, gain, response);
-      const HostMatrix expected_gain = download(response.block());
-      // P may have moved since, by what the state has followed.
-      P = random(m, n);
-      backend().upload(P.view(), state.P.columns(0, n));
-      ASSERT_TRUE(backend().predict(state, sweep(A), response));
-
-      ASSERT_EQ(state.open_count, n);
-      const HostMatrix open = download(state.open), applied = download(state.applied),
-                       pending = download(state.pending), scale = download(state.scale);
-      for (Index j = 0; j < n; ++j) {
-        EXPECT_EQ(open(0, j), static_cast<double>(j));
-        for (Index i = 0; i < m; ++i) {
-          // Responses that have shrunk by factor_of(j) will do so again.
-          const double gained = is_steady(j) ? expected_gain(i, j) / factor_of(j) : 0.0;
-          const double wanted = std::max(P(i, j) + gained, 0.0);
-          const double size = std::abs(P(i, j)) + std::abs(expected_gain(i, j)) + Z(i, j);
-          // Mixed rounds the increment to half a unit of the column's scale.
-          const double unit = precision() == Precision::mixed ? 0.51 * scale(0, j) : 0.0;
-          ASSERT_LE(std::abs(applied(i, j) - wanted), unit + 4.0 * eps() * size)
-              << "sample " << j << " row " << i;
-          // `applied` has counted what is pending.
-          ASSERT_LE(std::abs(applied(i, j) - (Z(i, j) + scale(0, j) * pending(i, j))),
-                    4.0 * eps() * size);
-        }
-      }
-      EXPECT_EQ(download(state.P.columns(0, n)).values, P.values);
-      EXPECT_EQ(download(response.block()).values, P.values);  // for note_response()
-      EXPECT_TRUE(response.frame_untouched());
-      EXPECT_EQ(download(state.applied.columns(n, 2)).values,
-                std::vector<double>(static_cast<std::size_t>(2 * m), Framed::sentinel));
-    }
-}
-
-TEST_P(Carry, BehindAMaskSwitchedColumnsKeepTheirResponse) {
-  for (const Index m : {5, 33, 130}) {
-    const Index n = 7;
-    SCOPED_TRACE("m=" + std::to_string(m));
-    const WeightOperator A = weights(Weighting::lattice, m);
-    const HostMatrix D = random(m, n), gain = random(m, n);
-    HostMatrix P = random(m, n), L = random(m, n), gate = D;
-    for (Index j = 0; j < n; ++j)
-      for (Index i = 0; i < m; ++i)
-        L(i, j) = D(i, j) > 0.0 ? L(i, j) : 0.0;
-    // One unit goes on in column 2, one off in column 4, where there is one.
-    const auto switches = [&](Index j) { return j == 2 || j == 4; };
-    for (const Index j : {2, 4})
-      for (Index i = 0; i < m; ++i)
-        if ((D(i, j) > 0.0) == (j == 4)) {
-          gate(i, j) = -D(i, j);
-          break;
-        }
-    ASSERT_NE(gate.values, D.values);
-    const Framed gates = framed(gate), response = framed(HostMatrix(m, n));
-    Sweep masked = sweep(A, Transpose::yes);
-    masked.epilogue = Epilogue::mask;
-    masked.gate = gates.block();
-    SweepState state = state_at(P, L);
-    note(state, gain, response);
-    note(state, gain, response);
-    const HostMatrix noted = download(response.block());
-    P = random(m, n);
-    backend().upload(P.view(), state.P);
-    ASSERT_TRUE(backend().predict(state, masked, response));
-
-    const HostMatrix applied = download(state.applied), scale = download(state.scale);
-    const HostMatrix start = download(response.block());
-    for (Index j = 0; j < n; ++j)
-      for (Index i = 0; i < m; ++i) {
-        const double wanted = gate(i, j) > 0.0 ? P(i, j) + noted(i, j) : 0.0;
-        const double unit = precision() == Precision::mixed ? 0.51 * scale(0, j) : 0.0;
-        ASSERT_LE(std::abs(applied(i, j) - wanted), unit + 10.0 * eps()) << i << " " << j;
-        ASSERT_EQ(start(i, j), switches(j) ? noted(i, j) : P(i, j)) << i << " " << j;
-      }
-
-    // Columns 2 and 4 have nothing to note: what they gain comes of the switch.
-    state.open_count = 0;
-    const HostMatrix later = random(m, n), moved = download(state.moved);
-    backend().upload(later.view(), state.P);
-    backend().note_response(state, response);
-    const HostMatrix gained = test::rounded(real(), difference(later, P));
-    const HostMatrix now = download(response.block()), lengths = download(state.moved);
-    for (Index j = 0; j < n; ++j) {
-      for (Index i = 0; i < m; ++i)
-        ASSERT_EQ(now(i, j), switches(j) ? noted(i, j) : gained(i, j)) << i << " " << j;
-      if (switches(j)) {
-        EXPECT_EQ(lengths(0, j), moved(0, j));
-      } else {
-        EXPECT_NEAR(lengths(0, j), oracle::column_norm(gained, j), 1e-6 * lengths(0, j));
-        EXPECT_EQ(lengths(1, j), moved(0, j));
-      }
-    }
-    EXPECT_TRUE(response.frame_untouched());
-  }
-}
-
-TEST_P(Carry, WhatRoundingLeavesOfAUnitThatIsOffIsNoSwitch) {
-  if (precision() != Precision::mixed) return;
-  const WeightOperator A = weights(Weighting::lattice, 5);
-  const HostMatrix P = random(5, 2);
-  HostMatrix gate(5, 2), L = random(5, 2);
-  for (Index j = 0; j < 2; ++j)
-    for (Index i = 0; i < 5; ++i)
-      gate(i, j) = i == 3 ? -1.0 : 1.0;
-  constexpr double unit = 0x1p-20;
-  L(3, 0) = unit / 2.0;  // off, and all that was left of it
-  L(3, 1) = unit * 2.0;  // on
-  SweepState state = state_at(P, L);
-  backend().fill(state.scale, unit);
-  Sweep masked = sweep(A, Transpose::yes);
-  masked.epilogue = Epilogue::mask;
-  const Matrix gates = upload(real(), gate);
-  masked.gate = gates.block();
-  const HostMatrix before = random(5, 2);
-  Matrix response = upload(real(), before);
-  EXPECT_FALSE(backend().predict(state, masked, response));
-  const HostMatrix start = download(response);
-  for (Index i = 0; i < 5; ++i) {
-    EXPECT_EQ(start(i, 0), P(i, 0));
-    EXPECT_EQ(start(i, 1), before(i, 1));
-  }
-}
-
-TEST_P(Carry, ALinearIterationHasNothingToGuess) {
-  const WeightOperator A = weights(Weighting::lattice, 5);
-  const HostMatrix P = random(5, 3);
-  SweepState state = state_at(P, P);
-  Matrix response = upload(real(), P);
-  EXPECT_THROW(backend().predict(state, sweep(A, Transpose::yes), response), ShapeError);
-  EXPECT_EQ(download(state.applied).values, P.values);
-}
-
-TEST_P(Carry, WithoutSteadyResponsesNothingIsPredicted) {
-  const Index m = 33, n = 7;
-  const WeightOperator A = weights(Weighting::lattice, m);
-  const HostMatrix P = random(m, n), Z = random(m, n), gain = random(m, n);
-  HostMatrix tenfold = gain;
-  for (Index j = 0; j < n; ++j)
-    for (Index i = 0; i < m; ++i)
-      if (j > 1) tenfold(i, j) *= 10.0;
-  // None noted, one noted, and two of which two in seven agree.
-  for (int noted = 0; noted < 3; ++noted) {
-    SweepState state = state_at(P, Z);
-    const Framed response = framed(HostMatrix(m, n));
-    if (noted > 1) note(state, tenfold, response);
-    if (noted > 0) note(state, gain, response);
-    EXPECT_FALSE(backend().predict(state, sweep(A), response)) << noted << " noted";
-    EXPECT_EQ(state.open_count, 0);
-    EXPECT_EQ(download(state.P).values, P.values);
-    EXPECT_EQ(download(state.applied).values, Z.values);
-    EXPECT_EQ(download(response.block()).values, P.values);
-    EXPECT_TRUE(response.frame_untouched());
-  }
-}
-
-TEST_P(Carry, AWrongGuessCostsNoAccuracy) {
-  const Index m = 130, n = 7;
-  const WeightOperator A = weights(Weighting::lattice, m);
-  oracle::Network net;
-  net.A = A.download_columns(0, m);
-  net.X = HostMatrix(1, n);
-  net.gamma = 0.5;
-  const HostMatrix c = random(m, n);
-  const oracle::Equilibrium truth = oracle::equilibrium(net, c);
-  ASSERT_TRUE(truth.converged);
-  const double tolerance = test::tight(precision()).tolerance;
-  const Sweep one = sweep(A, Transpose::no, tolerance);
-  SweepState state = state_at(c, HostMatrix(m, n));
-  backend().measure(state, one, true);
-  ASSERT_EQ(backend().iterate(state, one, 300).open, 0);
-
-  Matrix response = backend().allocate(real(), m, n);
-  const HostMatrix nonsense = random(m, n);
-  note(state, nonsense, response);
-  note(state, nonsense, response);
-  ASSERT_TRUE(backend().predict(state, one, response));
-  EXPECT_GT(relative_error(download(state.applied), truth.Z), 0.1);
-  const SweepStatus status = backend().iterate(state, one, 300);
-  EXPECT_EQ(status.open, 0);
-  EXPECT_GT(status.sweeps, 1);
-  EXPECT_LT(relative_error(download(state.applied), truth.Z), 6.0 * tolerance + 4.0 * eps());
-  EXPECT_LT(relative_error(download(state.P),
-                           affine(net.A, Transpose::no, one.s, download(state.applied), c)),
-            20.0 * eps());
-  EXPECT_LE(test::largest(backend().residuals(state)), tolerance);
-}
-
-TEST_P(Carry, AResponseThatIsNotFiniteIsNotTrusted) {
-  // A solve that overflowed in one sample leaves such a response; its length is no measure either.
-  const Index m = 33, n = 7;
-  const WeightOperator A = weights(Weighting::lattice, m);
-  const HostMatrix P = random(m, n), Z = oracle::relu(random(m, n));
-  HostMatrix gain = random(m, n);
-  SweepState state = state_at(P, Z);
-  Matrix response = backend().allocate(real(), m, n);
-  note(state, gain, response);
-  gain(4, 2) = NAN;
-  note(state, gain, response);
-  ASSERT_TRUE(backend().predict(state, sweep(A), response));
-  const HostMatrix applied = download(state.applied), scale = download(state.scale);
-  ASSERT_TRUE(test::all_finite(applied.values));
-  for (Index i = 0; i < m; ++i)
-    EXPECT_NEAR(applied(i, 2), std::max(P(i, 2), 0.0),
-                precision() == Precision::mixed ? 0.51 * scale(0, 2) : 1e-5);
-}
-
 // ---- misuse
 // --------------------------------------------------------------------------------------
 
@@ -645,15 +377,9 @@ TEST_P(Carry, ShapesThatDoNotFitAreRefusedByName) {
   EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(A), A.view(), too_many), "3 x 5", "3 x 4");
   EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(A), A.view(), too_tall), "4 x 4", "3 x 4");
   EXPECT_SHAPE_ERROR(on.rebuild(state, sweep(wider), wider.view(), fits), "5 x 5", "3 x 3");
-  EXPECT_SHAPE_ERROR(on.predict(state, sweep(A), too_many), "3 x 5", "3 x 4");
-  EXPECT_SHAPE_ERROR(on.predict(state, sweep(A), too_tall), "4 x 4", "3 x 4");
-  EXPECT_SHAPE_ERROR(on.predict(state, sweep(wider), fits), "3 x 4", "5");
-  EXPECT_SHAPE_ERROR(on.note_response(state, too_many), "3 x 5", "3 x 4");
-  EXPECT_SHAPE_ERROR(on.note_response(state, too_tall), "4 x 4", "3 x 4");
   EXPECT_EQ(download(state.P).values, before.values);
   EXPECT_EQ(download(state.applied).values, before.values);
   EXPECT_EQ(download(fits).values, before.values);
-  EXPECT_EQ(download(state.moved).values, std::vector<double>(8));
 }
 
 TEST_P(Carry, WrongElementsAreRefused) {
@@ -671,8 +397,6 @@ TEST_P(Carry, WrongElementsAreRefused) {
   const WeightOperator A = weights(Weighting::lattice, 3);
   SweepState state = state_at(before, before);
   EXPECT_THROW(on.rebuild(state, sweep(A), A.view(), b), ShapeError);
-  EXPECT_THROW(on.predict(state, sweep(A), b), ShapeError);
-  EXPECT_THROW(on.note_response(state, b), ShapeError);
   EXPECT_EQ(download(a).values, before.values);
   EXPECT_EQ(download(state.P).values, before.values);
   EXPECT_EQ(download(state.applied).values, before.values);
@@ -686,7 +410,6 @@ TEST_P(Carry, OpenColumnsAreRefused) {
   const HostMatrix P = download(state.P), applied = download(state.applied);
   Matrix block = upload(real(), c);
   EXPECT_THROW(backend().rebuild(state, sweep(A), A.view(), block), ShapeError);
-  EXPECT_THROW(backend().predict(state, sweep(A), block), ShapeError);
   EXPECT_EQ(download(state.P).values, P.values);
   EXPECT_EQ(download(state.applied).values, applied.values);
   EXPECT_EQ(download(block).values, c.values);
