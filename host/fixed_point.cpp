@@ -95,6 +95,29 @@ void transfer_gains(Archive& archive, const Matrix& P, Gains& gains) {
   if (!fits(gains.P) || !(gains.Z.empty() || fits(gains.Z))) gains = {};
 }
 
+/// Rounding of a response grows with every one that is made of it, so history begins anew now and
+/// then: after k guesses it is off by some k^1.5 roundings of itself.
+constexpr int most_guesses = 50;
+
+/// Makes room for what solves gain, and forgets responses of another base or too many guesses.
+void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
+  for (Gains* gains : {&state.gained, &state.gained_before}) {
+    const auto make = [&](Matrix& matrix) {
+      if (matrix.empty())
+        matrix = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
+    };
+    make(gains->P);
+    if (A.precision == Precision::mixed) make(gains->Z);
+  }
+  const bool is_old = carried.base_version != A.base_version || carried.guesses >= most_guesses;
+  if (is_old && carried.drives.size() > 1) carried.drives.resize(1);
+  carried.base_version = A.base_version;
+  ++carried.guesses;
+  if (carried.drives.size() > 1) return;
+  backend.fill(state.known, 0.0);
+  carried.guesses = 0;
+}
+
 Sweep with_tolerance(Sweep sweep, double tolerance) {
   sweep.tolerance = tolerance;
   return sweep;
@@ -200,33 +223,6 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
   return report;
 }
-
-namespace {
-
-/// Rounding of a response grows with every one that is made of it, so history begins anew now and
-/// then: after k guesses it is off by some k^1.5 roundings of itself.
-constexpr int most_guesses = 50;
-
-/// Makes room for what solves gain, and forgets responses of another base or too many guesses.
-void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
-  for (Gains* gains : {&state.gained, &state.gained_before}) {
-    const auto make = [&](Matrix& matrix) {
-      if (matrix.empty())
-        matrix = backend.allocate(state.P.element(), state.P.rows(), state.P.columns());
-    };
-    make(gains->P);
-    if (A.precision == Precision::mixed) make(gains->Z);
-  }
-  const bool is_old = carried.base_version != A.base_version || carried.guesses >= most_guesses;
-  if (is_old && carried.drives.size() > 1) carried.drives.resize(1);
-  carried.base_version = A.base_version;
-  ++carried.guesses;
-  if (carried.drives.size() > 1) return;
-  backend.fill(state.known, 0.0);
-  carried.guesses = 0;
-}
-
-}  // namespace
 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried) {

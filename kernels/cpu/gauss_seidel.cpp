@@ -20,10 +20,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/gained.hpp"
 #include "kernels/cpu/open_columns.hpp"
 #include "kernels/cpu/panel_products.hpp"
 #include "kernels/cpu/panel_rows.hpp"
+#include "kernels/gained.hpp"
 
 namespace widedeq::cpu {
 namespace {

@@ -2,9 +2,8 @@
 // have added.
 //
 //   gained, before = a gained + b before, gained
-//   mixed        P += gained.P    Zhat += gained.Z
-//   fp64, fp32   q = f(P + gained.P) - Zhat    Zhat += q    gained.P = 0: products will add all of
-//   it
+//   mixed        P += gained.P                 Zhat += gained.Z
+//   fp64, fp32   q = f(P + gained.P) - Zhat    Zhat += q    gained.P = 0, for products add it all
 //
 // A wrong guess costs a sweep and no accuracy. (kernels/response.hpp)
 #include "kernels/cpu/predict.hpp"

@@ -13,9 +13,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/gained.hpp"
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/open_columns.hpp"
+#include "kernels/gained.hpp"
 
 namespace widedeq::cpu {
 namespace {

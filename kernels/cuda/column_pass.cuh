@@ -16,6 +16,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/open_columns.hpp"
 #include "kernels/cuda/progress.hpp"
+#include "kernels/gained.hpp"
 
 namespace widedeq::cuda {
 
@@ -32,11 +33,10 @@ template <class Real, class Product, class Increment>
 struct Pass {
   const Progress* progress;
   MatrixView<Real> P, applied;
-  MatrixView<Real> gained_P, gained_Z;  // what increments add to these; empty: not noted
-  const std::int32_t* switched;         // columns in which it is not; null with the others
-  MatrixView<const Real> gate;          // mask only
-  MatrixView<const Product> product;    // op(A) pending; empty: nothing to add to P
-  double unit;                          // one unit of it is worth unit * scale
+  Gained<Real> gained;
+  MatrixView<const Real> gate;        // mask only
+  MatrixView<const Product> product;  // op(A) pending; empty: nothing to add to P
+  double unit;                        // one unit of it is worth unit * scale
   MatrixView<Increment> pending;
   std::int32_t* open;
   double *scale, *residual, *size, *first_step;
@@ -151,12 +151,6 @@ __device__ Real unit_of_increment([[maybe_unused]] double largest) {
   }
 }
 
-/// Where column j notes what it gains; null: it does not.
-template <class Real>
-__device__ Real* gained_in(const MatrixView<Real>& gained, const std::int32_t* switched, Index j) {
-  return gained.data == nullptr || switched[j] != 0 ? nullptr : gained.column(j);
-}
-
 /// body(0), body(1), ... as straight code, the numbers known to the compiler, so that arrays
 /// indexed by them can live in registers.
 template <int count, class Body>
@@ -210,8 +204,8 @@ __global__ void __launch_bounds__(threads, held == 0 ? 2 : 0)
       epilogue == Epilogue::mask ? pass.gate.column(j) : nullptr,
       pass.product.data == nullptr ? nullptr : pass.product.column(k),
       static_cast<Real>(pass.unit * pass.scale[j]),
-      notes ? gained_in(pass.gained_P, pass.switched, j) : nullptr,
-      notes ? gained_in(pass.gained_Z, pass.switched, j) : nullptr};
+      notes ? pass.gained.of_P(j) : nullptr,
+      notes ? pass.gained.of_Z(j) : nullptr};
   const auto gained_Z = [&](Index i) {
     return column.gained_Z == nullptr ? nullptr : column.gained_Z + i;
   };
@@ -261,7 +255,7 @@ template <Epilogue epilogue, class Real, class Product, class Increment>
 void launch_pass(cudaStream_t stream, Index columns, const Pass<Real, Product, Increment>& pass) {
   constexpr int width = pack_width<Real>, many = 512;
   const Index m = pass.P.rows;
-  const bool notes = pass.gained_P.data != nullptr;
+  const bool notes = pass.gained.P.data != nullptr;
   const auto run = [&]<int threads, int rows, int held>() {
     constexpr int with_notes = held <= 4 ? held : 0;  // beside eight there are no registers left
     launch(stream, {.blocks = dim3(static_cast<unsigned>(columns)), .threads = threads},
@@ -269,8 +263,8 @@ void launch_pass(cudaStream_t stream, Index columns, const Pass<Real, Product, I
                  : column_pass<epilogue, false, threads, rows, held, Real, Product, Increment>,
            pass);
   };
-  if (!can_pack(width, pass.P, pass.applied, pass.gate, pass.product, pass.pending, pass.gained_P,
-                pass.gained_Z))
+  if (!can_pack(width, pass.P, pass.applied, pass.gate, pass.product, pass.pending, pass.gained.P,
+                pass.gained.Z))
     return run.template operator()<many, 1, 0>();
   if (m % width != 0 || m > 8 * width * many) return run.template operator()<many, width, 0>();
   switch (threads_for_column(m, element_of<Real>())) {  // of up to four packs, while they may

@@ -61,8 +61,8 @@ class PanelIteration {
     fused_ = is_int8 && even && !sweep.jacobi && algorithm.multiplier == Multiplier::fused &&
              is_aligned(pending_, 16);
     packed_ = even && is_aligned(P(), 16) && is_aligned(applied(), 16) && is_aligned(gate(), 16) &&
-              is_aligned(pending_, is_int8 ? rows_a_thread : 16) && is_aligned(gained_P(), 16) &&
-              is_aligned(gained_Z(), 16);
+              is_aligned(pending_, is_int8 ? rows_a_thread : 16) && is_aligned(gained().P, 16) &&
+              is_aligned(gained().Z, 16);
     take_memory();
   }
 
@@ -216,8 +216,8 @@ class PanelIteration {
     constexpr Index warps = block_threads / warp_lanes;
     const Index blocks = (tiles_of(rows.count) + warps - 1) / warps;
     launch(stream, {.blocks = dim3(static_cast<unsigned>(columns), static_cast<unsigned>(blocks))},
-           pass_kernel<Real, Product, Increment>(sweep_.epilogue, notes()), panel_state(shrinkage),
-           rows, newer, older);
+           pass_kernel<Real, Product, Increment>(sweep_.epilogue, gained().P.data != nullptr),
+           panel_state(shrinkage), rows, newer, older);
   }
 
   void enqueue_fused_panel(cudaStream_t stream, Index columns, const PanelRows& rows, bool older) {
@@ -269,9 +269,7 @@ class PanelIteration {
             .pace = pace(),
             .P = P(),
             .applied = applied(),
-            .gained_P = gained_P(),
-            .gained_Z = gained_Z(),
-            .switched = notes() ? state_.switched.block().as<const std::int32_t>().data : nullptr,
+            .gained = gained(),
             .gate = gate(),
             .made = fused_ ? made() : pending_,
             .sums = sums_,
@@ -291,13 +289,7 @@ class PanelIteration {
 
   MatrixView<Real> P() { return state_.P.block().template as<Real>(); }
   MatrixView<Real> applied() { return state_.applied.block().template as<Real>(); }
-  /// What the state notes of gains.
-  bool notes() const { return !state_.gained.P.empty(); }
-  MatrixView<Real> gained_P() { return view_of(state_.gained.P); }
-  MatrixView<Real> gained_Z() { return view_of(state_.gained.Z); }
-  static MatrixView<Real> view_of(Matrix& matrix) {
-    return matrix.empty() ? MatrixView<Real>() : matrix.block().template as<Real>();
-  }
+  Gained<Real> gained() { return gained_of<Real>(state_); }
   MatrixView<const Real> gate() const {
     return sweep_.epilogue == Epilogue::mask ? sweep_.gate.as<const Real>()
                                              : MatrixView<const Real>();
@@ -345,9 +337,9 @@ class PanelIteration {
                                state_.pace.block(), state_.scale.block(), state_.residual.block(),
                                state_.size.block(), state_.first_step.block(), state_.open.block()})
       add_view(block);
-    for (const MatrixView<Real>& gained : {gained_P(), gained_Z()})
-      add_view(gained);
-    add_view(state_.switched.block());
+    add_view(gained().P);
+    add_view(gained().Z);
+    add(reinterpret_cast<std::uintptr_t>(gained().switched));
     add_view(gate());
     if constexpr (is_int8) {
       add_view(A_.base[sweep_.transpose]);

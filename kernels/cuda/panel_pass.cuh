@@ -23,6 +23,7 @@
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/progress.hpp"
 #include "kernels/element.hpp"
+#include "kernels/gained.hpp"
 
 namespace widedeq::cuda {
 
@@ -59,11 +60,10 @@ struct PanelState {
   const double* scale = nullptr;  // of the increments that the last sweep made
   MatrixView<const double> pace;
   MatrixView<Real> P, applied;
-  MatrixView<Real> gained_P, gained_Z;     // what increments add to these; empty: not noted
-  const std::int32_t* switched = nullptr;  // columns in which it is not; null with the others
-  MatrixView<const Real> gate;             // mask only
-  MatrixView<Increment> made;              // where new increments go, by places
-  TileSums* sums = nullptr;                // place k's begin at k * tiles
+  Gained<Real> gained;
+  MatrixView<const Real> gate;  // mask only
+  MatrixView<Increment> made;   // where new increments go, by places
+  TileSums* sums = nullptr;     // place k's begin at k * tiles
   Index tiles = 0;
   bool packed = false;  // columns lie so that a thread's rows may be accessed at once
   double unit = 0.0;    // value in P of one unit of a product with increments of scale 1
@@ -104,7 +104,7 @@ __device__ ColumnTerms<Real> terms_of(const PanelState<Real, Increment>& state, 
   terms.older_unit = static_cast<Real>(has_units ? state.unit * state.scale[column] : state.unit);
   terms.scale = static_cast<Real>(scale);
   terms.inverse = scale > 0.0 ? Real(1) / terms.scale : Real(0);
-  terms.notes = state.switched != nullptr && state.switched[column] == 0;
+  terms.notes = state.gained.of_P(column) != nullptr;
   return terms;
 }
 
@@ -181,7 +181,7 @@ __device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state,
   }
   entries.gained = {};
   if (can_note && terms.notes)
-    entries.gained = load_rows(state.gained_P.column(column) + row, count, state.packed);
+    entries.gained = load_rows(state.gained.P.column(column) + row, count, state.packed);
   return entries;
 }
 
@@ -269,9 +269,9 @@ __device__ void finish_tile(const PanelState<Real, Increment>& state,
     store_rows(state.applied.column(terms.column) + row, entries.applied, count, state.packed);
   if (state.shrinkage != 0.0) store_rows(state.made.column(place) + row, made, count, state.packed);
   if (can_note && terms.notes) {
-    store_rows(state.gained_P.column(terms.column) + row, entries.gained, count, state.packed);
-    if (state.gained_Z.data != nullptr && terms.scale > Real(0))
-      note_increments(state.gained_Z.column(terms.column) + row, terms.scale, made, count,
+    store_rows(state.gained.P.column(terms.column) + row, entries.gained, count, state.packed);
+    if (state.gained.Z.data != nullptr && terms.scale > Real(0))
+      note_increments(state.gained.Z.column(terms.column) + row, terms.scale, made, count,
                       state.packed);
   }
 

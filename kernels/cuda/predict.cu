@@ -1,9 +1,8 @@
 // A warm start's guess, the twin of cpu/predict.cpp:
 //
 //   gained, before = a gained + b before, gained
-//   mixed        P += gained.P    Zhat += gained.Z
-//   fp64, fp32   q = f(P + gained.P) - Zhat    Zhat += q    gained.P = 0: products will add all of
-//   it
+//   mixed        P += gained.P                 Zhat += gained.Z
+//   fp64, fp32   q = f(P + gained.P) - Zhat    Zhat += q    gained.P = 0, for products add it all
 //
 // A wrong guess costs a sweep and no accuracy. (kernels/response.hpp)
 #include "kernels/cuda/predict.hpp"
@@ -127,13 +126,17 @@ void launch_guess(Context& context, const Guess<Real>& at) {
          packs ? guess<epilogue, mixed, width, Real> : guess<epilogue, mixed, 1, Real>, at);
 }
 
-/// Whether a third of the columns know a response, which the last predict() has told, unless
-/// something else was written to `known` since.
+/// Has the host told whether a third of the columns know a response.
+void tell_worth(Context& context, MatrixView<const std::int32_t> known) {
+  auto* worthwhile = context.scratch<std::int32_t>(Scratch::sums, 1);
+  launch(context, {.blocks = dim3(1)}, count_knowing, known, worthwhile);
+  context.tell(known.data, worthwhile);
+}
+
+/// That, which the last predict() has told, unless something else was written to `known` since.
 bool is_worthwhile(Context& context, MatrixView<const std::int32_t> known) {
   if (!context.told(known.data)) {
-    auto* worthwhile = context.scratch<std::int32_t>(Scratch::sums, 1);
-    launch(context, {.blocks = dim3(1)}, count_knowing, known, worthwhile);
-    context.tell(known.data, worthwhile);
+    tell_worth(context, known);
     context.synchronize();
   }
   return context.told(known.data).value() != 0;
@@ -169,12 +172,7 @@ bool predict_as(Context& context, SweepState& state, const Sweep& sweep, const E
   } else {
     launch_guess<Epilogue::relu, mixed>(context, at);
   }
-  if constexpr (!mixed) {
-    // Whether the next solve is to guess: it will not have to wait for that.
-    auto* worthwhile = context.scratch<std::int32_t>(Scratch::sums, 1);
-    launch(context, {.blocks = dim3(1)}, count_knowing, known, worthwhile);
-    context.tell(known.data, worthwhile);
-  }
+  if constexpr (!mixed) tell_worth(context, known);  // the next solve will not have to wait for it
   if (!at.opens) return false;
   open_all(context.stream(), state.open.block().as<std::int32_t>().data, state.count);
   state.open_count = state.count;

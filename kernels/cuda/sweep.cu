@@ -119,9 +119,7 @@ class Iteration {
     pass_ = {.progress = progress_,
              .P = state.P.block().as<Real>(),
              .applied = state.applied.block().as<Real>(),
-             .gained_P = {},
-             .gained_Z = {},
-             .switched = nullptr,
+             .gained = gained_of<Real>(state),
              .gate = {},
              .product = product_,
              .unit = unit,
@@ -134,11 +132,6 @@ class Iteration {
              .results = results_,
              .starting = false};
     if (sweep.epilogue == Epilogue::mask) pass_.gate = sweep.gate.as<const Real>();
-    if (!state.gained.P.empty()) {
-      pass_.gained_P = state.gained.P.block().as<Real>();
-      pass_.switched = state.switched.block().as<const std::int32_t>().data;
-    }
-    if (!state.gained.Z.empty()) pass_.gained_Z = state.gained.Z.block().as<Real>();
     packing_ = {.progress = progress_,
                 .open = pass_.open,
                 .from = reinterpret_cast<std::int32_t*>(moves_ + n),
@@ -244,11 +237,11 @@ class Iteration {
             size(pass_.P.stride),
             address(pass_.applied.data),
             size(pass_.applied.stride),
-            address(pass_.gained_P.data),
-            size(pass_.gained_P.stride),
-            address(pass_.gained_Z.data),
-            size(pass_.gained_Z.stride),
-            address(pass_.switched),
+            address(pass_.gained.P.data),
+            size(pass_.gained.P.stride),
+            address(pass_.gained.Z.data),
+            size(pass_.gained.Z.stride),
+            address(pass_.gained.switched),
             address(pass_.gate.data),
             size(pass_.gate.stride),
             address(pass_.pending.data),

@@ -9,17 +9,17 @@
 #include <utility>
 #include <vector>
 
-#include "host/weight_operator.hpp"
-#include "tests/support.hpp"
+#include "tests/kernels/carried_states.hpp"
 
 namespace widedeq {
 namespace {
 
+using test::affine;
 using test::backend;
 using test::column_of;
+using test::difference;
 using test::download;
 using test::Framed;
-using test::Random;
 using test::relative_error;
 using test::upload;
 
@@ -35,16 +35,8 @@ const char* name_of(Weighting weighting) {
   return names[static_cast<int>(weighting)];
 }
 
-class Carry : public testing::TestWithParam<Precision> {
+class Carry : public test::CarriedStates {
  protected:
-  Precision precision() const { return GetParam(); }
-  Element real() const { return real_of(precision()); }
-  double eps() const { return test::epsilon(precision()); }
-  void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
-
-  HostMatrix random(Index rows, Index columns) {
-    return test::rounded(real(), random_.matrix(rows, columns));
-  }
   /// The same values in a block whose stride is larger than its columns by 0 to 5, by chance.
   Framed framed(const HostMatrix& values) {
     Framed frame(real(), values.rows, values.columns, random_.integer(0, 3), random_.integer(0, 2));
@@ -63,39 +55,12 @@ class Carry : public testing::TestWithParam<Precision> {
     }
     return A;
   }
-  Sweep sweep(const WeightOperator& A, Transpose transpose = Transpose::no,
-              double tolerance = 1e-6) const {
-    return {.A = A.operand(),
-            .transpose = transpose,
-            .s = 0.5 / std::sqrt(static_cast<double>(A.width())),
-            .epilogue = transpose == Transpose::yes ? Epilogue::none : Epilogue::relu,
-            .gate = {},
-            .tolerance = tolerance};
-  }
-  /// A state that stands at (P, applied), no column open, with room for `spare` columns more.
-  SweepState state_at(const HostMatrix& P, const HostMatrix& applied, Index spare = 0) const {
-    SweepState state = backend().make_sweep_state(precision(), P.rows, P.columns + spare);
-    state.count = P.columns;
-    backend().fill(state.P, Framed::sentinel);
-    backend().fill(state.applied, Framed::sentinel);
-    backend().upload(P.view(), state.P.columns(0, state.count));
-    backend().upload(applied.view(), state.applied.columns(0, state.count));
-    return state;
-  }
-
-  Random random_{42};
 };
 
 HostMatrix absolute(HostMatrix M) {
   for (double& entry : M.values)
     entry = std::abs(entry);
   return M;
-}
-
-HostMatrix difference(HostMatrix left, const HostMatrix& right) {
-  for (std::size_t i = 0; i < left.values.size(); ++i)
-    left.values[i] -= right.values[i];
-  return left;
 }
 
 /// |is - wanted| <= bound magnitude, entry by entry.
@@ -114,15 +79,6 @@ HostMatrix followed(const HostMatrix& P, double alpha, const HostMatrix& left,
   for (std::size_t i = 0; i < P.values.size(); ++i)
     result.values[i] += P.values[i];
   return result;
-}
-
-/// c + factor op(A) Z
-HostMatrix affine(const HostMatrix& A, Transpose transpose, double factor, const HostMatrix& Z,
-                  const HostMatrix& c) {
-  HostMatrix P = oracle::multiply(transpose == Transpose::yes ? oracle::transpose(A) : A, Z);
-  for (std::size_t i = 0; i < P.values.size(); ++i)
-    P.values[i] = c.values[i] + factor * P.values[i];
-  return P;
 }
 
 // ---- following an update

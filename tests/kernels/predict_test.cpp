@@ -8,18 +8,17 @@
 #include <string>
 #include <vector>
 
-#include "host/weight_operator.hpp"
-#include "tests/support.hpp"
+#include "tests/kernels/carried_states.hpp"
 
 namespace widedeq {
 namespace {
 
+using test::affine;
 using test::backend;
+using test::difference;
 using test::download;
 using test::Framed;
-using test::Random;
 using test::relative_error;
-using test::upload;
 
 constexpr std::int32_t most_guessed = 8;  // in a row; then they are forgotten
 constexpr Extrapolation usual{.alone = 0.9, .newer = 1.8, .older = -0.85};
@@ -30,36 +29,10 @@ struct Responses {
   std::vector<std::int32_t> known;
 };
 
-class Guesses : public testing::TestWithParam<Precision> {
+class Guesses : public test::CarriedStates {
  protected:
-  Precision precision() const { return GetParam(); }
-  Element real() const { return real_of(precision()); }
-  double eps() const { return test::epsilon(precision()); }
-  void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
-
-  HostMatrix random(Index rows, Index columns) {
-    return test::rounded(real(), random_.matrix(rows, columns));
-  }
   WeightOperator lattice(Index m, int panels = 0) const {
     return {backend(), precision(), m, WeightLaw::lattice, 3, panels};
-  }
-  Sweep sweep(const WeightOperator& A, double tolerance = 1e-6) const {
-    return {.A = A.operand(),
-            .transpose = Transpose::no,
-            .s = 0.5 / std::sqrt(static_cast<double>(A.width())),
-            .epilogue = Epilogue::relu,
-            .gate = {},
-            .tolerance = tolerance};
-  }
-  /// A state that stands at (P, applied), no column open, with room for `spare` columns more.
-  SweepState state_at(const HostMatrix& P, const HostMatrix& applied, Index spare = 0) const {
-    SweepState state = backend().make_sweep_state(precision(), P.rows, P.columns + spare);
-    state.count = P.columns;
-    backend().fill(state.P, Framed::sentinel);
-    backend().fill(state.applied, Framed::sentinel);
-    backend().upload(P.view(), state.P.columns(0, state.count));
-    backend().upload(applied.view(), state.applied.columns(0, state.count));
-    return state;
   }
   /// Has a state note gains; all of it sentinels.
   void allow_guesses(SweepState& state) const {
@@ -101,23 +74,7 @@ class Guesses : public testing::TestWithParam<Precision> {
   }
 
   static bool switched_or_spare(Index j, Index n) { return j == 2 || j == 8 || j >= n; }
-
-  Random random_{42};
 };
-
-/// c + factor A Z
-HostMatrix affine(const HostMatrix& A, double factor, const HostMatrix& Z, const HostMatrix& c) {
-  HostMatrix P = oracle::multiply(A, Z);
-  for (std::size_t i = 0; i < P.values.size(); ++i)
-    P.values[i] = factor * P.values[i] + c.values[i];
-  return P;
-}
-
-HostMatrix difference(HostMatrix left, const HostMatrix& right) {
-  for (std::size_t i = 0; i < left.values.size(); ++i)
-    left.values[i] -= right.values[i];
-  return left;
-}
 
 double weight_of_newer(std::int32_t known, const Extrapolation& by) {
   return known == 0 ? 0.0 : (known == 1 ? by.alone : by.newer);
@@ -143,7 +100,7 @@ TEST_P(Guesses, SweepsNoteWhatTheyAdd) {
     for (const bool jacobi : {false, true}) {
       SCOPED_TRACE(std::to_string(panels) + " panels" + (jacobi ? ", jacobi" : ""));
       const WeightOperator A = lattice(m, panels);
-      Sweep one = sweep(A, 1e-2);
+      Sweep one = sweep(A, Transpose::no, 1e-2);
       one.jacobi = jacobi;
       SweepState state = state_at(random(m, n), HostMatrix(m, n), 2);
       backend().measure(state, one, true);
@@ -176,7 +133,7 @@ TEST_P(Guesses, SweepsNoteWhatTheyAdd) {
       }
       // gained.P = s A moved, to the rounding of itself and not of P
       const HostMatrix product =
-          affine(A.download_columns(0, m), one.s, moved, HostMatrix(m, n + 2));
+          affine(A.download_columns(0, m), Transpose::no, one.s, moved, HostMatrix(m, n + 2));
       const bool exact = precision() == Precision::mixed;
       for (Index j = 0; j < n + 2; ++j) {
         const double size = oracle::column_norm(product, j);
@@ -365,7 +322,7 @@ TEST_P(Guesses, AWrongGuessCostsNoAccuracy) {
   const oracle::Equilibrium truth = oracle::equilibrium(net, c);
   ASSERT_TRUE(truth.converged);
   const double tolerance = test::tight(precision()).tolerance;
-  const Sweep one = sweep(A, tolerance);
+  const Sweep one = sweep(A, Transpose::no, tolerance);
   SweepState state = state_at(c, HostMatrix(m, n));
   backend().measure(state, one, true);
   ASSERT_EQ(backend().iterate(state, one, 300).open, 0);
@@ -374,7 +331,9 @@ TEST_P(Guesses, AWrongGuessCostsNoAccuracy) {
   put_responses(state, [](Index) { return 2; });
   if (precision() == Precision::mixed)
     for (Gains* gains : {&state.gained, &state.gained_before})
-      backend().upload(affine(net.A, one.s, download(gains->Z), HostMatrix(m, n)).view(), gains->P);
+      backend().upload(
+          affine(net.A, Transpose::no, one.s, download(gains->Z), HostMatrix(m, n)).view(),
+          gains->P);
   const bool opened = backend().predict(state, one, usual);
   EXPECT_EQ(opened, precision() != Precision::mixed);
   EXPECT_GT(relative_error(download(state.applied), truth.Z), 0.1);
@@ -383,7 +342,8 @@ TEST_P(Guesses, AWrongGuessCostsNoAccuracy) {
   EXPECT_EQ(status.open, 0);
   EXPECT_GT(status.sweeps, 1);
   EXPECT_LT(relative_error(download(state.applied), truth.Z), 6.0 * tolerance + 4.0 * eps());
-  EXPECT_LT(relative_error(download(state.P), affine(net.A, one.s, download(state.applied), c)),
+  EXPECT_LT(relative_error(download(state.P),
+                           affine(net.A, Transpose::no, one.s, download(state.applied), c)),
             20.0 * eps());
   EXPECT_LE(test::largest(backend().residuals(state)), tolerance);
 }
