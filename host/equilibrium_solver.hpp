@@ -37,6 +37,9 @@ class EquilibriumSolver {
   ConstBlock Z() const { return state_.applied.columns(0, state_.count); }
   ConstBlock P() const { return state_.P.columns(0, state_.count); }
 
+  /// The next solve, which must be a solve(), will go by nothing that earlier ones have learnt.
+  void forget() { carried_ = {}; }
+
   /// Saves or restores what the next solve starts from.
   void transfer(const Model& model, bool warm, Archive& archive);
 

@@ -11,22 +11,6 @@ namespace {
 /// An increment this much longer than the first one will not come back: the map expands.
 constexpr double hopeless_growth = 1e4;
 
-/// Half a unit of rounding in single precision.
-constexpr double rounding = 3e-8;
-
-/// How a settling goes about it that adds to P about `gain` times what a column has moved by: not
-/// at all where that is no more than `least`, and with digits enough for what they leave out to
-/// drown in rounding. Entries of uneven size make digits less than full, hence the factor.
-DigitLimits limits_for(double gain, double least) {
-  constexpr double uneven = 4.0;
-  gain = std::max(gain, std::numeric_limits<double>::min());
-  DigitLimits limits{least / gain};
-  double enough = rounding * digit_ratio / uneven;  // for one digit
-  for (std::size_t k = 1; k < limits.size(); ++k, enough *= digit_ratio)
-    limits[k] = std::max(limits[k - 1], enough / gain);
-  return limits;
-}
-
 /// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
 constexpr double first_target = 0.05;
 
@@ -99,6 +83,11 @@ void transfer_gains(Archive& archive, const Matrix& P, Gains& gains) {
 /// then: after k guesses it is off by some k^1.5 roundings of itself.
 constexpr int most_guesses = 50;
 
+/// P is taken for one that has all of the plane's share.
+void forget_unsettled(Backend& backend, SweepState& state) {
+  backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
+}
+
 /// Makes room for what solves gain, and forgets responses of another base or too many guesses.
 void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried& carried) {
   for (Gains* gains : {&state.gained, &state.gained_before}) {
@@ -151,23 +140,15 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   sweep.hopeless_growth = hopeless_growth;
   PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
-  // What is missing and what settling adds are vectors that know nothing of each other. Near
-  // rounding a residual may not fall below the tolerance at all; then there is no margin, and
-  // another round makes up for what settling adds.
-  const auto target_for = [&](double expected) {
-    const double share = options.tolerance > 10.0 * rounding ? expected / options.tolerance : 0.0;
-    return std::max(expected, options.tolerance * std::sqrt(std::max(0.0, 1.0 - share * share)));
-  };
-  // A settling that adds less than this is left to the next solve.
-  const double negligible = 0.003 * options.tolerance;
-  // Columns to which one adds less than this wait for the last one, which adds to all of them.
-  const double can_wait = 0.4 * options.tolerance;
+  const Lacking lacking(options.tolerance, sweep.A.width);
+  // Columns to which a settling adds less than this wait for the next one, or the next solve.
+  const double may_wait = start == Start::cold ? lacking.negligible() : lacking.most(sweep.A);
 
-  const auto assumed_gain = [&] { return plane.gain.value_or(sweep.s) * sweep.A.plane_size; };
-  double target = has_plane ? target_for(plane.expected) : options.tolerance;
+  double target = has_plane ? lacking.target(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
     backend.fill(state.pace, 0.0);
+    carried.base_version = sweep.A.base_version;
     if (has_plane) {
       backend.fill(state.settled, 0.0);
       target = std::max(first_target, options.tolerance);
@@ -176,6 +157,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 
   SolveReport report;
   std::vector<double> moved;  // every column, relatively, since it was last settled; empty: unknown
+  double limit = 0.0, gain = 0.0;  // beyond which columns are settled; what they pass on to P
   const auto iterate = [&](bool measures) {
     const Sweep towards = with_tolerance(sweep, target);
     const int most = options.max_sweeps - report.sweeps;
@@ -192,32 +174,28 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     if (report.status != SolveStatus::converged || !has_plane) break;
 
     if (moved.empty()) moved = backend.unsettled(state);
-    const double gain = assumed_gain();
-    const double most_moved = largest(moved);
-    const double expected = gain * most_moved;
+    gain = plane.gain(first, sweep);
+    const double expected = gain * largest(moved);
     if (first && start != Start::cold) plane.expected = expected;
-    if (expected <= negligible && target <= options.tolerance) break;
-    DigitLimits limits = limits_for(gain, can_wait);
-    // Unless what is left to sweep, and this settling itself, call for another one, it is the last.
-    if (most_moved <= limits[0] || gain * (target + expected) <= negligible) limits[0] = 0.0;
+    const DigitLimits limits = digit_limits(gain, may_wait);
     const SettledColumns columns = settled_columns(moved, limits);
+    const double waiting = gain * columns.left;
+    limit = limits[0];
+    if (columns.size() == 0 && target <= lacking.within(waiting)) break;
     const SettledLook settled =
-        backend.settle_and_measure(state, with_tolerance(sweep, options.tolerance), columns);
+        backend.settle_and_measure(state, with_tolerance(sweep, lacking.within(waiting)), columns);
     if (columns.size() > 0) {
-      // Columns that move differently have different gains: one that all shall be judged by must be
-      // of all of them.
-      const double found = columns.left > 0.0 ? std::max(settled.gain, gain) : settled.gain;
-      if (sweep.A.plane_size > 0.0) plane.gain = found / sweep.A.plane_size;
+      plane.learn(first, sweep, settled.gain, columns.left > 0.0);
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
     }
     note(settled.look, report);
-    const double waiting = assumed_gain() * columns.left;
-    if (settled.look.open == 0 && waiting <= negligible) break;
+    if (settled.look.open == 0) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it, and of
     // what waits: no use in sweeping below that, nor further than what it leaves of the tolerance.
-    target = target_for(assumed_gain() * settled.look.worst_residual + waiting);
+    target = lacking.target(plane.gain(false, sweep) * settled.look.worst_residual + waiting);
   }
   report.residuals = backend.residuals(state);
+  lacking.add(moved, limit, gain, report.residuals);
   report.worst_residual = largest(report.residuals);
   if (start == Start::cold) carried.peaks.clear();
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
@@ -226,6 +204,9 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried) {
+  // What is left to settle was the plane's beside another base.
+  if (equation.A.has_plane && carried.base_version != equation.A.base_version)
+    forget_unsettled(backend, state);
   if (!carried.owed.empty())
     backend.absorb(state.P.columns(0, state.count), owed_to_P(backend, state, carried));
   // Without a change there is next to nothing to do, and no response to speak of.
@@ -240,12 +221,7 @@ SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equatio
 
 void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool warm,
                      Carried& carried) {
-  bool has_gain = carried.plane.gain.has_value();
-  double gain = carried.plane.gain.value_or(0.0);
-  archive.integer("has_gain", has_gain);
-  archive.number("gain", gain);
-  carried.plane.gain = has_gain ? std::optional(gain) : std::nullopt;
-  archive.number("expected", carried.plane.expected);
+  archive.within("plane", [&] { carried.plane.transfer(archive); });
   archive.numbers("peaks", carried.peaks);
   archive.integer("jacobi", carried.jacobi);
   archive.integer("count", state.count);
@@ -283,7 +259,8 @@ void follow_plane(Backend& backend, SweepState& state, const Operand& A, double 
   if (drives.size() > most_drives) drives.pop_back();
   carried.has_followed = true;
   if (A.precision != Precision::mixed) return;
-  backend.copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
+  // What a plane has not yet passed on it will, but one that has just come had nothing to.
+  if (!A.has_plane) forget_unsettled(backend, state);
 }
 
 Block owed_to_P(Backend& backend, const SweepState& state, Carried& carried) {

@@ -7,6 +7,7 @@
 
 #include "host/archive.hpp"
 #include "host/extrapolation.hpp"
+#include "host/plane_share.hpp"
 #include "kernels/backend.hpp"
 
 namespace widedeq {
@@ -48,14 +49,6 @@ enum class Start : std::uint8_t {
   predicted,  // the same, and Backend::predict has opened the columns; see solve_warm()
 };
 
-/// What one solve tells the next about the residual plane E. Guesses until there has been one.
-struct PlaneForecast {
-  /// ||s op(E) dz|| / ||dz|| over E's Frobenius norm, as the last settling found it; E itself may
-  /// be a thousand times larger by the next one. None yet: the most there can be is taken, s.
-  std::optional<double> gain = std::nullopt;
-  double expected = 1e-3;  // what was to be added to P, relative, when the last solve first settled
-};
-
 /// What one solve leaves to the next.
 struct Carried {
   PlaneForecast plane;
@@ -91,8 +84,8 @@ void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool
 ///
 /// Mixed precision with a residual plane E (A = base + E): sweeps multiply the base alone; E's
 /// share of P, s op(E) z, is brought up to date when the residual has fallen to what it is stale
-/// by. The last settling leaves P = c + s op(base + E) z, and the residual measured then is the
-/// report's.
+/// by. In the end P = c + s op(base + E) z but for what is left to the next solve, which counts
+/// among a sample's residual: nearly nothing after a cold solve, less than the tolerance after any.
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
@@ -134,9 +127,9 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
                        Carried& carried);
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
-/// take: settled = applied, which drops the negligible rest that E itself has not passed on, and
-/// keeps dE from multiplying it. `A` is the operand before it. Also tells solve_warm() that there
-/// has been a change, and its drive: eta r.
+/// take. (The next settling will multiply by dE, once more, what E itself has still to pass on;
+/// see Lacking::most for why that does not matter.) `A` is the operand before it. Also tells
+/// solve_warm() that there has been a change, and its drive: eta r.
 void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
                   std::span<const double> r, Carried& carried);
 

@@ -38,6 +38,7 @@ HeldOut::HeldOut(Backend& backend, const Model& model, const HostMatrix& inputs,
 
 HeldOutScore HeldOut::evaluate(const Model& model) {
   HeldOutScore score;
+  solver_.forget();
   const Index n = X_.columns();
   for (Index first = 0; first < n; first += Phi_.columns()) {
     const Index count = std::min(Phi_.columns(), n - first);

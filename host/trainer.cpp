@@ -41,14 +41,6 @@ double drift_after(double epochs, double sweeps, Index width, Precision precisio
   return 0.55 * uneven * unit * std::sqrt(sweeps + epochs) + settlings;
 }
 
-/// What a solve may leave as a residual where P has drifted: the two are vectors that know nothing
-/// of each other, so the cosine of their angle is beyond 4 / sqrt(m) for one in 16,000 alone.
-double residual_beside(double drift, Index width, double tolerance) {
-  const double cosine = std::min(1.0, 4.0 / std::sqrt(static_cast<double>(width)));
-  const double sine_squared = 1.0 - cosine * cosine;
-  return std::sqrt(tolerance * tolerance - sine_squared * drift * drift) - cosine * drift;
-}
-
 /// Whether a warm solve need not be done again, cold.
 bool is_good(const SolveReport& report) {
   return report.status == SolveStatus::converged && !report.has_shrunk;

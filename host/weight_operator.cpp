@@ -81,12 +81,20 @@ Block WeightOperator::change() {
 }
 
 void WeightOperator::refresh() {
+  operand_->plane_change = last_update_;
   backend_.refresh(*operand_, view(), changed_);
   changed_ = Changed::factors;
 }
 
 double WeightOperator::add_rank_update(double alpha, ConstBlock left, std::span<const double> r,
                                        ConstBlock right) {
+  const double squares = add_factors_or_change(alpha, left, r, right);
+  last_update_ = std::abs(alpha) * std::sqrt(squares);
+  return squares;
+}
+
+double WeightOperator::add_factors_or_change(double alpha, ConstBlock left,
+                                             std::span<const double> r, ConstBlock right) {
   const Index keep = precision_ == Precision::mixed ? updates_to_keep(width(), left.columns) : 0;
   if (keep == 0) return backend_.rank_update(change(), alpha, left, r, right, precision_);
 
@@ -130,6 +138,7 @@ void WeightOperator::transfer(Archive& archive) {
   archive.matrix("right", right_);
   archive.integer("kept", kept_);
   archive.number("factors_norm", factors_norm_);
+  archive.number("last_update", last_update_);
   archive.matrix("own_base", operand_->own_base);
   archive.number("own_step", operand_->own_step);
   if (archive.is_loading()) {

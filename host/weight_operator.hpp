@@ -54,6 +54,9 @@ class WeightOperator {
  private:
   void allocate(Index width, int panels);
   void split_change();  // change_ holds A
+  /// add_rank_update(), into whichever of the two is cheaper.
+  double add_factors_or_change(double alpha, ConstBlock left, std::span<const double> r,
+                               ConstBlock right);
   /// change += left right'
   void fold_factors();
   double squared_change() const;  // ||change + left right'||_F^2
@@ -68,6 +71,7 @@ class WeightOperator {
   Matrix left_, right_;        // m x columns, made by the first update that is kept
   Index kept_ = 0;             // columns in use
   double factors_norm_ = 0.0;  // of their product, or more
+  double last_update_ = 0.0;   // ||alpha G||_F of the last rank update
   Changed changed_ = Changed::base;
   std::unique_ptr<Operand> operand_;
 };

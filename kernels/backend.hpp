@@ -64,7 +64,8 @@ class Operand {
   int panels = 1;
   /// True when A = base + a plane that sweeps leave out and settle() applies (mixed, change not 0).
   bool has_plane = false;
-  double plane_size = 0.0;  // its Frobenius norm or more
+  double plane_size = 0.0;    // its Frobenius norm or more
+  double plane_change = 0.0;  // that of A's last update, as far as it is known
   /// Counts the bases there have been. A state from before the last one must be rebuilt.
   int base_version = 0;
   /// A base of the operand's own, m x m int8, once A's has been outgrown (mixed); else empty. It

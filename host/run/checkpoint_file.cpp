@@ -17,7 +17,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is what memory holds");
 
 constexpr std::array<char, 8> magic{'\x89', 'W', 'D', 'Q', 'C', 'K', 'P', '\n'};
-constexpr std::uint32_t version = 4;  // 4: what the last solves have gained, and what drove them
+constexpr std::uint32_t version = 5;  // 5: two ratios of the plane, the last update's size
 constexpr std::string_view last_chunk = "end";
 constexpr std::size_t most_name = 72;
 

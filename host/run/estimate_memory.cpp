@@ -77,7 +77,7 @@ double flows(const Sizes& z, const Workload& work) {
 
 /// The backend's one growing buffer: the largest that a stage asks for. (kernels/cpu/workspace.hpp)
 double workspace(const Sizes& z, int panels) {
-  const double update = 256.0 * (z.m + z.c) * z.real;                   // rank_update
+  const double update = std::min(1024.0, z.m) * (z.m + z.c) * z.real;   // rank_update
   const double follow = z.is_warm ? z.c * z.c * z.real : 0.0;           // follow_rank_update
   const double norm = z.has_factors ? (2.0 * z.n + z.m) * z.n * 8 : 0;  // copy_factors
   double solve = 0.0;

@@ -111,25 +111,35 @@ inline void update_lanes(const Rows<Real, Product, Increment>& rows, Real invers
     rows.pending[first + l] = static_cast<Increment>(d[l]);
 }
 
-/// P += unit product, and so does what it has gained.
+/// P += products, and so does what it has gained. Both products at once, so that P is rounded once.
 template <class Real, class Product, class Increment>
-inline void add_product(const Rows<Real, Product, Increment>& rows, const Product* product,
-                        Real unit, Index count) {
+inline void add_products(const Rows<Real, Product, Increment>& rows, Index count) {
+  const auto add = [&](Real* to, auto product) {
 #pragma omp simd
-  for (Index i = 0; i < count; ++i)
-    rows.P[i] += unit * static_cast<Real>(product[i]);
-  if (rows.gained_P == nullptr) return;
-#pragma omp simd
-  for (Index i = 0; i < count; ++i)
-    rows.gained_P[i] += unit * static_cast<Real>(product[i]);
+    for (Index i = 0; i < count; ++i)
+      to[i] += product(i);
+  };
+  const auto add_everywhere = [&](auto product) {
+    add(rows.P, product);
+    if (rows.gained_P != nullptr) add(rows.gained_P, product);
+  };
+  const auto newer = [&rows](Index i) {
+    return rows.newer_unit * static_cast<Real>(rows.newer[i]);
+  };
+  const auto older = [&rows](Index i) {
+    return rows.older_unit * static_cast<Real>(rows.older[i]);
+  };
+  if (rows.newer != nullptr && rows.older != nullptr)
+    return add_everywhere([&](Index i) { return newer(i) + older(i); });
+  if (rows.newer != nullptr) return add_everywhere(newer);
+  if (rows.older != nullptr) add_everywhere(older);
 }
 
 /// P takes in the products; what is missing in Zhat is measured and, unless `measure_only`, made
 /// into increments. Adds to `sums`.
 template <Epilogue epilogue, bool measure_only, class Real, class Product, class Increment>
 void update(Rows<Real, Product, Increment> rows, Index count, LaneSums& sums) {
-  if (rows.newer != nullptr) add_product(rows, rows.newer, rows.newer_unit, count);
-  if (rows.older != nullptr) add_product(rows, rows.older, rows.older_unit, count);
+  add_products(rows, count);
   const Real inverse = rows.scale > Real(0) ? Real(1) / rows.scale : Real(0);
   constexpr Index lanes = LaneSums::lanes;
   Real largest[lanes] = {};

@@ -22,7 +22,10 @@
 namespace widedeq::cpu {
 namespace {
 
-constexpr Index panel = 256;  // columns of G at a time
+/// Columns of G at a time: the library lays out all of `left` anew for each panel. (Measured on a
+/// Xeon, 2 cores, fp32, share of the bare product's rate with 256, 512, 1024 and 2048 columns at
+/// 4096 x 1000: 83, 90, 96 and 96 %; at 1024 x 360 with the first three 82, 96 and 97 %.)
+constexpr Index panel = 1024;
 
 /// C += alpha G, one column; returns ||G||^2
 template <class Real>

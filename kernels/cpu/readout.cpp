@@ -50,10 +50,15 @@ void backward_as(MatrixView<const Real> L, const Real* v, MatrixView<const Real>
   const bool masked = injection == Injection::relu;
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < L.columns; ++j) {
-    for (Index i = 0; i < L.rows; ++i) {
-      const Real sum = L(i, j) + (v == nullptr ? Real(0) : v[i]);
-      B(i, j) = masked && !(Phi(i, j) > Real(0)) ? Real(0) : sum;
-    }
+    const Real* adjoint = L.column(j);
+    const Real* features = Phi.column(j);
+    Real* out = B.column(j);
+    for (Index i = 0; i < L.rows; ++i)
+      out[i] = adjoint[i] + (v == nullptr ? Real(0) : v[i]);
+    if (!masked) continue;
+#pragma omp simd
+    for (Index i = 0; i < L.rows; ++i)
+      out[i] = features[i] > Real(0) ? out[i] : Real(0);
   }
 }
 

@@ -75,6 +75,27 @@ TEST_P(HeldOutSamples, DoNotChangeTraining) {
   EXPECT_EQ(train(true), train(false));
 }
 
+TEST_P(HeldOutSamples, AnswersDoNotDependOnWhatHasBeenAskedBefore) {
+  test::Problem it = test::draw_problem({.m = 66, .n = 9, .d = 5, .gamma = 0.5}, precision(),
+                                        test::Draw::lattice, true, true, 8);
+  Trainer trainer(backend(), it.model, it.net.X, it.net.y, {.tolerance = 1e-6});
+  const auto ask = [&](HeldOut& held_out) {
+    const HeldOutScore score = held_out.evaluate(it.model);
+    EXPECT_EQ(score.forward.status, SolveStatus::converged);
+    return std::pair(score.predictions, score.forward.residuals);
+  };
+  const auto fresh = [&] {
+    return HeldOut(backend(), it.model, it.net.X, it.net.y, {.tolerance = 1e-6}, 4);
+  };
+  HeldOut asked_often = fresh();
+  for (int epoch = 0; epoch < 8; ++epoch) {
+    HeldOut asked_once = fresh();
+    EXPECT_EQ(ask(asked_often), ask(asked_once)) << "epoch " << epoch;
+    trainer.evaluate();
+    trainer.update(0.01);
+  }
+}
+
 TEST_P(HeldOutSamples, OnesThatDoNotConvergeAreReported) {
   const test::Problem it = test::draw_problem({.m = 64, .n = 9, .d = 5, .gamma = 0.5}, precision(),
                                               test::Draw::gaussian, true, true, 6);

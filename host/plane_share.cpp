@@ -1,0 +1,94 @@
+// Forecasts of settlings and what they may leave; see plane_share.hpp.
+#include "host/plane_share.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace widedeq {
+namespace {
+
+constexpr double smallest = std::numeric_limits<double>::min();
+
+void transfer_ratio(Archive& archive, const std::string& name, std::optional<double>& ratio) {
+  bool is_known = ratio.has_value();
+  double value = ratio.value_or(0.0);
+  archive.integer("has_" + name, is_known);
+  archive.number(name, value);
+  ratio = is_known ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+double PlaneForecast::gain(bool first, const Sweep& sweep) const {
+  return (first ? first_ratio : later_ratio).value_or(sweep.s) * sweep.A.plane_size;
+}
+
+void PlaneForecast::learn(bool first, const Sweep& sweep, double found, bool others_wait) {
+  if (sweep.A.plane_size <= 0.0) return;
+  // Those that wait are judged by the others' gains, which may be smaller than theirs: so by the
+  // largest there have been, which fades as time goes by.
+  constexpr double fading = 0.8;
+  if (others_wait) found = std::max(found, fading * gain(first, sweep));
+  (first ? first_ratio : later_ratio) = found / sweep.A.plane_size;
+  if (!later_ratio) later_ratio = first_ratio;
+}
+
+void PlaneForecast::transfer(Archive& archive) {
+  transfer_ratio(archive, "first_ratio", first_ratio);
+  transfer_ratio(archive, "later_ratio", later_ratio);
+  archive.number("expected", expected);
+}
+
+DigitLimits digit_limits(double gain, double least) {
+  // What digits leave out, beside what they make: of one digit e1 d0, of two e1 d1. Entries of
+  // uneven size make digits less than full: e1 is 4 / 256 of E rather than 1 / 512; and d1 is 1 /
+  // 30 of d where its entries are alike, more where units have switched, whose entries set the
+  // scale. (With e1 d1 taken for 4 / 256^2 of E d, audits found up to 1.2e-6 at a tolerance of 1e-6
+  // in adjoints of Gaussian weights, 2048 x 200, whose plane is large.)
+  constexpr double one = 4.0 / digit_ratio, two = one / 30.0;
+  gain = std::max(gain, smallest);
+  const double enough = single_rounding / gain;
+  DigitLimits limits{least / gain, enough / one, enough / two};
+  for (std::size_t k = 1; k < limits.size(); ++k)
+    limits[k] = std::max(limits[k - 1], limits[k]);
+  return limits;
+}
+
+double residual_beside(double off, Index width, double tolerance) {
+  const double cosine = std::min(1.0, 4.0 / std::sqrt(static_cast<double>(width)));
+  const double across = (1.0 - cosine * cosine) * off * off;
+  const double beside = std::sqrt(std::max(0.0, tolerance * tolerance - across)) - cosine * off;
+  return std::max(0.0, beside);
+}
+
+// Near rounding a residual may not fall below the tolerance at all: then there is no margin, and
+// another round makes up for what settling adds.
+Lacking::Lacking(double tolerance, Index width)
+    : tolerance_(tolerance), width_(width), has_margin_(tolerance > 10.0 * single_rounding) {}
+
+double Lacking::negligible() const {
+  return 0.003 * tolerance_;
+}
+
+double Lacking::most(const Operand& A) const {
+  if (!has_margin_) return negligible();
+  return std::min(0.3 * tolerance_,
+                  negligible() * (A.plane_size / std::max(A.plane_change, smallest)));
+}
+
+double Lacking::within(double lacking) const {
+  return has_margin_ ? residual_beside(lacking, width_, tolerance_) : tolerance_;
+}
+
+double Lacking::target(double expected) const {
+  return std::max(expected, within(expected));
+}
+
+void Lacking::add(const std::vector<double>& moved, double limit, double gain,
+                  std::vector<double>& residuals) const {
+  for (std::size_t j = 0; has_margin_ && j < moved.size(); ++j)
+    if (moved[j] <= limit) residuals[j] = std::hypot(residuals[j], gain * moved[j]);
+}
+
+}  // namespace widedeq
