@@ -141,9 +141,6 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   PlaneForecast& plane = carried.plane;
   const bool has_plane = sweep.A.has_plane;
   const Lacking lacking(options.tolerance, sweep.A.width);
-  // Columns to which a settling adds less than this wait for the next one, or the next solve.
-  const double may_wait = start == Start::cold ? lacking.negligible() : lacking.most(sweep.A);
-
   double target = has_plane ? lacking.target(plane.expected) : options.tolerance;
   if (start == Start::cold) {
     backend.fill(state.applied, 0.0);
@@ -158,6 +155,7 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   SolveReport report;
   std::vector<double> moved;  // every column, relatively, since it was last settled; empty: unknown
   double limit = 0.0, gain = 0.0;  // beyond which columns are settled; what they pass on to P
+  double found = 0.0;              // the largest gain there has been in this solve
   const auto iterate = [&](bool measures) {
     const Sweep towards = with_tolerance(sweep, target);
     const int most = options.max_sweeps - report.sweeps;
@@ -167,33 +165,44 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     add_sweeps(status, most, report);
     moved = std::move(status.unsettled);
   };
-  for (bool first = true; report.status == SolveStatus::converged; first = false) {
+  for (Settling kind = Settling::first; report.status == SolveStatus::converged;
+       kind = Settling::later) {
     moved.clear();
-    const bool measures = first && start != Start::predicted;
+    const bool is_first = kind == Settling::first;
+    const bool measures = is_first && start != Start::predicted;
     if (measures || state.open_count > 0) iterate(measures);
     if (report.status != SolveStatus::converged || !has_plane) break;
 
     if (moved.empty()) moved = backend.unsettled(state);
-    gain = plane.gain(first, sweep);
-    const double expected = gain * largest(moved);
-    if (first && start != Start::cold) plane.expected = expected;
+    gain = std::max(plane.gain(kind, sweep), found);
+    if (is_first && start != Start::cold) plane.expected = gain * largest(moved);
+    // Columns to which a settling adds less than this wait for the next one, or the next solve.
+    const double may_wait = start == Start::cold ? lacking.negligible() : lacking.most(gain, sweep);
     const DigitLimits limits = digit_limits(gain, may_wait);
     const SettledColumns columns = settled_columns(moved, limits);
-    const double waiting = gain * columns.left;
     limit = limits[0];
-    if (columns.size() == 0 && target <= lacking.within(waiting)) break;
+    if (columns.size() == 0 && target <= lacking.within(gain * columns.left)) break;
+
+    const bool all_settle = columns.left == 0.0;
+    const double allowed = lacking.within(all_settle ? 0.0 : may_wait);
     const SettledLook settled =
-        backend.settle_and_measure(state, with_tolerance(sweep, lacking.within(waiting)), columns);
+        backend.settle_and_measure(state, with_tolerance(sweep, allowed), columns);
     if (columns.size() > 0) {
-      plane.learn(first, sweep, settled.gain, columns.left > 0.0);
+      plane.learn(kind, sweep, settled.gain, all_settle);
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
+      found = std::max(found, settled.gain);
+      gain = std::max(gain, found);
     }
     note(settled.look, report);
-    if (settled.look.open == 0) break;
+    // Those that wait may do so only as long as they are not known to lack more.
+    const double waiting = gain * columns.left;
+    if (settled.look.open == 0 && waiting <= may_wait) break;
     // z has about `worst_residual` to go, and the next settling will pass on `gain` of it, and of
     // what waits: no use in sweeping below that, nor further than what it leaves of the tolerance.
-    target = lacking.target(plane.gain(false, sweep) * settled.look.worst_residual + waiting);
+    const double later = std::max(plane.gain(Settling::later, sweep), found);
+    target = lacking.target(later * settled.look.worst_residual + waiting);
   }
+  if (report.status != SolveStatus::converged) moved.clear();
   report.residuals = backend.residuals(state);
   lacking.add(moved, limit, gain, report.residuals);
   report.worst_residual = largest(report.residuals);

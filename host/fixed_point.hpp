@@ -84,8 +84,9 @@ void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool
 ///
 /// Mixed precision with a residual plane E (A = base + E): sweeps multiply the base alone; E's
 /// share of P, s op(E) z, is brought up to date when the residual has fallen to what it is stale
-/// by. In the end P = c + s op(base + E) z but for what is left to the next solve, which counts
-/// among a sample's residual: nearly nothing after a cold solve, less than the tolerance after any.
+/// by. In the end P = c + s op(base + E) z but for what is left to the next solve: nearly nothing
+/// after a cold one, after others less than a third of the tolerance, which a sample's residual
+/// in the report includes.
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
@@ -127,9 +128,9 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
                        Carried& carried);
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
-/// take. (The next settling will multiply by dE, once more, what E itself has still to pass on;
-/// see Lacking::most for why that does not matter.) `A` is the operand before it. Also tells
-/// solve_warm() that there has been a change, and its drive: eta r.
+/// take. (The next settling multiplies by dE, once too often, what E itself has still to pass on:
+/// see Lacking::most.) `A` is the operand before it. Also tells solve_warm() that there has been a
+/// change, and its drive: eta r.
 void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
                   std::span<const double> r, Carried& carried);
 

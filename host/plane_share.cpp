@@ -20,17 +20,18 @@ void transfer_ratio(Archive& archive, const std::string& name, std::optional<dou
 
 }  // namespace
 
-double PlaneForecast::gain(bool first, const Sweep& sweep) const {
-  return (first ? first_ratio : later_ratio).value_or(sweep.s) * sweep.A.plane_size;
+double PlaneForecast::gain(Settling kind, const Sweep& sweep) const {
+  const auto& ratio = kind == Settling::first ? first_ratio : later_ratio;
+  return ratio.value_or(sweep.s) * sweep.A.plane_size;
 }
 
-void PlaneForecast::learn(bool first, const Sweep& sweep, double found, bool others_wait) {
+void PlaneForecast::learn(Settling kind, const Sweep& sweep, double found, bool of_all) {
   if (sweep.A.plane_size <= 0.0) return;
   // Those that wait are judged by the others' gains, which may be smaller than theirs: so by the
   // largest there have been, which fades as time goes by.
   constexpr double fading = 0.8;
-  if (others_wait) found = std::max(found, fading * gain(first, sweep));
-  (first ? first_ratio : later_ratio) = found / sweep.A.plane_size;
+  if (!of_all) found = std::max(found, fading * gain(kind, sweep));
+  (kind == Settling::first ? first_ratio : later_ratio) = found / sweep.A.plane_size;
   if (!later_ratio) later_ratio = first_ratio;
 }
 
@@ -71,10 +72,12 @@ double Lacking::negligible() const {
   return 0.003 * tolerance_;
 }
 
-double Lacking::most(const Operand& A) const {
-  if (!has_margin_) return negligible();
-  return std::min(0.3 * tolerance_,
-                  negligible() * (A.plane_size / std::max(A.plane_change, smallest)));
+double Lacking::most(double gain, const Sweep& sweep) const {
+  if (!has_margin_ || sweep.A.plane_change <= 0.0) return negligible();
+  // A column that lacks L has moved by L / gain, of which dE makes `change_gain` times as much.
+  const double weight = std::min(1.0, 8.0 / std::sqrt(static_cast<double>(width_)));
+  const double change_gain = weight * sweep.s * sweep.A.plane_change;
+  return std::clamp(negligible() * (gain / change_gain), negligible(), 0.3 * tolerance_);
 }
 
 double Lacking::within(double lacking) const {

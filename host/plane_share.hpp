@@ -6,6 +6,7 @@
 // little to matter.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,21 +19,24 @@ namespace widedeq {
 /// Half a unit of rounding in single precision.
 inline constexpr double single_rounding = 3e-8;
 
+/// A solve's first settling is of what an epoch, or the way from zero, has moved z by. Later ones
+/// are of a rest, which may well point where E is largest.
+enum class Settling : std::uint8_t { first, later };
+
 /// What one solve tells the next about the plane. Guesses until there has been one.
 struct PlaneForecast {
-  /// ||s op(E) dz|| / ||dz|| over E's Frobenius norm, as settlings have found it; E itself may be a
-  /// thousand times larger by the next one. In a solve's first settling dz is what an epoch moves z
-  /// by, in later ones a rest, which may well point where E is largest. (Measured, mixed, 4096 x
-  /// 1000, epoch 10: a gain of 6e-4 in the first, 1.8e-3 in the last. Going by the latter, a first
-  /// settling took two digits of every column, three products instead of one.)
-  /// None yet: the most there can be is taken, s.
+  /// ||s op(E) dz|| / ||dz|| over E's Frobenius norm, as settlings of either kind have found it; E
+  /// itself may be a thousand times larger by the next one. None yet: the most there can be is
+  /// taken, s. (Measured, mixed, 4096 x 1000, epoch 10: a gain of 6e-4 in the first settling of the
+  /// adjoint solve, 1.8e-3 in the last. Going by the latter, a first one took two digits of every
+  /// column, three products instead of one.)
   std::optional<double> first_ratio = std::nullopt, later_ratio = std::nullopt;
   double expected = 1e-3;  // what was to be added to P, relative, when the last solve first settled
 
   /// ||s op(E) dz|| / ||dz|| to reckon with.
-  double gain(bool first, const Sweep& sweep) const;
-  /// Takes in the gain that a settling has found while other columns waited, or none did.
-  void learn(bool first, const Sweep& sweep, double found, bool others_wait);
+  double gain(Settling kind, const Sweep& sweep) const;
+  /// Takes in the gain that a settling of some columns has found, or of all of them.
+  void learn(Settling kind, const Sweep& sweep, double found, bool of_all);
   void transfer(Archive& archive);
 };
 
@@ -55,13 +59,17 @@ class Lacking {
   /// Not worth a settling.
   double negligible() const;
 
-  /// What a warm solve may leave to the next one. That one's settling makes up for it, except for
-  /// what the change of A in between makes of it, which is lost and must be negligible. (Expected:
-  /// one product less in most adjoint solves, their last settling. Measured, mixed, 4096 x 1000,
-  /// sphere, epochs 3 to 22: 12.1 int8 products an epoch with nothing left but what is negligible
-  /// and one ratio for all settlings; with two of them 10.2 with up to 0.15 of the tolerance left,
-  /// 10.0 with 0.3, 9.8 with 0.5, whose forward solves take more sweeps.)
-  double most(const Operand& A) const;
+  /// What a warm solve may leave to the next one, whose settling makes up for it. That one
+  /// multiplies by the change dE, too, what is left now: P, which has followed dE, takes in
+  /// s dE (applied - settled) once too often. It must be negligible. dE is of rank n and may weigh
+  /// more in some directions than in others: it is taken for eight times as heavy as a random
+  /// matrix of its norm, and for as large as the last one.
+  ///
+  /// Expected: one product less in most adjoint solves, their last settling. Measured, mixed,
+  /// 4096 x 1000, sphere, epochs 3 to 22, in int8 products an epoch: 12.1 with nothing left but
+  /// what is negligible and one ratio for all settlings; with two of them and up to 0.15, 0.3 and
+  /// 0.5 of the tolerance left 10.2, 10.0 and 9.8.
+  double most(double gain, const Sweep& sweep) const;
 
   /// The residual that leaves a column within the tolerance though it lacks so much.
   double within(double lacking) const;
@@ -69,8 +77,8 @@ class Lacking {
   /// The residual to sweep to before a settling that is expected to add so much.
   double target(double expected) const;
 
-  /// Adds to residuals what columns lack once those have been settled that have moved by more than
-  /// `limit`. `moved` may be empty: then it is nothing.
+  /// Adds to residuals what columns are expected to lack once those have been settled that have
+  /// moved by more than `limit`. `moved` may be empty: then it is nothing.
   void add(const std::vector<double>& moved, double limit, double gain,
            std::vector<double>& residuals) const;
 

@@ -23,7 +23,7 @@ constexpr double most_drift = 0.6;
 ///
 ///   rounding     P is rounded once a sweep and once an epoch, by half of 2^-24 ||z|| or so, signs
 ///                at random; the fewer entries a column has, the worse the worst column
-///   settlings    mixed alone: what they leave to the next epoch, much the same every time
+///   settlings    mixed alone: what is lost of what they leave to the next epoch (Lacking::most)
 ///
 /// Measured on m = 16 to 2048, gamma 0.45 to 0.9, after 6 to 48 epochs of slow and of fast descent,
 /// the worst of up to 100 columns and 4 seeds: between a tenth and 1.2 of this, mostly half. (That

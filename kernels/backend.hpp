@@ -299,12 +299,12 @@ class Backend {
   /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
   virtual double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                          ConstBlock c) = 0;
-  /// Starts a warm solve (no column open; P up to date for `applied`) with a guess at what it will
-  /// add to P: R, extrapolated `by` from the responses that a column knows, two or one; 0 where it
-  /// knows none. `state.gained` becomes `gained_before` and notes what this solve adds, from now
-  /// on; where a mask has switched units it is R and stays so. The caller allocates both before the
-  /// first time, and zeroes `known` when they hold no responses. f is relu or mask.
-  /// (kernels/response.hpp)
+  /// Starts a warm solve (no column open; P up to date for `applied`, but for what is left to
+  /// settle) with a guess at what it will add to P: R, extrapolated `by` from the responses that a
+  /// column knows, two or one; 0 where it knows none. `state.gained` becomes `gained_before` and
+  /// notes what this solve adds, from now on; where a mask has switched units it is R and stays so.
+  /// The caller allocates both before the first time, and zeroes `known` when they hold no
+  /// responses. f is relu or mask. (kernels/response.hpp)
   ///
   ///   mixed        P += R, and `applied` += what made it: exact, R = s op(base of A) times that,
   ///                since the base does not change. Returns false.

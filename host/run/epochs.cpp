@@ -122,9 +122,10 @@ bool keep_safe(Training& training, double seconds) {
 
 // What a warm epoch in mixed costs, one m x m times m x n product being the unit:
 //
-//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; settling 1; the guess is
-//                    made of what products have given before
-//          adjoint   the same; settling 3 where units have switched, 1 to end with
+//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; settling 1, or none
+//   where
+//                    that may wait; the guess is made of what products have given before
+//          adjoint   the same; settling 3 where units have switched
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
 //          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)

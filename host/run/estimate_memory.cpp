@@ -17,10 +17,10 @@ constexpr double device_program_bytes = 0.5e9;
 
 constexpr double float64_bytes = 8.0;
 
-/// The digits of the plane that a run packs, both ways round: the last ones are asked for by cold
-/// solves alone. (kernels/cpu/operand.hpp)
-constexpr int warm_digits = 2;
-constexpr int cold_digits = 3;
+/// The digits of the plane that a run packs, of A and of A' in the mean: the third ones are asked
+/// for by cold solves and by the adjoint of units that have switched. (kernels/cpu/operand.hpp)
+constexpr double warm_digits = 2.5;
+constexpr double cold_digits = 3.0;
 
 /// Rows converted to double at a time, in Grams and audits. (kernels/cpu/gram.cpp, rebuild.cpp)
 constexpr double converted_rows = 256.0;

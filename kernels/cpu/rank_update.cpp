@@ -2,9 +2,9 @@
 //
 //   G = (left diag r) right'     C += alpha G     returns ||G||_F^2
 //
-// G never exists as a whole: a panel of its columns is made, measured and added while it is in
-// cache. r scales the narrow side, the panel's rows of `right`. Where int8 is fast enough, large
-// matrices in mixed go by digits instead (digit_update.cpp).
+// G of a large A never exists as a whole: a panel of its columns is made, measured and added before
+// the next one. r scales the narrow side, the panel's rows of `right`. Where int8 is fast enough,
+// large matrices in mixed go by digits instead (digit_update.cpp).
 //
 // What such an update does to a product A right, in O(m n^2) instead of O(m^2 n):
 //

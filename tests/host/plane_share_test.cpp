@@ -50,7 +50,8 @@ TEST(Lacking, ResidualAndLackTogetherAreWithinTheTolerance) {
 TEST(Lacking, NearRoundingThereIsNoMargin) {
   const Lacking lacking(1e-7, width);
   EXPECT_EQ(lacking.within(5e-8), 1e-7);
-  EXPECT_EQ(lacking.most(Plane(1.0, 1e-9)), lacking.negligible());
+  const Plane plane(1.0, 1e-9);
+  EXPECT_EQ(lacking.most(1e-3, sweep_of(plane)), lacking.negligible());
   std::vector<double> residuals{1e-7};
   lacking.add({1e-6}, 1.0, 1e-3, residuals);
   EXPECT_EQ(residuals[0], 1e-7);
@@ -58,15 +59,20 @@ TEST(Lacking, NearRoundingThereIsNoMargin) {
 
 TEST(Lacking, WhatAChangeOfAMakesOfTheRestIsNegligible) {
   const Lacking lacking(1e-6, width);
-  // A settling passes on about gain = c ||E||; the change of A would, of the same rest, c ||dE||.
-  for (const double change : {2.0, 1.0, 0.1, 0.02}) {
+  const double s = 0.5 / 64.0, gain = 1e-3;
+  for (const double change : {0.02, 0.04, 0.1, 0.2}) {
     const Plane plane(1.0, change);
-    EXPECT_NEAR(lacking.most(plane) * change / plane.plane_size, lacking.negligible(), 1e-18);
+    const double moved = lacking.most(gain, sweep_of(plane, s)) / gain;
+    // A random dE passes on s ||dE||_F / sqrt(m) of it, one that is worse 8 times as much.
+    EXPECT_NEAR(8.0 * s * change / 64.0 * moved, lacking.negligible(), 1e-18);
   }
+  // Where that would be less than is not worth a settling, it still is not.
+  EXPECT_EQ(lacking.most(gain, sweep_of(Plane(1.0, 1e3), s)), lacking.negligible());
   // However little A changes, a column keeps most of its tolerance for itself.
-  EXPECT_DOUBLE_EQ(lacking.most(Plane(1.0, 1e-9)), 0.3e-6);
-  EXPECT_DOUBLE_EQ(lacking.most(Plane(1.0, 0.0)), 0.3e-6);
-  EXPECT_GT(lacking.within(lacking.most(Plane(1.0, 0.0))), 0.9e-6);
+  EXPECT_DOUBLE_EQ(lacking.most(gain, sweep_of(Plane(1.0, 1e-9), s)), 0.3e-6);
+  EXPECT_GT(lacking.within(0.3e-6), 0.9e-6);
+  // Nothing is known of the change.
+  EXPECT_EQ(lacking.most(gain, sweep_of(Plane(1.0, 0.0), s)), lacking.negligible());
 }
 
 TEST(Lacking, OnlyColumnsThatWaitLackAnything) {
@@ -82,47 +88,47 @@ TEST(Lacking, OnlyColumnsThatWaitLackAnything) {
 TEST(PlaneForecast, BeginsWithTheMostThereCanBe) {
   // ||s E dz|| <= s ||E||_F ||dz||
   const Plane plane(3.0, 0.0);
-  for (const bool first : {true, false})
-    EXPECT_DOUBLE_EQ(PlaneForecast().gain(first, sweep_of(plane, 0.01)), 0.03);
+  for (const Settling kind : {Settling::first, Settling::later})
+    EXPECT_DOUBLE_EQ(PlaneForecast().gain(kind, sweep_of(plane, 0.01)), 0.03);
 }
 
 TEST(PlaneForecast, FirstAndLaterSettlingsAreJudgedByTheirOwn) {
   const Plane plane(2.0, 0.0), grown(8.0, 0.0);
   PlaneForecast forecast;
-  forecast.learn(true, sweep_of(plane), 5e-4, false);
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(plane)), 5e-4);
-  EXPECT_DOUBLE_EQ(forecast.gain(false, sweep_of(plane)), 5e-4);  // better than nothing
-  forecast.learn(false, sweep_of(plane), 2e-3, false);
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(plane)), 5e-4);
-  EXPECT_DOUBLE_EQ(forecast.gain(false, sweep_of(plane)), 2e-3);
+  forecast.learn(Settling::first, sweep_of(plane), 5e-4, true);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(plane)), 5e-4);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::later, sweep_of(plane)), 5e-4);  // better than nothing
+  forecast.learn(Settling::later, sweep_of(plane), 2e-3, true);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(plane)), 5e-4);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::later, sweep_of(plane)), 2e-3);
   // E has become four times as large.
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(grown)), 2e-3);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(grown)), 2e-3);
 }
 
 TEST(PlaneForecast, ThoseThatWaitAreNotJudgedByASmallerGainAtOnce) {
   const Plane plane(1.0, 0.0);
   PlaneForecast forecast;
-  forecast.learn(true, sweep_of(plane), 1e-3, false);
+  forecast.learn(Settling::first, sweep_of(plane), 1e-3, true);
   double last = 1e-3;
   for (int settling = 0; settling < 20; ++settling) {
-    forecast.learn(true, sweep_of(plane), 1e-4, true);
-    const double now = forecast.gain(true, sweep_of(plane));
+    forecast.learn(Settling::first, sweep_of(plane), 1e-4, false);
+    const double now = forecast.gain(Settling::first, sweep_of(plane));
     EXPECT_GE(now, 0.5 * last);
     EXPECT_LE(now, last);
     last = now;
   }
   EXPECT_DOUBLE_EQ(last, 1e-4);
-  forecast.learn(true, sweep_of(plane), 1e-3, true);  // a larger one counts at once
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(plane)), 1e-3);
-  forecast.learn(true, sweep_of(plane), 1e-5, false);  // and so does one of all columns
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(plane)), 1e-5);
+  forecast.learn(Settling::first, sweep_of(plane), 1e-3, false);  // a larger one counts at once
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(plane)), 1e-3);
+  forecast.learn(Settling::first, sweep_of(plane), 1e-5, true);  // and so does one of all columns
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(plane)), 1e-5);
 }
 
 TEST(PlaneForecast, NoPlaneTeachesNothing) {
   const Plane none(0.0, 0.0), plane(1.0, 0.0);
   PlaneForecast forecast;
-  forecast.learn(true, sweep_of(none), 1.0, false);
-  EXPECT_DOUBLE_EQ(forecast.gain(true, sweep_of(plane, 0.01)), 0.01);
+  forecast.learn(Settling::first, sweep_of(none), 1.0, true);
+  EXPECT_DOUBLE_EQ(forecast.gain(Settling::first, sweep_of(plane, 0.01)), 0.01);
 }
 
 TEST(DigitLimits, GrowWithEveryDigitAndShrinkWithTheGain) {
