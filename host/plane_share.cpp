@@ -42,11 +42,11 @@ void PlaneForecast::transfer(Archive& archive) {
 }
 
 DigitLimits digit_limits(double gain, double least) {
-  // What digits leave out, beside what they make: of one digit e1 d0, of two e1 d1. Entries of
-  // uneven size make digits less than full: e1 is 4 / 256 of E rather than 1 / 512; and d1 is 1 /
-  // 30 of d where its entries are alike, more where units have switched, whose entries set the
-  // scale. (With e1 d1 taken for 4 / 256^2 of E d, audits found up to 1.2e-6 at a tolerance of 1e-6
-  // in adjoints of Gaussian weights, 2048 x 200, whose plane is large.)
+  // What digits leave out for good, beside what they make: of one digit e1 d0, of two e1 d1. E's
+  // next digit is taken for 4 / 256 of it, entries of uneven size making digits less than full; d's
+  // for 1 / 30, though where units have switched, whose entries set the scale, it may be a tenth.
+  // (With e1 d1 taken for 4 / 256^2 of E d, audits found up to 1.2e-6 at a tolerance of 1e-6 in
+  // adjoints of Gaussian weights, 2048 x 200, whose plane is large.)
   constexpr double one = 4.0 / digit_ratio, two = one / 30.0;
   gain = std::max(gain, smallest);
   const double enough = single_rounding / gain;

@@ -37,7 +37,8 @@ double drift_after(double epochs, double sweeps, Index width, Precision precisio
   const double unit = precision == Precision::fp64 ? std::numeric_limits<double>::epsilon() / 2.0
                                                    : std::numeric_limits<float>::epsilon() / 2.0;
   const double uneven = 1.0 + 4.0 / std::sqrt(static_cast<double>(width) + 16.0);
-  const double settlings = precision == Precision::mixed ? 0.003 * tolerance * epochs : 0.0;
+  const double lost = precision == Precision::mixed ? Lacking(tolerance, width).negligible() : 0.0;
+  const double settlings = lost * epochs;
   return 0.55 * uneven * unit * std::sqrt(sweeps + epochs) + settlings;
 }
 

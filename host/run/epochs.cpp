@@ -122,9 +122,8 @@ bool keep_safe(Training& training, double seconds) {
 
 // What a warm epoch in mixed costs, one m x m times m x n product being the unit:
 //
-//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; settling 1, or none
-//   where
-//                    that may wait; the guess is made of what products have given before
+//   int8   forward   1/2 + 1 for every sweep but the closing one, and 1/2; settling 1, or
+//                    none where that may wait; the guess is made of what products have given before
 //          adjoint   the same; settling 3 where units have switched
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
@@ -135,7 +134,7 @@ bool keep_safe(Training& training, double seconds) {
 //          increments
 //
 // Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
-// products_int8, products_fp32), 23 epochs: 10.6 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =
+// products_int8, products_fp32), 14 epochs: 10.7 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =
 // 1.76. Bytes are by formula alone: the machine at hand counts none.
 
 void train(Training& training, int end) {
