@@ -108,6 +108,7 @@ bool keep_safe(Training& training, double seconds) {
   const bool by_epoch = every.epochs > 0 && training.state.epoch % every.epochs == 0;
   const bool by_time = every.seconds > 0.0 && seconds >= every.seconds;
   if (!by_epoch && !by_time) return false;
+  training.journal->wait();  // a Gram whose files cannot be written is lost: that is no warning
   try {
     save_checkpoint(training);
   } catch (const Failure& failure) {

@@ -489,6 +489,25 @@ TEST_F(ResumeTest, GramsMayBeginWithAnInexactResume) {
   expect_refused("train --resume=inexact --epochs 5 --out part", 2, {"8 epochs are done"});
 }
 
+TEST_F(ResumeTest, AGramThatCannotBeSavedIsNotLost) {
+  // 300 samples' eigenvalues take longer than an epoch: a checkpoint is due while they are found.
+  const std::string command =
+      "train --data sphere --width 16 --samples 300 --learning-rate 1e-3 --gram-every 2 "
+      "--epochs 5 --checkpoint-every 1 --keep 9 ";
+  ASSERT_EQ(run(command + "--out whole").code, 0);
+  rewind("whole", "part", 1);
+  const fs::path in_the_way = directory / "part/gram/eigenvalues-000002.npy";
+  fs::remove(in_the_way);
+  fs::create_directory(in_the_way);
+  const Result stopped = run("train --resume --out part");
+  EXPECT_EQ(stopped.code, 74);
+  EXPECT_EQ(stopped.complaints().size(), 1U) << stopped.error;
+  fs::remove(in_the_way);
+  const Result rest = run("train --resume --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  expect_same("part", results("whole"), "after it was resumed");
+}
+
 TEST_F(ResumeTest, RecordsCutBehindTheNewestCheckpointLeaveTheOneBefore) {
   ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
   const auto wanted = results("all");
