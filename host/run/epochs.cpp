@@ -108,9 +108,13 @@ bool keep_safe(Training& training, double seconds) {
   const bool by_epoch = every.epochs > 0 && training.state.epoch % every.epochs == 0;
   const bool by_time = every.seconds > 0.0 && seconds >= every.seconds;
   if (!by_epoch && !by_time) return false;
-  training.journal->wait();  // a Gram whose files cannot be written is lost: that is no warning
+  // A Gram or records that cannot be written are lost: that is no warning.
+  const auto start = Clock::now();
+  training.journal->wait();
+  training.sink.flush();
   try {
     save_checkpoint(training);
+    training.longest_save = std::max(training.longest_save, seconds_since(start));
   } catch (const Failure& failure) {
     if (failure.code() != ExitCode::io) throw;
     training.directory.require_held();
@@ -213,6 +217,7 @@ void train(Training& training, int end) {
     // theta <- theta - eta dloss/dtheta,    theta = A, W, u, v; or as flow and batches have it
     const Step step = take_step(training, now);
     state.weights_are_good = true;
+    training.directory.require_held();  // an epoch is long, and the records are one process's own
 
     const double seconds = seconds_since(start);
     training.longest_epoch = std::max(training.longest_epoch, seconds);

@@ -45,11 +45,11 @@ void GramJournal::settle() {
 }
 
 void GramJournal::transfer(Archive& archive) {
-  // A run may be resumed with other Grams than it had, or none.
+  // A run may be resumed with other Grams than it had, or none: what has been announced stays so.
   bool has_monitor = monitor_ != nullptr;
   archive.integer("has_monitor", has_monitor);
-  if (!has_monitor || monitor_ == nullptr) return;
-  monitor_->transfer(archive);
+  if (!has_monitor) return;
+  if (monitor_ != nullptr) monitor_->transfer(archive);
   const auto transfer_gram = [&](const char* name, std::optional<GramStatistics>& gram) {
     archive.within(name, [&] {
       bool is_there = gram.has_value();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <system_error>
 
 #include "host/failure.hpp"
 #include "kernels/error.hpp"
@@ -19,6 +20,13 @@ Outcome outcome_of(const std::exception& error) {
     outcome = {static_cast<int>(ExitCode::usage),
                "there is not enough memory (width x width weights, width x chunk states): lower "
                "--width, --chunk or the number of samples"};
+  } else if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
+    const bool is_thread = system->code() == std::errc::resource_unavailable_try_again;
+    outcome.exit_code = static_cast<int>(is_thread ? ExitCode::usage : ExitCode::io);
+    outcome.sentence += is_thread
+                            ? ": no further thread or process can be started; lower --threads, "
+                              "or raise the limit (ulimit -u)"
+                            : ": check the path, its permissions and the space left";
   } else if (dynamic_cast<const DeviceError*>(&error) != nullptr) {
     outcome.sentence += ": the GPU or a library refused a call; try --backend cpu, and report it";
   } else {

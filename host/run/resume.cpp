@@ -128,6 +128,11 @@ void take_up(Training& training, const ResumePoint& point) {
     state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
   }
   state.weights_are_good = state.epoch > 0;
+}
+
+void go_on(Training& training, const ResumePoint& point) {
+  TrainingState& state = training.state;
+  training.sink.restart(point.origin->mark.bytes);
   training.checkpoints.drop_after(state.epoch);
   training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
   if (point.changes.empty()) return;
@@ -135,6 +140,7 @@ void take_up(Training& training, const ResumePoint& point) {
   state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +
                          describe(point.changes));
+  training.journal->settle();  // a Gram's record may be still to come, and there be no Grams now
   training.sink.write(resumed_record(state.epoch, point.changes));
   training.saved_epoch = -1;
   save_checkpoint(training);

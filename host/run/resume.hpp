@@ -43,8 +43,12 @@ struct ResumePoint {
 /// to go on from, bad_data where no checkpoint is whole and has its records.
 ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume);
 
-/// Takes up the run where the checkpoint left it. After changes that says so in the metrics, and
-/// there is a checkpoint at once: from there on the run is exact again. Throws Failure.
+/// Brings training to where the checkpoint left it. The directory stays as it is. Throws Failure.
 void take_up(Training& training, const ResumePoint& point);
+
+/// Goes on from there: cuts off what came after it. Where something has changed it says so in the
+/// metrics, and there is a checkpoint at once: from there on the run is exact again. Throws
+/// Failure.
+void go_on(Training& training, const ResumePoint& point);
 
 }  // namespace widedeq

@@ -66,7 +66,10 @@ void recover(Training& training, const Divergence& divergence) {
                      state.times_halved() < most_halvings;
   state.weights_are_good = false;
   training.progress.warn(divergence.what());
-  if (!halve) training.journal->settle();
+  if (!halve) {
+    training.journal->settle();
+    training.journal->save_last();
+  }
   if (!go_back(training, good)) throw divergence;
 
   const bool stopped_on_the_way = state.epoch < good;
@@ -141,17 +144,20 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
     point.file ? take_up(training, point) : begin(training);
     has_begun = true;
     directory.set_status("running");
+    if (point.file) go_on(training, point);
     directory.write_text("config.toml", to_toml(run.config));
     write_provenance(directory, run.config, run.facts,
                      {command_line, training.state.epoch, point.changes});
     point.file.reset();
 
     train_to_the_end(training);
+    directory.require_held();
 
     RunSummary summary = summary_of(training);
     if (summary.stopped || !run.config.checkpoint_every.is_never()) save_checkpoint(training);
     if (point.sink->bytes() == 0) point.sink->write(run_record(run.config, run.facts));  // at once
     training.journal->settle();
+    training.sink.flush();
     training.journal->save_last();
     summary.first_gram = training.journal->first();
     summary.last_gram = training.journal->last();

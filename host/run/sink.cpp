@@ -51,12 +51,11 @@ Sink::Sink(const std::string& path)
     : path_(path), descriptor_(open_for_records(path, O_CREAT | O_EXCL)) {}
 
 Sink::Sink(const std::string& path, const SinkMark& mark)
-    : path_(path), descriptor_(open_for_records(path, 0)) {
+    : path_(path), descriptor_(open_for_records(path, 0)), bytes_(mark.bytes), paused_(true) {
   try {
     if (checksum(descriptor_, path_, mark.bytes) != mark.checksum)
       throw Failure(ExitCode::bad_data, "the records up to the checkpoint are not what they were",
                     path_, "put the file back as it was, or start a new run");
-    cut(mark.bytes);
   } catch (...) {
     ::close(descriptor_);
     throw;
@@ -98,9 +97,13 @@ void Sink::write(const Json& record) {
   bytes_ += line.size();
 }
 
-SinkMark Sink::mark(std::uint64_t bytes) const {
+void Sink::flush() const {
   if (uninterrupted([&] { return ::fsync(descriptor_); }) != 0)
     fail("cannot flush the records to the disk", path_);
+}
+
+SinkMark Sink::mark(std::uint64_t bytes) const {
+  flush();
   return {bytes, checksum(descriptor_, path_, bytes)};
 }
 

@@ -18,8 +18,9 @@ class Sink {
  public:
   /// Creates the file. Throws Failure (io) when that fails or the file is there already.
   explicit Sink(const std::string& path);
-  /// Goes on with a file from the mark, cutting off what stands after it. Throws Failure: io when
-  /// that fails, bad_data when the file does not begin with what it held at the mark.
+  /// Is to go on with a file from the mark; paused, and the file as it is, until restart(). Throws
+  /// Failure: io when it cannot be read, bad_data when it does not begin with what it held at the
+  /// mark.
   Sink(const std::string& path, const SinkMark& mark);
   /// Whether a file begins with what it held at the mark. Throws Failure (io) when it cannot be
   /// read.
@@ -34,6 +35,8 @@ class Sink {
   void write(const Json& record);
   /// Where the next record will begin.
   std::uint64_t bytes() const { return bytes_; }
+  /// What has been written is on the disk when this returns. Throws Failure (io).
+  void flush() const;
   /// The mark at `bytes`, which are on the disk when this returns. Throws Failure (io).
   SinkMark mark(std::uint64_t bytes) const;
 

@@ -43,6 +43,12 @@ void transfer_origin(Archive& archive, CheckpointOrigin& origin) {
   });
 }
 
+/// A checkpoint of a run that has gone back knows where records of this epoch began; those to come
+/// will begin elsewhere.
+void forget_later_starts(TrainingState& state) {
+  state.starts.resize(std::min(state.starts.size(), static_cast<std::size_t>(state.epoch)));
+}
+
 /// Everything the epochs to come depend on.
 void transfer_training(Archive& archive, Training& training) {
   archive.within("state", [&] { training.state.transfer(archive); });
@@ -125,8 +131,7 @@ CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend) {
 void restore(Training& training, CheckpointFileReader& file) {
   LoadingArchive archive(*training.run.backend, file);
   transfer_training(archive, training);
-  std::vector<std::int64_t>& starts = training.state.starts;
-  starts.resize(std::min(starts.size(), static_cast<std::size_t>(training.state.epoch)));
+  forget_later_starts(training.state);
   training.saved_epoch = training.state.epoch;
   if (!training.run.facts.learning_rate)
     training.run.facts.learning_rate = training.state.first_eta;
@@ -136,6 +141,7 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   const TrainConfig config = training.run.config;
   LoadingArchive archive(*training.run.backend, file);
   archive.within("state", [&] { training.state.transfer(archive); });
+  forget_later_starts(training.state);
   release(training);
   PreparedRun old = prepare({before, std::move(training.run.data), std::move(training.run.backend)},
                             WeightsFrom::checkpoint);
@@ -149,7 +155,8 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   old.model.reset();
   training.run = prepare({config, std::move(old.data), std::move(old.backend)}, weights);
   open_journal(training);
-  training.state.first_norm.reset();  // the next Gram is a first one
+  LoadingArchive grams(*training.run.backend, file);
+  grams.within("grams", [&] { training.journal->transfer(grams); });
 }
 
 void open_journal(Training& training) {

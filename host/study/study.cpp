@@ -76,6 +76,7 @@ void remove_run(const StudyCell& cell) {
       throw Failure(ExitCode::io, "cannot remove: " + error.message(), path.string(),
                     "remove the cell's directory by hand");
   };
+  if (held.status() == "stopped") held.set_status("running");  // which needs a checkpoint
   remove(held.path() / "checkpoints");
   std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(held.path())) {

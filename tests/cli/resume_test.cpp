@@ -68,6 +68,13 @@ class ResumeTest : public CliTest {
     write_text(to + "/STATUS", "running\n");
   }
 
+  std::vector<int> gram_epochs(const std::string& run) const {
+    std::vector<int> epochs;
+    for (const auto& gram : of_kind(read_records(path(run + "/metrics.jsonl")), "gram"))
+      epochs.push_back(gram.at("epoch").get<int>());
+    return epochs;
+  }
+
   /// Runs it whole, and again from each of its checkpoints.
   void from_every_epoch(const std::string& settings, const std::string& precision) const {
     const std::string command = settings + "--precision " + precision;
@@ -272,6 +279,11 @@ TEST_F(ResumeTest, WhatHasChangedIsRefusedUnlessInexact) {
     ASSERT_EQ(epochs.size(), change == "--epochs 15" ? 15U : 12U) << change;
     for (std::size_t k = 0; k < epochs.size(); ++k)
       EXPECT_EQ(epochs[k].at("epoch"), k);
+    // That of epoch 5 was announced before the checkpoint, and its record still to come.
+    EXPECT_EQ(gram_epochs("part"), (std::vector<int>{0, 5, 10})) << change;
+    EXPECT_TRUE(read_text(path("part/gram/ntk-first.npy")) ==
+                read_text(path("all/gram/ntk-first.npy")))
+        << change;
     // It goes on where it was: other arithmetic, or half a step, changes little.
     const auto wanted = of_kind(read_records(path("all/metrics.jsonl")), "epoch");
     EXPECT_NEAR(epochs[8].at("loss").get<double>() / wanted[8].at("loss").get<double>(), 1.0, 1e-4)
@@ -487,6 +499,29 @@ TEST_F(ResumeTest, GramsMayBeginWithAnInexactResume) {
   EXPECT_EQ(of_kind(read_records(path("part/metrics.jsonl")), "gram").size(), 2U);
   rewind("all", "part", 8);
   expect_refused("train --resume=inexact --epochs 5 --out part", 2, {"8 epochs are done"});
+}
+
+TEST_F(ResumeTest, GramsMayEndWithAnInexactResume) {
+  ASSERT_EQ(
+      run(std::string(small) + "--learning-rate 0.01 --checkpoint-every 4 --keep 9 --out all").code,
+      0);
+  rewind("all", "part", 8);
+  ASSERT_EQ(run("train --resume=inexact --gram-every 0 --out part").code, 0);
+  EXPECT_EQ(gram_epochs("part"), (std::vector<int>{0, 5}));
+}
+
+TEST_F(ResumeTest, WhatCannotGoOnLeavesADoneRunAsItWas) {
+  ASSERT_EQ(run(std::string(small) + "--out part").code, 0);
+  // The last Gram's record is behind the last checkpoint's.
+  const std::string records = read_text(path("part/metrics.jsonl"));
+  fs::remove(path("part/log.txt"));
+  fs::create_directory(path("part/log.txt"));
+  EXPECT_NE(run("train --resume=inexact --epochs 15 --out part").code, 0);
+  EXPECT_EQ(read_text(path("part/metrics.jsonl")), records);
+  EXPECT_EQ(read_text(path("part/STATUS")), "done\n");
+  fs::remove(path("part/log.txt"));
+  ASSERT_EQ(run("train --resume=inexact --epochs 15 --out part").code, 0);
+  EXPECT_EQ(gram_epochs("part"), (std::vector<int>{0, 5, 10}));
 }
 
 TEST_F(ResumeTest, AGramThatCannotBeSavedIsNotLost) {

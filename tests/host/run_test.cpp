@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <new>
+#include <system_error>
 
 #include "host/data/npz.hpp"
 #include "host/failure.hpp"
@@ -128,6 +129,24 @@ TEST_F(RunTest, SinkWritesALineAtATime) {
   EXPECT_EQ(code_of([&] { Sink nowhere(path("no/m.jsonl")); }), ExitCode::io);
 }
 
+TEST_F(RunTest, SinkCutsNothingBeforeItRestarts) {
+  SinkMark mark;
+  {
+    Sink sink(path("m.jsonl"));
+    sink.write(Json{{"a", 1}});
+    mark = sink.mark(sink.bytes());
+    sink.write(Json{{"b", 2}});
+  }
+  Sink sink(path("m.jsonl"), mark);
+  EXPECT_TRUE(sink.is_paused());
+  sink.write(Json{{"c", 3}});
+  EXPECT_EQ(contents(path("m.jsonl")), "{\"a\":1}\n{\"b\":2}\n");
+  EXPECT_EQ(sink.bytes(), mark.bytes);
+  sink.restart(mark.bytes);
+  sink.write(Json{{"d", 4}});
+  EXPECT_EQ(contents(path("m.jsonl")), "{\"a\":1}\n{\"d\":4}\n");
+}
+
 TEST_F(RunTest, DirectoryIsMadeWithItsParents) {
   const RunDirectory run(path("a/b/run"), RunDirectory::Mode::make);
   EXPECT_TRUE(fs::is_directory(path("a/b/run/gram")));
@@ -213,6 +232,11 @@ TEST(Progress, LineFitsTheTerminal) {
 TEST(Outcome, EveryExceptionHasACodeAndOneLine) {
   EXPECT_EQ(outcome_of(Failure(ExitCode::bad_data, "a", "b", "c")).exit_code, 3);
   EXPECT_EQ(outcome_of(Failure(ExitCode::io, "a\nb", "c", "d")).sentence, "a b (c): d");
+  const auto code_of_system = [](std::errc error) {
+    return outcome_of(std::system_error(std::make_error_code(error))).exit_code;
+  };
+  EXPECT_EQ(code_of_system(std::errc::no_space_on_device), 74);
+  EXPECT_EQ(code_of_system(std::errc::resource_unavailable_try_again), 2);  // no more threads
   EXPECT_EQ(outcome_of(Unsupported("no")).exit_code, 2);
   EXPECT_EQ(outcome_of(std::bad_alloc()).exit_code, 2);
   EXPECT_EQ(outcome_of(ShapeError("x")).exit_code, exit_code_of_a_bug);
