@@ -117,6 +117,12 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
 }
 
 std::string RunDirectory::status() const {
+  const fs::path place = path_ / "STATUS";
+  std::error_code error;
+  const bool is_there = fs::exists(place, error);
+  if (error || (is_there && !std::ifstream(place)))
+    throw Failure(ExitCode::io, "cannot read the file", place.string(),
+                  "check the path and its permissions");
   return status_in(path_);
 }
 
