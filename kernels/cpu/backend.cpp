@@ -30,7 +30,10 @@ namespace {
 /// The calling thread's OpenMP team has so many threads, and `afterwards` at the end.
 class Team {
  public:
-  Team(int threads, int afterwards) : afterwards_(afterwards) { omp_set_num_threads(threads); }
+  Team(int threads, int afterwards) : afterwards_(afterwards) {
+    omp_set_dynamic(0);
+    omp_set_num_threads(threads);
+  }
   ~Team() { omp_set_num_threads(afterwards_); }
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -39,14 +42,19 @@ class Team {
   int afterwards_;
 };
 
+/// As many as are wanted, 0: as there are cores, but no more than OMP_THREAD_LIMIT allows. Nor may
+/// OMP_DYNAMIC give fewer: oneDNN counts on all it has asked for. Without the others its int8
+/// products are wrong, and its products in single precision wait for them for ever.
+int threads_there_are(int wanted) {
+  const int threads = wanted > 0 ? wanted : std::max(1, omp_get_num_procs());
+  return std::min(threads, omp_get_thread_limit());
+}
+
 /// Everything runs on the calling thread's OpenMP team and is done when a stage returns. Stages are
 /// called from one thread at a time, but for gram(), which shares nothing with the others.
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads)
-      : threads_(threads > 0 ? threads : std::max(1, omp_get_num_procs())) {
-    use_threads();
-  }
+  explicit CpuBackend(int threads) : threads_(threads_there_are(threads)) { use_threads(); }
 
   std::string description() const override {
     return "cpu: " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
@@ -240,7 +248,10 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  void use_threads() const { omp_set_num_threads(threads_); }
+  void use_threads() const {
+    omp_set_dynamic(0);
+    omp_set_num_threads(threads_);
+  }
 
   /// A Gram beside the epochs is made on another thread than these, whose team it would compete
   /// with: it takes half of the threads, and so do its eigenvalues. (Measured, 2 cores, Grams every

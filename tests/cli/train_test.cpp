@@ -202,6 +202,23 @@ TEST_F(CliTest, SweepsRunningOutAreNotConverged) {
       << result.complaints()[0];
 }
 
+TEST_F(CliTest, FewerThreadsThanThereAreCoresWillDo) {
+  // Products as large as this are oneDNN's, which waits for all threads it has asked for.
+  const std::string command =
+      "train --width 704 --samples 360 --epochs 1 --gram-every 0 --learning-rate 1e-3 "
+      "--precision fp32 ";
+  const std::string limit = "OMP_THREAD_LIMIT=1 timeout -s KILL 100";
+  ASSERT_EQ(run(command + "--threads 1 --out one").code, 0);
+  ASSERT_EQ(run_with(limit, command + "--out limited").code, 0);
+  ASSERT_EQ(run_with("OMP_DYNAMIC=true timeout -s KILL 100", command + "--out dynamic").code, 0);
+  const auto loss = [&](const std::string& run) {
+    return of_kind(read_records(path(run + "/metrics.jsonl")), "epoch").at(0).at("loss");
+  };
+  EXPECT_EQ(loss("limited"), loss("one"));
+  EXPECT_NEAR(loss("dynamic").get<double>() / loss("one").get<double>(), 1.0, 1e-6);
+  EXPECT_NE(run_with(limit, "info").output.find("cpu: 1 thread,"), std::string::npos);
+}
+
 TEST_F(CliTest, ASignalStopsAfterTheEpoch) {
   // The shell sends the signal when the first epochs are in.
   const std::string script =
