@@ -27,14 +27,17 @@
 namespace widedeq::cpu {
 namespace {
 
+/// The calling thread's OpenMP teams have so many threads, and not fewer.
+void use_threads(int threads) {
+  omp_set_dynamic(0);
+  omp_set_num_threads(threads);
+}
+
 /// The calling thread's OpenMP team has so many threads, and `afterwards` at the end.
 class Team {
  public:
-  Team(int threads, int afterwards) : afterwards_(afterwards) {
-    omp_set_dynamic(0);
-    omp_set_num_threads(threads);
-  }
-  ~Team() { omp_set_num_threads(afterwards_); }
+  Team(int threads, int afterwards) : afterwards_(afterwards) { use_threads(threads); }
+  ~Team() { use_threads(afterwards_); }
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
@@ -54,7 +57,7 @@ int threads_there_are(int wanted) {
 /// called from one thread at a time, but for gram(), which shares nothing with the others.
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : threads_(threads_there_are(threads)) { use_threads(); }
+  explicit CpuBackend(int threads) : threads_(threads_there_are(threads)) { use_threads(threads_); }
 
   std::string description() const override {
     return "cpu: " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
@@ -248,11 +251,6 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  void use_threads() const {
-    omp_set_dynamic(0);
-    omp_set_num_threads(threads_);
-  }
-
   /// A Gram beside the epochs is made on another thread than these, whose team it would compete
   /// with: it takes half of the threads, and so do its eigenvalues. (Measured, 2 cores, Grams every
   /// 20 epochs, seconds for 200 epochs at 512 x 200: 1.6 with as many threads again, 1.2 so.)
