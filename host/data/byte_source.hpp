@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -86,5 +87,16 @@ class InputFile {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   std::uint64_t size_ = 0;
 };
+
+/// All of a file, as far as it goes when its end is read. Throws Failure (io).
+inline std::string read_text(const std::string& path) {
+  InputFile file(path);
+  const ByteSource source = file.source();
+  std::string text;
+  std::array<char, std::size_t{1} << 16> part;
+  while (const std::size_t count = source(std::as_writable_bytes(std::span(part))))
+    text.append(part.data(), count);
+  return text;
+}
 
 }  // namespace widedeq

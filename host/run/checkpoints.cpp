@@ -80,16 +80,18 @@ std::uint64_t Checkpoints::write(int epoch, std::optional<int> way_back,
 }
 
 std::unique_ptr<CheckpointFileReader> Checkpoints::newest(
-    std::optional<int> latest, const std::function<void(const std::string&)>& passed_over) const {
+    std::optional<int> latest, const std::function<void(const Failure&)>& pass_over) const {
   const std::vector<int> all = epochs();
   for (auto epoch = all.rbegin(); epoch != all.rend(); ++epoch) {
     if (latest && *epoch > *latest) continue;
     try {
       auto reader = std::make_unique<CheckpointFileReader>(file(*epoch));
       if (reader->epoch() == *epoch) return reader;
-      passed_over(fmt::format("{} holds epoch {}", reader->path(), reader->epoch()));
+      pass_over(Failure(ExitCode::bad_data,
+                        fmt::format("the checkpoint holds epoch {}", reader->epoch()),
+                        reader->path(), "give it the name of its epoch"));
     } catch (const Failure& failure) {
-      passed_over(failure.what());
+      pass_over(failure);
     }
   }
   return nullptr;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/failure.hpp"
 #include "host/run/checkpoint_file.hpp"
 
 namespace widedeq {
@@ -31,10 +32,10 @@ class Checkpoints {
                       const std::function<void(CheckpointFileWriter&)>& save) const;
 
   /// The newest whole one that is not of a later epoch than `latest`; null when there is none.
-  /// `passed_over` gets a sentence for every newer one, damaged or not to be read. Throws Failure
-  /// (io) when the directory cannot be read.
+  /// `pass_over` gets what is wrong with every newer one: bad_data where it is damaged, io where it
+  /// cannot be read. Throws Failure (io) when the directory cannot be read.
   std::unique_ptr<CheckpointFileReader> newest(
-      std::optional<int> latest, const std::function<void(const std::string&)>& passed_over) const;
+      std::optional<int> latest, const std::function<void(const Failure&)>& pass_over) const;
 
   /// Puts damaged ones of later epochs aside under another name, for somebody to look at, and drops
   /// the whole ones: history goes on from `epoch`.

@@ -100,26 +100,14 @@ EpochScores held_out_scores(Training& training, bool is_last) {
 }
 
 /// Writes a checkpoint if one is due, `seconds` after the last one; not while epochs are computed
-/// again. One that cannot be written costs a warning: the ones before are still there, and the next
-/// may succeed.
+/// again.
 bool keep_safe(Training& training, double seconds) {
   if (training.sink.is_paused()) return false;
   const CheckpointEvery& every = training.run.config.checkpoint_every;
   const bool by_epoch = every.epochs > 0 && training.state.epoch % every.epochs == 0;
   const bool by_time = every.seconds > 0.0 && seconds >= every.seconds;
   if (!by_epoch && !by_time) return false;
-  // A Gram or records that cannot be written are lost: that is no warning.
-  const auto start = Clock::now();
-  training.journal->wait();
-  training.sink.flush();
-  try {
-    save_checkpoint(training);
-    training.longest_save = std::max(training.longest_save, seconds_since(start));
-  } catch (const Failure& failure) {
-    if (failure.code() != ExitCode::io) throw;
-    training.directory.require_held();
-    training.progress.warn(failure.what());
-  }
+  save_checkpoint(training, IfUnwritable::warn);
   return true;
 }
 

@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
-#include <fstream>
+#include <filesystem>
+#include <system_error>
 
 #include "build_info.hpp"
+#include "host/data/byte_source.hpp"
 #include "host/run/identity.hpp"
 #include "host/run/machine.hpp"
 
@@ -74,11 +76,14 @@ Json provenance(const TrainConfig& config, const RunFacts& facts, const Session&
 
 void write_provenance(const RunDirectory& directory, const TrainConfig& config,
                       const RunFacts& facts, const Session& session) {
-  std::ifstream file(directory.file("provenance.json"));
-  Json record = Json::parse(file, nullptr, false);
+  const std::string path = directory.file("provenance.json");
+  std::error_code error;
+  Json record;
+  if (std::filesystem::exists(path, error)) record = Json::parse(read_text(path), nullptr, false);
   if (record.is_object() && record.contains("sessions") && record["sessions"].is_array()) {
     record["sessions"].push_back(session_record(facts, session));
   } else {
+    if (!record.is_null()) std::filesystem::rename(path, path + ".damaged", error);
     record = provenance(config, facts, session);
   }
   directory.write_text("provenance.json", pretty(record));

@@ -19,7 +19,8 @@ struct Session {
 /// command that repeats the run, and the sessions with when, where and how they were started.
 Json provenance(const TrainConfig& config, const RunFacts& facts, const Session& session);
 
-/// Writes the file, or adds a session to the one that is there. Throws Failure (io).
+/// Writes the file, or adds a session to the one that is there; a damaged one is put aside. Throws
+/// Failure (io), also when the one that is there cannot be read.
 void write_provenance(const RunDirectory& directory, const TrainConfig& config,
                       const RunFacts& facts, const Session& session);
 

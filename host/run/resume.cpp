@@ -51,25 +51,31 @@ void keep_choices(TrainConfig& config, const TrainConfig& before) {
 namespace {
 
 /// The newest checkpoint that is whole and whose records are still there; null where there are none
-/// at all. Throws Failure (bad_data).
+/// at all. Throws Failure: bad_data, or io when that is what ails the newest.
 void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoints,
                      Backend& backend, ResumePoint& point) {
-  const auto passed_over = [&](const std::string& sentence) { point.warnings.push_back(sentence); };
+  ExitCode why = ExitCode::done;  // the newest one is of no use
+  const auto pass_over = [&](const Failure& failure) {
+    if (point.warnings.empty()) why = failure.code();
+    point.warnings.emplace_back(failure.what());
+  };
   const std::string records = directory.file("metrics.jsonl");
   std::optional<int> latest;
-  while (auto file = checkpoints.newest(latest, passed_over)) {
+  while (auto file = checkpoints.newest(latest, pass_over)) {
     CheckpointOrigin origin = origin_of(*file, backend);
-    if (Sink::holds(records, origin.mark)) {
+    point.sink = Sink::take_up(records, origin.mark);
+    if (point.sink) {
       point.file = std::move(file);
       point.origin = std::move(origin);
       return;
     }
-    passed_over("the records up to " + file->path() + " are not what they were (" + records +
-                "): put the file back as it was, or start a new run");
+    pass_over(Failure(ExitCode::bad_data,
+                      "the records up to " + file->path() + " are not what they were", records,
+                      "put the file back as it was, or start a new run"));
     latest = static_cast<int>(file->epoch()) - 1;
   }
   if (!point.warnings.empty())
-    throw Failure(ExitCode::bad_data, "no checkpoint is whole; of the newest: " + point.warnings[0],
+    throw Failure(why, "no checkpoint is whole; of the newest: " + point.warnings[0],
                   directory.file("checkpoints"),
                   "put a good copy there, or remove the run's directory to start it again");
 }
@@ -107,8 +113,6 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
         ExitCode::usage,
         "the run cannot go on bit by bit, for these have changed: " + describe(point.changes),
         place, "resume as it was started, or say --resume=inexact");
-  if (point.origin)
-    point.sink = std::make_unique<Sink>(directory.file("metrics.jsonl"), point.origin->mark);
   return point;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
@@ -22,9 +23,8 @@ namespace fs = std::filesystem;
                 "choose another --out");
 }
 
-std::string status_in(const fs::path& path) {
+std::string status_in(std::istream&& file) {
   std::string status = "unknown";
-  std::ifstream file(path / "STATUS");
   std::getline(file, status);
   return status;
 }
@@ -42,9 +42,10 @@ bool is_half_written(const fs::path& file) {
 void refuse_taken(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path / "STATUS", error) || fs::exists(path / "metrics.jsonl", error))
-    throw Failure(ExitCode::usage,
-                  "the directory holds another run, its status: " + status_in(path), path.string(),
-                  "choose another --out, or go on with that run: --resume");
+    throw Failure(
+        ExitCode::usage,
+        "the directory holds another run, its status: " + status_in(std::ifstream(path / "STATUS")),
+        path.string(), "choose another --out, or go on with that run: --resume");
   fs::directory_iterator entry(path, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error))
     if (entry->path().filename() != lock_name && !is_half_written(entry->path()))
@@ -118,12 +119,12 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
 
 std::string RunDirectory::status() const {
   const fs::path place = path_ / "STATUS";
+  std::ifstream file(place);
   std::error_code error;
-  const bool is_there = fs::exists(place, error);
-  if (error || (is_there && !std::ifstream(place)))
+  if (!file && (fs::exists(place, error) || error))
     throw Failure(ExitCode::io, "cannot read the file", place.string(),
                   "check the path and its permissions");
-  return status_in(path_);
+  return status_in(std::move(file));
 }
 
 void RunDirectory::require_held() const {

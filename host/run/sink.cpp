@@ -47,31 +47,16 @@ std::uint64_t checksum(int descriptor, const std::string& path, std::uint64_t by
 
 }  // namespace
 
-Sink::Sink(const std::string& path)
-    : path_(path), descriptor_(open_for_records(path, O_CREAT | O_EXCL)) {}
+Sink::Sink(const std::string& path, int descriptor) : path_(path), descriptor_(descriptor) {}
 
-Sink::Sink(const std::string& path, const SinkMark& mark)
-    : path_(path), descriptor_(open_for_records(path, 0)), bytes_(mark.bytes), paused_(true) {
-  try {
-    if (checksum(descriptor_, path_, mark.bytes) != mark.checksum)
-      throw Failure(ExitCode::bad_data, "the records up to the checkpoint are not what they were",
-                    path_, "put the file back as it was, or start a new run");
-  } catch (...) {
-    ::close(descriptor_);
-    throw;
-  }
-}
+Sink::Sink(const std::string& path) : Sink(path, open_for_records(path, O_CREAT | O_EXCL)) {}
 
-bool Sink::holds(const std::string& path, const SinkMark& mark) {
-  const int descriptor = open_for_records(path, 0);
-  try {
-    const bool same = checksum(descriptor, path, mark.bytes) == mark.checksum;
-    ::close(descriptor);
-    return same;
-  } catch (...) {
-    ::close(descriptor);
-    throw;
-  }
+std::unique_ptr<Sink> Sink::take_up(const std::string& path, const SinkMark& mark) {
+  std::unique_ptr<Sink> sink(new Sink(path, open_for_records(path, 0)));
+  if (checksum(sink->descriptor_, path, mark.bytes) != mark.checksum) return nullptr;
+  sink->bytes_ = mark.bytes;
+  sink->pause();
+  return sink;
 }
 
 Sink::~Sink() {
@@ -108,14 +93,10 @@ SinkMark Sink::mark(std::uint64_t bytes) const {
 }
 
 void Sink::restart(std::uint64_t bytes) {
-  cut(bytes);
-  paused_ = false;
-}
-
-void Sink::cut(std::uint64_t bytes) {
   if (uninterrupted([&] { return ::ftruncate(descriptor_, static_cast<off_t>(bytes)); }) != 0)
     fail("cannot cut the records back", path_);
   bytes_ = bytes;
+  paused_ = false;
 }
 
 }  // namespace widedeq

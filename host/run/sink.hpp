@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "host/run/record.hpp"
@@ -18,13 +19,10 @@ class Sink {
  public:
   /// Creates the file. Throws Failure (io) when that fails or the file is there already.
   explicit Sink(const std::string& path);
-  /// Is to go on with a file from the mark; paused, and the file as it is, until restart(). Throws
-  /// Failure: io when it cannot be read, bad_data when it does not begin with what it held at the
-  /// mark.
-  Sink(const std::string& path, const SinkMark& mark);
-  /// Whether a file begins with what it held at the mark. Throws Failure (io) when it cannot be
-  /// read.
-  static bool holds(const std::string& path, const SinkMark& mark);
+  /// One that is to go on with a file from the mark; paused, and the file as it is, until
+  /// restart(). Null when the file does not begin with what it held at the mark. Throws Failure
+  /// (io) when it cannot be read.
+  static std::unique_ptr<Sink> take_up(const std::string& path, const SinkMark& mark);
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -47,7 +45,7 @@ class Sink {
   void restart(std::uint64_t bytes);
 
  private:
-  void cut(std::uint64_t bytes);
+  Sink(const std::string& path, int descriptor);
 
   std::string path_;
   int descriptor_ = -1;

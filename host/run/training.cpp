@@ -91,7 +91,7 @@ int TrainingState::times_halved() const {
   return times;
 }
 
-void save_checkpoint(Training& training) {
+void save_checkpoint(Training& training, IfUnwritable unwritable) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   TrainingState& state = training.state;
@@ -107,18 +107,24 @@ void save_checkpoint(Training& training) {
   // The earliest state a halving may go back to, and what an inexact history begins with.
   const bool needs_way_back =
       training.run.config.on_divergence == OnDivergence::halve || state.exact_since > 0;
-  const std::uint64_t size = training.checkpoints.write(
-      state.epoch, needs_way_back ? std::optional(state.last_norm_epoch) : std::nullopt,
-      [&](CheckpointFileWriter& file) {
-        SavingArchive archive(*training.run.backend, file);
-        transfer_origin(archive, origin);
-        transfer_training(archive, training);
-      });
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  training.longest_save = std::max(training.longest_save, seconds);
-  training.saved_epoch = state.epoch;
-  training.progress.note(fmt::format("checkpoint before epoch {}: {:.1f} MB in {:.2f} s",
-                                     state.epoch, static_cast<double>(size) / 1e6, seconds));
+  try {
+    const std::uint64_t size = training.checkpoints.write(
+        state.epoch, needs_way_back ? std::optional(state.last_norm_epoch) : std::nullopt,
+        [&](CheckpointFileWriter& file) {
+          SavingArchive archive(*training.run.backend, file);
+          transfer_origin(archive, origin);
+          transfer_training(archive, training);
+        });
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    training.longest_save = std::max(training.longest_save, seconds);
+    training.saved_epoch = state.epoch;
+    training.progress.note(fmt::format("checkpoint before epoch {}: {:.1f} MB in {:.2f} s",
+                                       state.epoch, static_cast<double>(size) / 1e6, seconds));
+  } catch (const Failure& failure) {
+    if (unwritable == IfUnwritable::fail || failure.code() != ExitCode::io) throw;
+    training.directory.require_held();
+    training.progress.warn(failure.what());
+  }
 }
 
 CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend) {
@@ -175,7 +181,7 @@ void release(Training& training) {
 
 bool go_back(Training& training, int epoch) {
   const auto file = training.checkpoints.newest(
-      epoch, [&](const std::string& sentence) { training.progress.warn(sentence); });
+      epoch, [&](const Failure& failure) { training.progress.warn(failure.what()); });
   const int exact_since = training.state.exact_since;
   if (exact_since > 0 && (!file || file->epoch() < exact_since)) return false;
 

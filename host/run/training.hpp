@@ -71,9 +71,14 @@ void release(Training& training);
 /// checkpoints when they are due. Throws Divergence, Failure and std::bad_alloc.
 void train(Training& training, int end);
 
-/// Writes the checkpoint of state.epoch unless there is one; waits for the Gram in flight. Throws
-/// Failure (io).
-void save_checkpoint(Training& training);
+/// What comes of a checkpoint whose file cannot be written: Failure (io), or a warning, for those
+/// before are still there and the next may succeed.
+enum class IfUnwritable { fail, warn };
+
+/// Writes the checkpoint of state.epoch unless there is one. First the Gram in flight and all
+/// records get to the disk: where they cannot, or another process has the run, it is Failure (io)
+/// in any case.
+void save_checkpoint(Training& training, IfUnwritable unwritable = IfUnwritable::fail);
 
 /// What a checkpoint says of the run it is of.
 struct CheckpointOrigin {

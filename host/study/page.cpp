@@ -5,15 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 
 #include "build_info.hpp"
 #include "host/data/atomic_file.hpp"
+#include "host/data/byte_source.hpp"
 #include "host/failure.hpp"
 #include "host/study/gnuplot.hpp"
 #include "host/study/notation.hpp"
@@ -31,14 +29,6 @@ constexpr std::string_view signature = "<meta name=\"generator\" content=\"wided
                        ExitCode code = ExitCode::io) {
   throw Failure(code, error ? what + ": " + error.message() : what, where.string(),
                 "choose another place with --out");
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad())
-    fail("cannot read the file", path, {errno, std::generic_category()});
-  return text;
 }
 
 /// Nothing, an empty directory or a report may be replaced.

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <system_error>
 
+#include "host/data/byte_source.hpp"
 #include "host/data/npy.hpp"
 #include "host/failure.hpp"
 #include "host/run/checkpoints.hpp"
@@ -179,15 +179,6 @@ void append(std::vector<Record>& records, Record record, const Line& line) {
   records.push_back(std::move(record));
 }
 
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad())
-    throw Failure(ExitCode::io, "cannot read the file", path.string(),
-                  "check the path and its permissions");
-  return text;
-}
-
 HostMatrix read_gram(const fs::path& path) {
   NpyArray array = read_npy(path.string());
   if (array.shape.size() != 2 || array.shape[0] != array.shape[1] || array.shape[0] < 1)
@@ -240,7 +231,7 @@ void check_sizes(const RunData& run, const fs::path& directory) {
 std::vector<double> read_first_residual(const std::string& directory) {
   try {
     std::vector<double> residual;
-    const auto file = Checkpoints(directory, 1).newest(std::nullopt, [](const std::string&) {});
+    const auto file = Checkpoints(directory, 1).newest(std::nullopt, [](const Failure&) {});
     if (file == nullptr) return {};
     const auto* chunk = file->find("state/first_residual");
     if (chunk == nullptr || chunk->element != ChunkElement::float64) return {};

@@ -242,6 +242,28 @@ TEST_F(ResumeTest, ADamagedCheckpointIsPassedOver) {
   for (const int epoch : {4, 8})
     fs::resize_file(checkpoint("part", epoch), 777);
   expect_refused("train --resume --out part", 3, {"no checkpoint is whole", "checkpoints"});
+
+  // One that cannot be read is not a damaged one.
+  fs::remove(checkpoint("part", 8));
+  fs::create_directory(checkpoint("part", 8));
+  expect_refused("train --resume --out part", 74, {"no checkpoint is whole", "not a regular file"});
+}
+
+TEST_F(ResumeTest, ProvenanceOfEarlierSessionsIsNotLost) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  rewind("all", "part", 8);
+  const std::string file = path("part/provenance.json");
+  std::ofstream(file) << "{\"sessions\": [";
+  ASSERT_EQ(run("train --resume --out part").code, 0);
+  EXPECT_EQ(read_text(file + ".damaged"), "{\"sessions\": [");
+  EXPECT_EQ(nlohmann::json::parse(read_text(file)).at("sessions").size(), 1U);
+
+  rewind("all", "part", 8);
+  fs::remove(file);
+  fs::create_directory(file);
+  const Result unreadable = run("train --resume --out part");
+  EXPECT_EQ(unreadable.code, 74) << unreadable.error;
+  EXPECT_NE(unreadable.error.find("not a regular file"), std::string::npos) << unreadable.error;
 }
 
 TEST_F(ResumeTest, WhatHasChangedIsRefusedUnlessInexact) {

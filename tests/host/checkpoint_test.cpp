@@ -232,7 +232,7 @@ class CheckpointsTest : public CheckpointTest {
   int newest(const Checkpoints& checkpoints, int& passed_over,
              std::optional<int> latest = {}) const {
     passed_over = 0;
-    const auto file = checkpoints.newest(latest, [&](const std::string&) { ++passed_over; });
+    const auto file = checkpoints.newest(latest, [&](const Failure&) { ++passed_over; });
     return file ? static_cast<int>(file->epoch()) : -1;
   }
 };

@@ -137,14 +137,28 @@ TEST_F(RunTest, SinkCutsNothingBeforeItRestarts) {
     mark = sink.mark(sink.bytes());
     sink.write(Json{{"b", 2}});
   }
-  Sink sink(path("m.jsonl"), mark);
-  EXPECT_TRUE(sink.is_paused());
-  sink.write(Json{{"c", 3}});
+  const auto sink = Sink::take_up(path("m.jsonl"), mark);
+  ASSERT_NE(sink, nullptr);
+  EXPECT_TRUE(sink->is_paused());
+  sink->write(Json{{"c", 3}});
   EXPECT_EQ(contents(path("m.jsonl")), "{\"a\":1}\n{\"b\":2}\n");
-  EXPECT_EQ(sink.bytes(), mark.bytes);
-  sink.restart(mark.bytes);
-  sink.write(Json{{"d", 4}});
+  EXPECT_EQ(sink->bytes(), mark.bytes);
+  sink->restart(mark.bytes);
+  sink->write(Json{{"d", 4}});
   EXPECT_EQ(contents(path("m.jsonl")), "{\"a\":1}\n{\"d\":4}\n");
+}
+
+TEST_F(RunTest, SinkTakesUpOnlyWhatItHeld) {
+  SinkMark mark;
+  {
+    Sink sink(path("m.jsonl"));
+    sink.write(Json{{"a", 1}});
+    mark = sink.mark(sink.bytes());
+  }
+  EXPECT_EQ(Sink::take_up(path("m.jsonl"), {mark.bytes, mark.checksum + 1}), nullptr);
+  EXPECT_EQ(Sink::take_up(path("m.jsonl"), {mark.bytes + 1, mark.checksum}), nullptr);
+  EXPECT_EQ(contents(path("m.jsonl")), "{\"a\":1}\n");
+  EXPECT_EQ(code_of([&] { Sink::take_up(path("no.jsonl"), mark); }), ExitCode::io);
 }
 
 TEST_F(RunTest, DirectoryIsMadeWithItsParents) {
