@@ -14,8 +14,8 @@ from jax import lax
 MAX_SWEEPS = 1000
 
 
-def iterate(f, z, tolerance):
-    """Applies f until every row changes by at most `tolerance` of its length; and how often."""
+def iterate(f, z, tolerance, seen=lambda z: z):
+    """Applies f until every row of seen(z) changes by at most `tolerance` of its length; how often."""
 
     def unfinished(carry):
         _, residual, sweeps = carry
@@ -24,17 +24,18 @@ def iterate(f, z, tolerance):
     def sweep(carry):
         z, _, sweeps = carry
         following = f(z)
-        change = jnp.linalg.norm(following - z, axis=1)
-        return following, jnp.max(change / jnp.linalg.norm(following, axis=1)), sweeps + 1
+        change = jnp.linalg.norm(seen(following) - seen(z), axis=1)
+        residual = jnp.max(change / jnp.linalg.norm(seen(following), axis=1))
+        return following, residual, sweeps + 1
 
     z, _, sweeps = lax.while_loop(unfinished, sweep, (z, jnp.float32(jnp.inf), 0))
     return z, sweeps
 
 
 def solve(weights, start, X, s, tolerance):
-    """Phi, Z, L, the start of the next solve, and the products with A and A'.
+    """Phi, Z, L and Q = u 1' + s A' L as the last sweep has it, and the products with A and A'.
 
-    `start` is the last epoch's Z and Q = u 1' + s A' L, or None for a cold start.
+    `start` is the last epoch's Z and Q, or None for a cold start.
     """
     A, W, u, _ = weights
     Phi = jnp.maximum(X @ W.T, 0.0) / np.float32(np.sqrt(A.shape[0]))
@@ -44,12 +45,17 @@ def solve(weights, start, X, s, tolerance):
         tolerance,
     )
     on = Z > 0.0
-    L, adjoint = iterate(
-        lambda L: jnp.where(on, u + s * (L @ A), 0.0),
-        jnp.where(on, u if start is None else start[1], 0.0),
+
+    def masked(Q):
+        return jnp.where(on, Q, 0.0)
+
+    Q, adjoint = iterate(
+        lambda Q: u + s * (masked(Q) @ A),
+        jnp.broadcast_to(u, Z.shape) if start is None else start[1],
         tolerance,
+        masked,
     )
-    return Phi, Z, L, forward, adjoint
+    return Phi, Z, masked(Q), Q, forward, adjoint
 
 
 def form_gram(v, Phi, Z, L, X, s):
@@ -64,10 +70,9 @@ def form_gram(v, Phi, Z, L, X, s):
 @partial(jax.jit, donate_argnums=(0, 1), static_argnames=("warm", "gram"))
 def epoch(weights, start, X, y, s, eta, tolerance, warm, gram):
     A, W, u, v = weights
-    Phi, Z, L, forward, adjoint = solve(weights, start, X, s, tolerance)
+    Phi, Z, L, Q, forward, adjoint = solve(weights, start, X, s, tolerance)
     r = Z @ u + Phi @ v - y
     H = form_gram(v, Phi, Z, L, X, s) if gram else None
-    following = u + s * (L @ A) if warm else None
 
     B = jnp.where(Phi > 0.0, L + v, 0.0)
     L_r, B_r = L * r[:, None], B * r[:, None]
@@ -77,12 +82,12 @@ def epoch(weights, start, X, y, s, eta, tolerance, warm, gram):
         u - eta * (r @ Z),
         v - eta * (r @ Phi),
     )
-    return weights, (Z, following) if warm else None, r, H, forward, adjoint
+    return weights, (Z, Q) if warm else None, r, H, forward, adjoint
 
 
 @jax.jit
 def ntk(weights, X, s, tolerance):
-    Phi, Z, L, _, _ = solve(weights, None, X, s, tolerance)
+    Phi, Z, L, _, _, _ = solve(weights, None, X, s, tolerance)
     return form_gram(weights[3], Phi, Z, L, X, s)
 
 
@@ -123,7 +128,7 @@ class Jax:
         return np.asarray(ntk(self.weights, self.X, self.s, self.tolerance))
 
     def solution(self):
-        _, Z, L, _, _ = jax.jit(solve)(self.weights, self.start, self.X, self.s, self.tolerance)
+        _, Z, L, _, _, _ = jax.jit(solve)(self.weights, self.start, self.X, self.s, self.tolerance)
         arrays = dict(zip(("A", "W", "u", "v"), self.weights, strict=True), Z=Z, adjoint=L)
         return {name: np.asarray(array) for name, array in arrays.items()}
 

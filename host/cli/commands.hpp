@@ -120,6 +120,8 @@ class StudyCommand {
  private:
   void add_common(CLI::App& app);
   void add_resume(CLI::App& app);
+  /// Throws Failure (usage) where an option is given that the command below `study` has not.
+  void refuse_others(const CLI::App& command) const;
   int run_cells(const std::string& command_line) const;
   int print_slurm() const;
   int print_status() const;

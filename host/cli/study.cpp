@@ -175,7 +175,19 @@ Example:
                   [this](const std::string& text) { out_ = text; });
 }
 
+void StudyCommand::refuse_others(const CLI::App& command) const {
+  for (const CLI::Option* option : app_->get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() > 0 && command.get_option_no_throw(name) == nullptr)
+      throw Failure(ExitCode::usage,
+                    fmt::format("{} does not go with study {}", name, command.get_name()),
+                    "command line", "leave it out");
+  }
+}
+
 int StudyCommand::run(const std::string& command_line) const {
+  for (const CLI::App* command : {slurm_, status_})
+    if (command->parsed()) refuse_others(*command);
   if (slurm_->parsed()) return print_slurm();
   if (status_->parsed()) return print_status();
   return run_cells(command_line);
@@ -198,7 +210,7 @@ int StudyCommand::run_cells(const std::string& command_line) const {
   Study study = look_at_study(config_file_, out_);
   apply_to_cells(study, given_);
   const std::vector<CellPlan> plan = plan_cells(study);
-  options.cells = cell_.empty() ? share_of(plan, share.first, share.second)
+  options.cells = cell_.empty() ? shares(plan, share.second)[static_cast<std::size_t>(share.first)]
                                 : std::vector{study.cell(cell_).number};
   if (largest_first_)
     std::ranges::stable_sort(options.cells, std::ranges::greater(), [&](int number) {

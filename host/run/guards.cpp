@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 
 #include "host/run/solve_failure.hpp"
@@ -16,13 +17,17 @@ std::string at(int epoch) {
 }
 
 /// The last step is to blame: one of the epoch before, or one of its own.
-[[noreturn]] void blame(const Failure& failure, int epoch, bool has_stepped) {
-  if (has_stepped) throw Divergence(failure, epoch);
-  if (epoch == 0) throw failure;
-  throw Divergence(failure, epoch - 1);
+[[noreturn]] void blame(const Failure& failure, Cause cause, int epoch, bool has_stepped) {
+  if (epoch == 0 && !has_stepped) throw Divergence(failure, cause, std::nullopt);
+  throw Divergence(failure.with_code(ExitCode::diverged), cause, has_stepped ? epoch : epoch - 1);
 }
 
 }  // namespace
+
+std::string_view name_of(Cause cause) {
+  constexpr std::array<std::string_view, 5> names{"solve", "contraction", "loss", "step", "flow"};
+  return names.at(static_cast<std::size_t>(cause));
+}
 
 void require_solved(const Evaluation& now, const TrainConfig& config, int epoch, bool has_stepped) {
   if (now.converged()) return;
@@ -30,7 +35,7 @@ void require_solved(const Evaluation& now, const TrainConfig& config, int epoch,
   const Failure failure = solve_failure(
       forward ? "forward" : "adjoint", forward ? now.forward : now.adjoint, config.model_options(),
       config.solve_options(), at(epoch) + ", ", epoch > 0 || has_stepped);
-  blame(failure, epoch, has_stepped);
+  blame(failure, Cause::solve, epoch, has_stepped);
 }
 
 void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch) {
@@ -38,7 +43,7 @@ void require_solved(const HeldOutScore& score, const TrainConfig& config, int ep
   const Failure failure =
       solve_failure("forward", score.forward, config.model_options(), config.solve_options(),
                     at(epoch) + ", held-out samples, ", epoch > 0);
-  blame(failure, epoch, false);
+  blame(failure, Cause::solve, epoch, false);
 }
 
 void require_hope(double first_loss, double loss, double eta, int epoch, bool has_stepped) {
@@ -46,7 +51,7 @@ void require_hope(double first_loss, double loss, double eta, int epoch, bool ha
   const Failure failure(ExitCode::diverged,
                         fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
                         at(epoch), fmt::format("lower --learning-rate, {:.4g} here", eta));
-  blame(failure, epoch, has_stepped);
+  blame(failure, Cause::loss, epoch, has_stepped);
 }
 
 void require_well_posed(double first_norm, double norm, const TrainConfig& config, int epoch,
@@ -59,14 +64,14 @@ void require_well_posed(double first_norm, double norm, const TrainConfig& confi
                           "longer be unique",
                           config.gamma * first_norm, q),
               at(epoch), "lower --learning-rate or --gamma"),
-      before);
+      Cause::contraction, before);
 }
 
 void require_finite_step(double eta, double gradient_norm, int epoch) {
   if (std::isfinite(static_cast<float>(eta * gradient_norm))) return;
   throw Divergence(Failure(ExitCode::diverged, "the step is not finite", at(epoch),
                            "lower --learning-rate or --gamma"),
-                   epoch);
+                   Cause::step, epoch);
 }
 
 void require_arrived(const FlowReport& flow, const TrainConfig& config, int epoch) {
@@ -77,12 +82,12 @@ void require_arrived(const FlowReport& flow, const TrainConfig& config, int epoc
   if (flow.status == FlowStatus::unsolved)
     throw Divergence(Failure(ExitCode::diverged, "the flow is not finite", where,
                              "lower --learning-rate or --gamma"),
-                     epoch);
+                     Cause::flow, epoch);
   throw Divergence(
       Failure(ExitCode::not_converged, "the flow's steps have shrunk to nothing", where,
               fmt::format("raise --flow-tolerance ({:g}) or lower --tolerance ({:g})",
                           config.flow_tolerance, config.tolerance)),
-      epoch, ExitCode::not_converged);
+      Cause::flow, epoch);
 }
 
 double automatic_rate(const GramStatistics& gram) {

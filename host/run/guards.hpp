@@ -1,7 +1,9 @@
 // What an epoch must not show: training that runs away, caught before it spoils more than a step.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "host/failure.hpp"
 #include "host/gradient_flow.hpp"
@@ -12,21 +14,36 @@
 
 namespace widedeq {
 
-/// Training has run away; the last good state is the one before epoch `last_good`, from where a
-/// smaller step may do better.
-class Divergence : public Failure {
- public:
-  Divergence(const Failure& failure, int last_good, ExitCode code = ExitCode::diverged)
-      : Failure(failure.with_code(code)), last_good_(last_good) {}
-  int last_good() const { return last_good_; }
-
- private:
-  int last_good_;
+/// What an epoch has shown that training cannot go on from.
+enum class Cause : std::uint8_t {
+  solve,        // an equilibrium or adjoint was not reached
+  contraction,  // gamma ||A||_2 / sqrt(m) has passed 1
+  loss,         // has grown a thousandfold, or is not finite
+  step,         // is not finite
+  flow,         // does not come to the epoch's end
 };
 
-/// Both solves have converged. Throws Divergence when the weights of a former epoch did, Failure
-/// (diverged, not_converged) at epoch 0, where no step can be to blame. `has_stepped`: the epoch
-/// has taken steps of its own before, and the state it began with is the last good one.
+/// The word in records.
+std::string_view name_of(Cause cause);
+
+/// Training has run away. The last good state is the one before epoch `last_good`, from where a
+/// smaller step may do better; none where no step can be to blame.
+class Divergence : public Failure {
+ public:
+  Divergence(const Failure& failure, Cause cause, std::optional<int> last_good)
+      : Failure(failure), cause_(cause), last_good_(last_good) {}
+  Cause cause() const { return cause_; }
+  std::optional<int> last_good() const { return last_good_; }
+
+ private:
+  Cause cause_;
+  std::optional<int> last_good_;
+};
+
+/// Both solves have converged. Throws Divergence: of the code diverged when the weights of a former
+/// epoch did, diverged or not_converged at epoch 0, where there is no last good state.
+/// `has_stepped`: the epoch has taken steps of its own before, and the state it began with is the
+/// last good one.
 void require_solved(const Evaluation& now, const TrainConfig& config, int epoch,
                     bool has_stepped = false);
 

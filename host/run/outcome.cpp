@@ -1,10 +1,14 @@
 #include "host/run/outcome.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <new>
 #include <system_error>
 
 #include "host/failure.hpp"
+#include "host/run/machine.hpp"
+#include "host/run/record.hpp"
 #include "kernels/error.hpp"
 
 namespace widedeq {
@@ -34,6 +38,15 @@ Outcome outcome_of(const std::exception& error) {
   }
   std::replace(outcome.sentence.begin(), outcome.sentence.end(), '\n', ' ');
   return outcome;
+}
+
+std::string outcome_text(const Outcome& outcome) {
+  return to_line({{"exit_code", outcome.exit_code},
+                  {"reason", outcome.sentence},
+                  {"at", timestamp()},
+                  {"host", host_name()},
+                  {"process", ::getpid()}}) +
+         "\n";
 }
 
 }  // namespace widedeq

@@ -18,4 +18,8 @@ inline constexpr int exit_code_of_a_bug = 70;
 /// Anything else is a bug of this program.
 Outcome outcome_of(const std::exception& error);
 
+/// What outcome.json says of a failed run, for programs: {"exit_code":...,"reason":...,"at":...,
+/// "host":...,"process":...}, a line. No two attempts at a run have the same.
+std::string outcome_text(const Outcome& outcome);
+
 }  // namespace widedeq

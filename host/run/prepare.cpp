@@ -86,14 +86,18 @@ bool is_gram_due(const TrainConfig& config, int epoch) {
   return config.gram_every > 0 && epoch % config.gram_every == 0;
 }
 
+void check_numerics(TrainConfig& config, const Backend& backend) {
+  config.precision = choose_precision(config.precision, backend);
+  check_tolerance(config.tolerance, *config.precision);
+  check_flow_tolerance(config, *config.precision);
+}
+
 PlannedRun plan(TrainConfig config) {
   resolve(config);
   PlannedRun run;
   if (config.threads == 0) config.threads = default_threads();
   run.backend = make_backend(config.backend, config.threads);
-  config.precision = choose_precision(config.precision, *run.backend);
-  check_tolerance(config.tolerance, *config.precision);
-  check_flow_tolerance(config, *config.precision);
+  check_numerics(config, *run.backend);
   if (!config.weights_from_file()) config.width = config.width.value_or(TrainConfig::default_width);
   run.data = load_data(config);
   run.config = std::move(config);

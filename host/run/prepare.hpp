@@ -25,6 +25,10 @@ struct PlannedRun {
   std::unique_ptr<Backend> backend;
 };
 
+/// Chooses the precision that is left open, and checks tolerances against it. Throws Failure
+/// (usage).
+void check_numerics(TrainConfig& config, const Backend& backend);
+
 /// Checks the configuration, loads and checks the data. Throws Failure and Unsupported.
 PlannedRun plan(TrainConfig config);
 

@@ -92,6 +92,22 @@ Json halved_record(int epoch, double learning_rate, int replaces, const std::str
   return record;
 }
 
+bool changes_steps(const std::vector<Change>& changes) {
+  return std::ranges::any_of(changes, [](const Change& change) {
+    return change.name == "learning-rate" || change.name == "optimizer" ||
+           change.name == "batch-size";
+  });
+}
+
+Json ended_record(int epoch, std::string_view cause, const std::string& reason) {
+  Json record;
+  record["kind"] = "ended";
+  record["epoch"] = epoch;
+  record["cause"] = cause;
+  record["reason"] = reason;
+  return record;
+}
+
 Json resumed_record(int epoch, const std::vector<Change>& changes) {
   Json record;
   record["kind"] = "resumed";

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/certificate.hpp"
@@ -27,6 +28,10 @@ struct Change {
   std::string name;
   Json before, now;
 };
+
+/// Whether epochs move the weights otherwise than before: what a first kernel and a first residual
+/// predict no longer holds.
+bool changes_steps(const std::vector<Change>& changes);
 
 /// What a run turned out to be, once the defaults are filled in.
 struct RunFacts {
@@ -60,6 +65,10 @@ Json certificate_record(int epoch, const Certificates& certificates);
 /// {"kind":"halved","epoch":...,"learning_rate":...,"replaces":...,"reason":...}: from this epoch's
 /// update on, the step is half of what it was. `replaces` halvings at later epochs were given up.
 Json halved_record(int epoch, double learning_rate, int replaces, const std::string& reason);
+
+/// {"kind":"ended","epoch":...,"cause":"loss","reason":...}: this epoch has shown why the run
+/// cannot go on; `cause` is a word of guards.hpp.
+Json ended_record(int epoch, std::string_view cause, const std::string& reason);
 
 /// {"kind":"resumed","epoch":...,"changed":{"threads":[2,4],...}}: from here on the run is not bit
 /// by bit what it would have been.

@@ -131,6 +131,7 @@ void take_up(Training& training, const ResumePoint& point) {
                     "--learning-rate auto", "give a number");
     state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
   }
+  if (changes_steps(point.changes)) state.first_residual.clear();
   state.weights_are_good = state.epoch > 0;
 }
 

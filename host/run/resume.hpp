@@ -13,7 +13,12 @@ namespace widedeq {
 
 /// Whether to go on with a run that is in the directory. exact: to the bytes that one session would
 /// have written; inexact: also where program, machine or numerics have changed, which is recorded.
-enum class Resume : std::uint8_t { no, exact, inexact };
+enum class Resume : std::uint8_t {
+  no,
+  exact,
+  inexact,
+  again,  // what there is of the run is removed, and it begins anew
+};
 
 /// Going on would not lead to the bytes that one session would have written.
 class CannotResume : public Failure {

@@ -33,18 +33,32 @@ void save_final_weights(Training& training) {
   save_weights(training.directory.file("weights.npz"), *training.run.backend, *training.run.model);
 }
 
+/// The record of the run, where it still waits for the first Gram to say the learning rate.
+void write_run_record_at_last(Training& training) {
+  if (training.sink.bytes() == 0)
+    training.sink.write(run_record(training.run.config, training.run.facts));
+}
+
 /// Keeps what a failed run has to show. Best effort: the failure itself is what gets reported.
 void salvage(Training& training) {
   try {
     if (training.journal == nullptr) return;
     training.directory.require_held();
-    if (training.sink.bytes() == 0)
-      training.sink.write(run_record(training.run.config, training.run.facts));
+    write_run_record_at_last(training);
     training.journal->settle();
     training.journal->save_last();
     if (training.state.weights_are_good) save_final_weights(training);
   } catch (const std::exception&) {
   }
+}
+
+/// The records of a run that cannot go on: all Grams, and why.
+void write_end(Training& training, const Divergence& divergence) {
+  write_run_record_at_last(training);
+  training.journal->settle();
+  training.journal->save_last();
+  training.sink.write(
+      ended_record(training.state.epoch, name_of(divergence.cause()), divergence.what()));
 }
 
 /// Saves the last good state, which training has gone back to, and gives up.
@@ -61,16 +75,18 @@ void salvage(Training& training) {
 /// or to save it and give up. What is decided is in a checkpoint before the records are cut back.
 void recover(Training& training, const Divergence& divergence) {
   TrainingState& state = training.state;
-  const int good = std::max(divergence.last_good(), state.exact_since);
-  const bool halve = training.run.config.on_divergence == OnDivergence::halve &&
+  const int good = std::max(divergence.last_good().value_or(0), state.exact_since);
+  const bool halve = divergence.last_good() &&
+                     training.run.config.on_divergence == OnDivergence::halve &&
                      state.times_halved() < most_halvings;
   state.weights_are_good = false;
+  if (!halve) write_end(training, divergence);
+  if (!divergence.last_good()) throw divergence;
   training.progress.warn(divergence.what());
-  if (!halve) {
-    training.journal->settle();
-    training.journal->save_last();
+  if (!go_back(training, good)) {
+    if (halve) write_end(training, divergence);
+    throw divergence;
   }
-  if (!go_back(training, good)) throw divergence;
 
   const bool stopped_on_the_way = state.epoch < good;
   if (!stopped_on_the_way && !halve) give_up(training, divergence);
@@ -155,7 +171,7 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
 
     RunSummary summary = summary_of(training);
     if (summary.stopped || !run.config.checkpoint_every.is_never()) save_checkpoint(training);
-    if (point.sink->bytes() == 0) point.sink->write(run_record(run.config, run.facts));  // at once
+    write_run_record_at_last(training);  // stopped at once
     training.journal->settle();
     training.sink.flush();
     training.journal->save_last();
@@ -189,13 +205,17 @@ bool is_done(const RunDirectory& directory, TrainConfig config,
 }  // namespace
 
 RunSummary run(TrainConfig config, Resume resume, const std::string& command_line,
-               const std::string& label) {
+               const std::optional<OneOfMany>& many) {
   const bool goes_on = resume != Resume::no && RunDirectory::holds_run(config.out);
   check_place(config, goes_on);
   std::optional<RunDirectory> directory;
   bool has_checkpoint = false;
   if (goes_on) {
     directory.emplace(config.out, RunDirectory::Mode::go_on);
+    if (many && directory->status().starts_with("failed") && directory->outcome() != many->outcome)
+      throw Busy(ExitCode::usage, "another process has tried the run meanwhile", config.out,
+                 "look at it again");
+    if (resume == Resume::again) directory->clear();
     const auto before = stored_config(config.out);
     if (before) keep_choices(config, *before);
     if (is_done(*directory, config, before)) {
@@ -216,12 +236,12 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
   }
   bool has_begun = !goes_on;
   try {
-    RunSummary summary =
-        train_in(*directory, prepared, std::move(point), command_line, label, has_begun);
+    RunSummary summary = train_in(*directory, prepared, std::move(point), command_line,
+                                  many ? many->label : "", has_begun);
     directory->set_status(summary.stopped ? "stopped" : "done");
     return summary;
   } catch (const std::exception& error) {
-    if (has_begun) directory->mark_failed(outcome_of(error).sentence);
+    if (has_begun) directory->mark_failed(outcome_of(error));
     throw;
   }
 }

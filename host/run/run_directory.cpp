@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "host/data/atomic_file.hpp"
+#include "host/data/byte_source.hpp"
 #include "host/failure.hpp"
 #include "host/run/stop.hpp"
 
@@ -127,6 +128,37 @@ std::string RunDirectory::status() const {
   return status_in(std::move(file));
 }
 
+std::string RunDirectory::outcome() const {
+  const fs::path place = path_ / "outcome.json";
+  std::error_code error;
+  return fs::exists(place, error) || error ? read_text(place.string()) : "";
+}
+
+void RunDirectory::clear() const {
+  const auto remove = [](const fs::path& path) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error)
+      throw Failure(ExitCode::io, "cannot remove: " + error.message(), path.string(),
+                    "remove the run's directory by hand");
+  };
+  if (status() == "stopped") set_status("running");  // which needs a checkpoint
+  remove(path_ / "checkpoints");
+  std::vector<fs::path> others;
+  std::error_code error;
+  fs::directory_iterator entry(path_, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const fs::path name = entry->path().filename();
+    if (name != lock_name && name != "outcome.json") others.push_back(entry->path());
+  }
+  if (error) fail("cannot look into the directory", path_, error);
+  for (const fs::path& path : others)
+    remove(path);
+  remove(path_ / "outcome.json");
+  fs::create_directories(path_ / "gram", error);
+  if (error) fail("cannot make the directory", path_ / "gram", error);
+}
+
 void RunDirectory::require_held() const {
   if (lock_->check())
     throw Failure(ExitCode::io,
@@ -140,13 +172,20 @@ void RunDirectory::write_text(std::string_view name, std::string_view text) cons
 
 void RunDirectory::set_status(std::string_view status) const {
   write_text("STATUS", std::string(status) + "\n");
+  std::error_code ignored;
+  fs::remove(path_ / "outcome.json", ignored);
 }
 
-void RunDirectory::mark_failed(std::string_view reason) const noexcept try {
+void RunDirectory::mark_failed(const Outcome& outcome) const noexcept try {
   require_held();
-  const std::string status = "failed: " + std::string(reason);
+  const std::string status = "failed: " + outcome.sentence;
   try {
-    set_status(status);
+    write_text("outcome.json",
+               outcome_text(outcome));  // first: who sees that it has failed asks how
+  } catch (const Failure&) {
+  }
+  try {
+    write_text("STATUS", status + "\n");
   } catch (const Failure&) {
     // In place and without truncating, so that the file keeps its block on the disk. No other
     // status is longer.

@@ -9,6 +9,7 @@
 //   weights.npz       A, W, u, v after the last update
 //   log.txt           what was said on the terminal, with times
 //   STATUS            running, done, stopped, or failed: REASON
+//   outcome.json      of a failed one: exit code, reason, when and where (host/run/outcome.hpp)
 //   LOCK              who is at it (host/run/run_lock.hpp); gone when nobody is
 #pragma once
 
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/run/outcome.hpp"
 #include "host/run/run_lock.hpp"
 #include "kernels/matrix_view.hpp"
 
@@ -49,10 +51,17 @@ class RunDirectory {
   void write_text(std::string_view name, std::string_view text) const;
   /// The line of STATUS, newline excluded; "unknown" when there is none. Throws Failure (io).
   std::string status() const;
+  /// The text of outcome.json, empty where there is none. Throws Failure (io).
+  std::string outcome() const;
+  /// Removes the run that is there. What is killed on the way leaves one that begins again, or one
+  /// that still has failed: checkpoints go first, outcome.json goes last. Throws Failure (io).
+  void clear() const;
+  /// Also removes outcome.json, which is of a failed run. Throws Failure (io).
   void set_status(std::string_view status) const;
-  /// STATUS becomes "failed: REASON" if that is possible at all. Where there is no space for
-  /// another file, which may be the reason, the one there is gets overwritten.
-  void mark_failed(std::string_view reason) const noexcept;
+  /// Writes outcome.json, then STATUS, which becomes "failed: SENTENCE", if that is possible at
+  /// all. Where there is no space for another file, which may be the reason, the STATUS there is
+  /// gets overwritten.
+  void mark_failed(const Outcome& outcome) const noexcept;
 
   /// Throws Failure (io) when another process has taken the directory over: this one was suspended
   /// for too long, and must not write any more.

@@ -74,7 +74,7 @@ std::string summary_table(const RunSummary& summary) {
   if (summary.halvings > 0)
     table += row("step halved", fmt::format("{} x", summary.halvings), "",
                  fmt::format("from {}", number(*summary.learning_rate)));
-  if (summary.first_gram && !summary.in_batches) {
+  if (summary.first_gram && !summary.in_batches && !summary.first_residual.empty()) {
     const double decay = *summary.learning_rate * summary.first_gram->lambda_min;
     table += row("slowest mode", "",
                  "x " + number(summary.is_flow ? std::exp(-2.0 * decay) : std::pow(1.0 - decay, 2)),

@@ -29,7 +29,7 @@ struct TrainingState {
   std::optional<double> first_eta;     // none until the first Gram, where it says the learning rate
   std::optional<double> eta;           // after halvings
   std::vector<double> losses;          // of every epoch before
-  std::vector<double> first_residual;  // r at epoch 0
+  std::vector<double> first_residual;  // r at epoch 0; none where steps have changed since
   std::optional<double> first_norm;    // ||A||_2 / sqrt(m) at the first Gram
   int last_norm_epoch = 0;             // when it was last looked at
   OperatorNorm norm;                   // which looks

@@ -38,9 +38,9 @@ std::optional<double> common_limit(const QuantityKind& kind,
   if (!kind.limit) return std::nullopt;
   std::optional<double> common;
   for (const CellData* cell : cells) {
-    if (!cell->limit) continue;
-    const double limit = kind.limit(*cell->limit);
-    if (common && *common != limit) return std::nullopt;
+    const auto limit = kind.limit(*cell);
+    if (!limit) continue;
+    if (common && *common != *limit) return std::nullopt;
     common = limit;
   }
   return common;
@@ -76,13 +76,25 @@ StudyGroup analyse_group(const Settings& settings, const std::vector<const CellD
   return group;
 }
 
+/// Every cell with its limit of infinite width; why there is none goes to the remarks.
+void compare_with_limits(std::list<CellData>& cells, std::vector<std::string>& remarks) {
+  std::multimap<std::string, CellData*> by_key;
+  for (CellData& cell : cells)
+    by_key.emplace(limit_key(cell.cell->config), &cell);
+  CellLimits limits;
+  for (const auto& [key, cell] : by_key) {
+    std::string why_not;
+    limits.compare(*cell, why_not);
+    if (!why_not.empty() && std::ranges::count(remarks, why_not) == 0) remarks.push_back(why_not);
+  }
+}
+
 }  // namespace
 
 StudyAnalysis analyse_study(const std::string& directory) {
   const Study study = open_study(directory);
   StudyAnalysis analysis;
   analysis.directory = directory;
-  CellLimits limits;
   std::list<CellData> read;  // cells point into it
   std::vector<std::pair<Settings, std::vector<const CellData*>>> groups;
   std::map<Settings, std::vector<int>> members;
@@ -95,15 +107,13 @@ StudyAnalysis analyse_study(const std::string& directory) {
       groups.push_back({settings, {}});
       group = std::prev(groups.end());
     }
-    std::string why_not;
-    if (auto data = read_cell(cell, limits, why_not)) {
+    if (auto data = read_cell(cell)) {
       entry.status = data->run.status;
       group->second.push_back(&read.emplace_back(std::move(*data)));
     }
-    if (!why_not.empty() && std::ranges::count(analysis.remarks, why_not) == 0)
-      analysis.remarks.push_back(why_not);
     analysis.cells.push_back(std::move(entry));
   }
+  compare_with_limits(read, analysis.remarks);
   for (const auto& [settings, cells] : groups) {
     analysis.groups.push_back(analyse_group(settings, cells));
     analysis.groups.back().cells = members[settings];

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <new>
+#include <utility>
 
 #include "host/data/npy.hpp"
 #include "host/failure.hpp"
@@ -11,17 +13,6 @@
 
 namespace widedeq {
 namespace {
-
-/// What a limit depends on: the inputs, gamma, injection and skip.
-std::string limit_key(const TrainConfig& config) {
-  const Json settings = config_json(config);
-  std::string key;
-  for (const char* name :
-       {"data", "classes", "samples", "test-samples", "gamma", "injection", "skip"})
-    if (settings.contains(name)) key += to_line(settings[name]) + '\n';
-  if (config.data == "sphere") key += std::to_string(config.seed);  // draws the inputs
-  return key;
-}
 
 /// An n x n matrix of a run's gram/, n being that of `like`; nothing where it is missing.
 std::optional<HostMatrix> read_kernel(const std::string& directory, const char* name,
@@ -51,43 +42,55 @@ LimitErrors errors_of(const RunData& run, const WidthLimit& limit) {
 
 }  // namespace
 
-std::shared_ptr<const CellLimit> CellLimits::of(const TrainConfig& config, std::string& why_not) {
-  const std::string key = limit_key(config);
-  for (const Entry& entry : entries_)
-    if (entry.key == key) {
-      why_not = entry.why_not;
-      return entry.limit;
-    }
-  Entry entry{key, "", nullptr};
+std::string limit_key(const TrainConfig& config) {
+  const Json settings = config_json(config);
+  std::string key;
+  for (const char* name :
+       {"data", "classes", "samples", "test-samples", "gamma", "injection", "skip"})
+    if (settings.contains(name)) key += to_line(settings[name]) + '\n';
+  if (config.data == "sphere") key += std::to_string(config.seed);  // draws the inputs
+  return key;
+}
+
+void CellLimits::compute(const TrainConfig& config) {
+  kernels_.reset();
+  why_not_.clear();
   try {
-    auto limit = std::make_shared<CellLimit>();
-    limit->kernels =
+    WidthLimit kernels =
         width_limit(load_data(config).inputs, {config.gamma, config.injection, config.skip});
-    limit->ntk_lambda_min = symmetric_eigenvalues(limit->kernels.H).front();
-    limit->feature_lambda_min = symmetric_eigenvalues(limit->kernels.G).front();
-    entry.limit = std::move(limit);
+    limit_ = {symmetric_eigenvalues(kernels.H).front(), symmetric_eigenvalues(kernels.G).front()};
+    kernels_ = std::move(kernels);
   } catch (const Failure& failure) {
-    entry.why_not = failure.what();
+    why_not_ = failure.what();
+  } catch (const std::bad_alloc&) {
+    why_not_ = "there is not enough memory for the kernels of infinite width, samples x samples (" +
+               config.data + "): analyse the study on a larger machine";
   }
-  why_not = entry.why_not;
-  entries_.push_back(std::move(entry));
-  return entries_.back().limit;
+}
+
+void CellLimits::compare(CellData& data, std::string& why_not) {
+  const TrainConfig& config = data.cell->config;
+  if (config.weights_from_file() || data.run.grams.empty()) return;
+  if (std::string key = limit_key(config); key != key_) {
+    compute(config);
+    key_ = std::move(key);
+  }
+  why_not = why_not_;
+  if (!kernels_) return;
+  data.limit = limit_;
+  data.errors = errors_of(data.run, *kernels_);
 }
 
 std::string CellData::describe() const {
   return fmt::format("m = {}, seed {}", width(), seed());
 }
 
-std::optional<CellData> read_cell(const StudyCell& cell, CellLimits& limits, std::string& why_not) {
+std::optional<CellData> read_cell(const StudyCell& cell) {
   if (!is_run(cell.directory)) return std::nullopt;
   CellData data;
   data.cell = &cell;
-  data.run = read_run(cell.directory);
+  data.run = read_run(cell.directory, Reading::records);
   data.is_done = data.run.status == "done";
-  data.limit = limits.of(cell.config, why_not);
-  // A drawn A(0) is what the limit is of.
-  if (data.limit && !cell.config.weights_from_file())
-    data.errors = errors_of(data.run, data.limit->kernels);
   return data;
 }
 

@@ -2,7 +2,6 @@
 // width.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,25 +11,9 @@
 
 namespace widedeq {
 
-/// The kernels of infinite width on a cell's data, and what quantities come to there.
+/// What quantities come to at infinite width on a cell's data.
 struct CellLimit {
-  WidthLimit kernels;
   double ntk_lambda_min = 0.0, feature_lambda_min = 0.0;  // of H and G
-};
-
-/// The limits of a study's cells, each computed once however many widths and seeds share it.
-class CellLimits {
- public:
-  /// Of the cell's data, gamma, injection and skip. Nothing where the data cannot be loaded any
-  /// more or gamma has no limit; `why_not` says so.
-  std::shared_ptr<const CellLimit> of(const TrainConfig& config, std::string& why_not);
-
- private:
-  struct Entry {
-    std::string key, why_not;
-    std::shared_ptr<const CellLimit> limit;
-  };
-  std::vector<Entry> entries_;
 };
 
 /// ||measured - limit||_F / ||limit||_F of the kernels at the first Gram.
@@ -42,7 +25,7 @@ struct CellData {
   const StudyCell* cell = nullptr;
   RunData run;
   bool is_done = false;
-  std::shared_ptr<const CellLimit> limit;  // none where there is none
+  std::optional<CellLimit> limit;  // where it has been asked for, and there is one
   LimitErrors errors;
 
   std::int64_t width() const { return run.width().value_or(0); }
@@ -52,6 +35,26 @@ struct CellData {
 };
 
 /// Reads a cell's run; nothing where there is none to read yet. Throws Failure: io, bad_data.
-std::optional<CellData> read_cell(const StudyCell& cell, CellLimits& limits, std::string& why_not);
+std::optional<CellData> read_cell(const StudyCell& cell);
+
+/// What a cell's limit depends on: cells of one key have the same kernels at infinite width.
+std::string limit_key(const TrainConfig& config);
+
+/// Computes limits, n x n kernels, which it keeps until another key's are asked for: a study's
+/// cells should come key by key.
+class CellLimits {
+ public:
+  /// Sets limit and errors of a cell that has Grams, and whose weights were drawn. Where the data
+  /// cannot be loaded any more, gamma has no limit, or there is no memory, it sets nothing, and
+  /// `why_not` says so. Throws Failure: io, bad_data.
+  void compare(CellData& data, std::string& why_not);
+
+ private:
+  void compute(const TrainConfig& config);
+
+  std::string key_, why_not_;
+  std::optional<WidthLimit> kernels_;
+  CellLimit limit_;
+};
 
 }  // namespace widedeq

@@ -32,17 +32,24 @@ std::optional<PowerFit> fit_power(std::span<const WidthValue> points) {
   fit.factor = std::exp(mean_y - fit.exponent * mean_x);
   fit.cells = static_cast<int>(points.size());
   fit.widths = static_cast<int>(widths.size());
-  std::map<std::int64_t, double> seeds;  // sum of x e
+  struct Seed {
+    double score = 0.0;  // sum of x e
+    std::set<double> widths;
+  };
+  std::map<std::int64_t, Seed> seeds;
   for (const WidthValue& point : points) {
     const double x = std::log(point.width) - mean_x;
-    seeds[point.seed] += x * (std::log(point.value) - mean_y - fit.exponent * x);
+    Seed& seed = seeds[point.seed];
+    seed.score += x * (std::log(point.value) - mean_y - fit.exponent * x);
+    seed.widths.insert(point.width);
   }
   fit.seeds = static_cast<int>(seeds.size());
-  if (fit.seeds < 2) return fit;
-  double squares = 0.0;
-  for (const auto& [seed, score] : seeds)
-    squares += score * score;
-  const auto S = static_cast<double>(fit.seeds);
+  double squares = 0.0, S = 0.0;
+  for (const auto& [number, seed] : seeds) {
+    squares += seed.score * seed.score;
+    S += seed.widths.size() > 1 ? 1.0 : 0.0;
+  }
+  if (S < 2.0) return fit;
   const boost::math::students_t_distribution<double> student(S - 1.0);
   const double half =
       boost::math::quantile(student, 0.975) * std::sqrt(S / (S - 1.0) * squares) / xx;

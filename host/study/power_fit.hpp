@@ -26,12 +26,13 @@ struct Interval {
 ///
 ///   exponent +- t sqrt(S/(S-1) sum over seeds of (sum over the seed's points of x e)^2) / sum x^2
 ///
-/// for S seeds, t Student's 97.5 % quantile at S - 1 degrees of freedom (Liang and Zeger 1986). If
-/// every seed has the same widths, that is the interval of the mean of the seeds' own slopes. It
+/// t Student's 97.5 % quantile at S - 1 degrees of freedom (Liang and Zeger 1986), for S seeds that
+/// have two widths or more: one with a single width has no slope, and near the mean no say in it.
+/// If every seed has the same widths, that is the interval of the mean of the seeds' own slopes. It
 /// knows of scatter alone: that widths are too small for the law to have set in it cannot see.
 struct PowerFit {
   double exponent = 0.0;
-  std::optional<Interval> interval;  // of the exponent; none for a single seed
+  std::optional<Interval> interval;  // of the exponent; none with less than two seeds that have one
   double factor = 0.0;
   int cells = 0, widths = 0, seeds = 0;  // points, and different widths and seeds among them
 };

@@ -85,6 +85,15 @@ Value rate_over_guaranteed(const CellData& data) {
   return guaranteed > 0.0 && std::isfinite(guaranteed) ? Value(*rate / guaranteed) : std::nullopt;
 }
 
+/// Whether the weights were drawn, which is what limits are of.
+bool is_drawn(const CellData& data) {
+  return !data.cell->config.weights_from_file();
+}
+
+Value in_limit(const CellData& data, double CellLimit::*member) {
+  return data.limit ? Value((*data.limit).*member) : std::nullopt;
+}
+
 constexpr ExpectedExponent minus_half{-0.5}, at_most_minus_half{-0.5, true}, constant{0.0};
 
 const QuantityKind kinds[] = {
@@ -98,11 +107,11 @@ const QuantityKind kinds[] = {
      [](const CellData& data) {
        return data.run.grams.empty() ? Value() : Value(data.run.grams.front().lambda_min);
      },
-     [](const CellLimit& limit) { return limit.ntk_lambda_min; }},
+     [](const CellData& data) { return in_limit(data, &CellLimit::ntk_lambda_min); }},
     {"lambda_min_features", "smallest eigenvalue of the features' Gram", "lambda_min(Phi'Phi)",
      std::nullopt,
      [](const CellData& data) { return at_first_gram(data, &GramRecord::feature_lambda_min); },
-     [](const CellLimit& limit) { return limit.feature_lambda_min; }},
+     [](const CellData& data) { return in_limit(data, &CellLimit::feature_lambda_min); }},
     {"kernel_drift", "drift of the kernel", "max over training of ||H(k) - H(0)||_F / ||H(0)||_F",
      at_most_minus_half,
      [](const CellData& data) { return largest_later(data, &GramRecord::drift); }, nullptr},
@@ -112,7 +121,7 @@ const QuantityKind kinds[] = {
      "max over training of #{1[P(k)>0] != 1[P(0)>0]}/(m n)", at_most_minus_half,
      [](const CellData& data) { return largest_later(data, &GramRecord::flipped); }, nullptr},
     {"operator_norm", "norm of A", "max over training of ||A||_2/sqrt(m), from below", std::nullopt,
-     largest_norm, [](const CellLimit&) { return 2.0; }},
+     largest_norm, [](const CellData& data) { return is_drawn(data) ? Value(2.0) : Value(); }},
     {"rate", "rate of the loss", "-log(factor of the loss an epoch), second half of training",
      std::nullopt, measured_rate, nullptr},
     {"rate_ratio", "rate over the guaranteed one", "rate / (-2 log(1 - eta lambda_min(H(0))))",
@@ -142,8 +151,10 @@ std::span<const QuantityKind> quantity_kinds() {
 
 std::optional<double> constant_rate(const RunData& run) {
   const std::string batch = setting_of(run, "batch-size");
-  const bool has_batches = !batch.empty() && batch != "0";
-  return has_batches || !run.halved.empty() ? std::nullopt : run.learning_rate;
+  const bool has_batches = !batch.empty() && batch != "0" && batch != "all";
+  const bool has_changed = std::ranges::any_of(
+      run.resumed, [](const ResumedRecord& record) { return changes_steps(record.changes); });
+  return has_batches || has_changed || !run.halved.empty() ? std::nullopt : run.learning_rate;
 }
 
 double guaranteed_rate(const RunData& run, double eta, double lambda) {

@@ -22,15 +22,17 @@ struct QuantityKind {
   std::optional<ExpectedExponent> expected;
   /// Nothing where the run does not tell it.
   std::optional<double> (*measure)(const CellData&);
-  /// At infinite width; null where nobody knows.
-  double (*limit)(const CellLimit&);
+  /// At infinite width, for a cell's data; null where nobody knows, nothing where it is not known
+  /// of this cell.
+  std::optional<double> (*limit)(const CellData&);
 };
 
 /// All of them, in the order in which tables show them.
 std::span<const QuantityKind> quantity_kinds();
 
 /// The learning rate, for runs whose epochs are steps of gradient descent or of the flow with all
-/// samples: where the theory's rates apply. Nothing for others, and where it was halved on the way.
+/// samples: where the theory's rates apply. Nothing for others, and where it was halved on the way
+/// or the run was resumed with another one.
 std::optional<double> constant_rate(const RunData& run);
 
 /// -log of the factor by which theory lets an epoch multiply the loss at least: 2 eta lambda for

@@ -243,15 +243,22 @@ std::vector<double> read_first_residual(const std::string& directory) {
   }
 }
 
+/// Of the record "run", which has been checked: a number, null, or not there.
+std::optional<Index> count_in(const Json& record, const char* name) {
+  const auto entry = record.find(name);
+  if (entry == record.end() || entry->is_null()) return std::nullopt;
+  return entry->get<Index>();
+}
+
 }  // namespace
 
 std::optional<Index> RunData::width() const {
-  if (record.contains("width")) return record["width"].get<Index>();
+  if (const auto width = count_in(record, "width")) return width;
   return config.width;
 }
 
 std::optional<Index> RunData::samples() const {
-  if (record.contains("samples")) return record["samples"].get<Index>();
+  if (const auto samples = count_in(record, "samples")) return samples;
   if (!spectra.empty()) return static_cast<Index>(spectra.front().eigenvalues.size());
   return config.samples;
 }
@@ -286,13 +293,15 @@ void parse_metrics(RunData& run, const std::string& text, const std::string& whe
     } else if (kind == "halved") {
       run.halved.push_back({line.integer("epoch"), line.number("learning_rate"),
                             line.integer("replaces"), line.text("reason")});
+    } else if (kind == "ended") {
+      run.ended = EndedRecord{line.integer("epoch"), line.text("cause"), line.text("reason")};
     } else if (kind == "resumed") {
       run.resumed.push_back(resumed_of(line));
     }  // whatever else a later version of this schema adds
   }
 }
 
-RunData read_run(const std::string& directory) {
+RunData read_run(const std::string& directory, Reading reading) {
   if (!is_run(directory))
     throw Failure(ExitCode::usage, "there is no run in the directory", directory,
                   "give a directory that `widedeq train --out` made");
@@ -306,6 +315,8 @@ RunData read_run(const std::string& directory) {
     parse_metrics(run, read_text(place / "metrics.jsonl"), (place / "metrics.jsonl").string());
   if (run.record.is_null())
     if (const auto config = stored_config(directory)) take_settings(run, config_json(*config));
+  if (reading == Reading::records) return run;
+
   run.spectra = read_spectra(place / "gram");
   for (const auto& [name, gram] :
        {std::pair("ntk-first.npy", &run.ntk_first), std::pair("ntk-last.npy", &run.ntk_last)})

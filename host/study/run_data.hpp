@@ -4,8 +4,10 @@
 // did not write yet is optional here, and so is what a run that has just begun has not written yet.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,6 +60,13 @@ struct HalvedRecord {
   std::string reason;
 };
 
+/// Why a run could not go on from this epoch.
+struct EndedRecord {
+  int epoch = 0;
+  std::string cause;   // a word of host/run/guards.hpp: solve, contraction, loss, ...
+  std::string reason;  // a sentence
+};
+
 /// From this epoch on the run is not bit by bit what it would have been.
 struct ResumedRecord {
   int epoch = 0;
@@ -86,12 +95,17 @@ struct RunData {
   std::vector<CertificateRecord> certificates;
   std::vector<HalvedRecord> halved;
   std::vector<ResumedRecord> resumed;
+  std::optional<EndedRecord> ended;
 
   std::vector<Spectrum> spectra;                  // by epoch
   std::optional<HostMatrix> ntk_first, ntk_last;  // n x n; the last is saved when a run ends
   /// r(0) = yhat - y (n): from the newest checkpoint. Empty where that is gone.
   std::vector<double> first_residual;
   Json provenance;  // null where there is none
+
+  bool has_failed() const { return status.starts_with("failed"); }
+  /// Training has ended for this cause; false also where what ended it is not recorded.
+  bool ended_by(std::string_view cause) const { return ended && ended->cause == cause; }
 
   /// Of the record, the configuration or the Grams; nothing where none says.
   std::optional<Index> width() const, samples() const;
@@ -100,11 +114,17 @@ struct RunData {
 /// Whether the directory holds a run of which there is something to read.
 bool is_run(const std::string& directory);
 
+/// How much of a run is read.
+enum class Reading : std::uint8_t {
+  all,
+  records,  // metrics.jsonl, STATUS and the configuration: all that a study asks of its many runs
+};
+
 /// Reads it. A last line of metrics.jsonl without its end is being written, and left out. Throws
 /// Failure: usage where no run is, io, and bad_data, naming file and line, for what no run writes:
 /// lines that are no objects, fields of another type, epochs that do not ascend, records without
 /// their run, arrays of other shapes, a schema of a later version.
-RunData read_run(const std::string& directory);
+RunData read_run(const std::string& directory, Reading reading = Reading::all);
 
 /// The records of a metrics.jsonl alone, from its text; `where` names it in errors. Fills record,
 /// config, settings and all lists of records. Throws as read_run.

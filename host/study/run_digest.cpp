@@ -7,10 +7,12 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 #include "host/run/prediction.hpp"
 #include "host/study/notation.hpp"
+#include "host/study/quantities.hpp"
 
 namespace widedeq {
 namespace {
@@ -26,16 +28,7 @@ std::string setting_of(const RunData& run, const std::string& name, const std::s
 
 /// Whether r <- (I - eta H) r with one eta is what the run's epochs do to first order.
 bool is_plain_descent(const RunData& run) {
-  const auto changes_step = [](const Change& change) {
-    return change.name == "learning-rate" || change.name == "optimizer" ||
-           change.name == "batch-size";
-  };
-  const bool one_step = std::ranges::none_of(run.resumed, [&](const ResumedRecord& record) {
-    return std::ranges::any_of(record.changes, changes_step);
-  });
-  const std::string batch = setting_of(run, "batch-size", "0");
-  return one_step && run.halved.empty() && run.learning_rate &&
-         setting_of(run, "optimizer", "descent") == "descent" && (batch == "0" || batch == "all");
+  return constant_rate(run) && setting_of(run, "optimizer", "descent") == "descent";
 }
 
 std::vector<double> predicted_losses(const RunData& run) {
@@ -90,16 +83,34 @@ StudyVerdict rate_verdict(const RunDigest& digest) {
                        ""};
   verdict.evidence = fmt::format("measured x {} an epoch, over the second half of the epochs",
                                  people_number(digest.factor));
+  const bool falls = digest.factor < 1.0;
+  if (!falls) verdict.finding = StudyFinding::fails;
   if (!std::isfinite(digest.predicted_factor)) return verdict;
+  verdict.evidence +=
+      fmt::format("; r <- (I - eta H(0)) r gives x {}", people_number(digest.predicted_factor));
+  if (!falls || digest.predicted_factor >= 1.0) return verdict;  // where it rises there is no rate
   const double part = std::log(digest.factor) / std::log(digest.predicted_factor);
-  verdict.evidence += fmt::format("; r <- (I - eta H(0)) r gives x {}: {:.3g} % of that rate",
-                                  people_number(digest.predicted_factor), 100.0 * part);
+  verdict.evidence += fmt::format(": {:.3g} % of that rate", 100.0 * part);
   // As good as the theory speaks of: the rate, not its digits.
   verdict.finding = part > 0.8 ? StudyFinding::holds : StudyFinding::fails;
   return verdict;
 }
 
-StudyVerdict posed_verdict(const RunDigest& digest) {
+/// What ended the run says more than all records before: the epoch that showed it has none.
+void take_end(StudyVerdict& verdict, const RunData& run, std::string_view cause) {
+  const auto add = [&](const std::string& sentence) {
+    verdict.evidence += (verdict.evidence.empty() ? "" : "; ") + sentence;
+  };
+  if (run.ended_by(cause)) {
+    verdict.finding = StudyFinding::fails;
+    add(fmt::format("epoch {} ended the run: {}", run.ended->epoch, run.ended->reason));
+  } else if (run.has_failed() && !run.ended && verdict.finding == StudyFinding::holds) {
+    verdict.finding = StudyFinding::open;
+    add("what ended the run is not recorded: " + run.status);
+  }
+}
+
+StudyVerdict posed_verdict(const RunData& run, const RunDigest& digest) {
   const std::string looks = fmt::format("looked at {} times", digest.q_looks);
   if (digest.first_q_beyond_1)
     return {StudyFinding::fails,
@@ -108,9 +119,12 @@ StudyVerdict posed_verdict(const RunDigest& digest) {
             fmt::format("{} there, largest {} (epoch {}), estimated from below; {}",
                         people_number(digest.first_q_beyond_1->value),
                         people_number(digest.q->value), digest.q->epoch, looks)};
-  return {StudyFinding::holds, "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
-          fmt::format("largest {} (epoch {}), estimated from below; {}",
-                      people_number(digest.q->value), digest.q->epoch, looks)};
+  StudyVerdict verdict{StudyFinding::holds, "well-posed throughout: gamma ||A||_2/sqrt(m) < 1", ""};
+  if (digest.q)
+    verdict.evidence = fmt::format("largest {} (epoch {}), estimated from below; {}",
+                                   people_number(digest.q->value), digest.q->epoch, looks);
+  take_end(verdict, run, "contraction");
+  return verdict;
 }
 
 StudyVerdict converged_verdict(const RunData& run, const RunDigest& digest) {
@@ -118,16 +132,20 @@ StudyVerdict converged_verdict(const RunData& run, const RunDigest& digest) {
   double worst = 0.0;
   std::string evidence;
   for (const auto& [residual, what] : {std::pair(&digest.residual_forward, "forward"),
-                                       std::pair(&digest.residual_adjoint, "adjoint")}) {
+                                       std::pair(&digest.residual_adjoint, "adjoint"),
+                                       std::pair(&digest.audit_forward, "audited forward"),
+                                       std::pair(&digest.audit_adjoint, "audited adjoint")}) {
     if (!*residual) continue;
     worst = std::max(worst, (*residual)->value);
     evidence += fmt::format("{}{} {} (epoch {})", evidence.empty() ? "largest residual " : ", ",
                             what, people_number((*residual)->value), (*residual)->epoch);
   }
-  return {worst <= tolerance ? StudyFinding::holds : StudyFinding::fails,
-          fmt::format("every sample converged in every epoch: residuals <= {}",
-                      people_number(tolerance)),
-          evidence};
+  StudyVerdict verdict{worst <= tolerance ? StudyFinding::holds : StudyFinding::fails,
+                       fmt::format("every sample converged in every epoch: residuals <= {}",
+                                   people_number(tolerance)),
+                       evidence};
+  take_end(verdict, run, "solve");
+  return verdict;
 }
 
 StudyVerdict kernel_verdict(const RunData& run) {
@@ -222,6 +240,8 @@ RunDigest digest(const RunData& run) {
   }
   digest.residual_forward = largest(run.epochs, &EpochRecord::residual_forward);
   digest.residual_adjoint = largest(run.epochs, &EpochRecord::residual_adjoint);
+  digest.audit_forward = largest(run.epochs, &EpochRecord::audit_forward);
+  digest.audit_adjoint = largest(run.epochs, &EpochRecord::audit_adjoint);
   take_times(digest, run);
   return digest;
 }
@@ -298,8 +318,8 @@ std::string value_html(const KeyFigure& figure) {
 std::vector<StudyVerdict> run_verdicts(const RunData& run, const RunDigest& digest) {
   std::vector<StudyVerdict> verdicts;
   if (std::isfinite(digest.factor)) verdicts.push_back(rate_verdict(digest));
-  if (digest.q) verdicts.push_back(posed_verdict(digest));
-  if (digest.residual_forward || digest.residual_adjoint)
+  if (digest.q || run.ended_by("contraction")) verdicts.push_back(posed_verdict(run, digest));
+  if (digest.residual_forward || digest.residual_adjoint || run.ended_by("solve"))
     verdicts.push_back(converged_verdict(run, digest));
   if (run.grams.size() > 1) verdicts.push_back(kernel_verdict(run));
   if (!run.certificates.empty()) {

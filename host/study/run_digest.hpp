@@ -27,6 +27,7 @@ struct RunDigest {
   std::optional<AtEpoch> first_q_beyond_1;      // the first that is not below 1
   int q_looks = 0;
   std::optional<AtEpoch> residual_forward, residual_adjoint;  // the largest
+  std::optional<AtEpoch> audit_forward, audit_adjoint;        // likewise, where there were audits
   std::optional<double> median_seconds, seconds;              // of an epoch, of all
 };
 

@@ -26,8 +26,8 @@ std::string introduction(const RunData& run) {
           " with " + formula("s = gamma/sqrt(m)") + " and " +
           formula("gamma = " + people_number(run.config.gamma));
   html += ", trained on ";
-  html += run.record.is_null() ? html_escaped(run.config.data)
-                               : html_escaped(run.record.value("data", run.config.data));
+  const std::string data = text_of(run.record, "data");
+  html += html_escaped(data.empty() ? run.config.data : data);
   if (run.learning_rate)
     html += " with step " + formula("eta = " + people_number(*run.learning_rate));
   html += fmt::format(". Of {} epochs there {} {} here; the run is ", run.config.epochs,

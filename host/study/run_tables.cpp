@@ -14,12 +14,6 @@ std::string code(const std::string& text) {
 }
 
 /// A text, or whatever it is as JSON; empty where it is not there.
-std::string text_of(const Json& object, const char* name) {
-  const auto entry = object.find(name);
-  if (entry == object.end() || entry->is_null()) return "";
-  return entry->is_string() ? entry->get<std::string>() : to_line(*entry);
-}
-
 std::string certificate_html(const Certificate& certificate) {
   std::string html = std::string(describe(certificate.verdict));
   if (certificate.verdict != Verdict::refused)
@@ -28,6 +22,12 @@ std::string certificate_html(const Certificate& certificate) {
 }
 
 }  // namespace
+
+std::string text_of(const Json& object, const char* name) {
+  const auto entry = object.find(name);
+  if (entry == object.end() || entry->is_null()) return "";
+  return entry->is_string() ? entry->get<std::string>() : to_line(*entry);
+}
 
 std::string run_title(const RunData& run) {
   std::string data = run.config.data.substr(0, run.config.data.find(':'));
@@ -120,6 +120,9 @@ Table event_table(const RunData& run) {
     table.rows.push_back(
         {fmt::format("epoch {}", record.epoch), "resumed with changes: " + html_escaped(changes)});
   }
+  if (run.ended)
+    table.rows.push_back({fmt::format("epoch {}", run.ended->epoch),
+                          "ended the run: " + html_escaped(run.ended->reason)});
   return table;
 }
 

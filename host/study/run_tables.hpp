@@ -11,6 +11,9 @@ namespace widedeq {
 /// "digits, 512 units", for titles; plain text.
 std::string run_title(const RunData& run);
 
+/// A field of an object as text; empty where there is none.
+std::string text_of(const Json& object, const char* name);
+
 /// What computed it: version, commit, machine, data, sessions. Empty where there is no provenance.
 Table provenance_table(const RunData& run);
 
@@ -20,7 +23,7 @@ Table settings_table(const RunData& run);
 /// Certificates by epoch: verdict, value and how it was proved or why not.
 Table certificate_table(const RunData& run);
 
-/// What happened on the way: halvings, changed conditions.
+/// What happened on the way: halvings, changed conditions, what ended it.
 Table event_table(const RunData& run);
 
 /// The command that repeats the run, plain; empty where nothing says.

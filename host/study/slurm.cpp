@@ -44,9 +44,9 @@ std::string slurm_time(double seconds) {
 double time_of_longest_task(const std::vector<CellPlan>& plan, const StudyEstimate& estimate,
                             int tasks) {
   double longest = 0.0;
-  for (int k = 0; k < tasks; ++k) {
+  for (const std::vector<int>& share : shares(plan, tasks)) {
     double sum = 0.0;
-    for (const int cell : share_of(plan, k, tasks))
+    for (const int cell : share)
       sum += estimate.seconds[static_cast<std::size_t>(cell)];
     longest = std::max(longest, sum);
   }

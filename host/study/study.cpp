@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -65,29 +66,6 @@ std::string plural(std::size_t count) {
   return fmt::format("{} cell{}", count, count == 1 ? "" : "s");
 }
 
-/// Removes a run that is not to go on. What is killed on the way leaves a run that begins again, or
-/// one that still has failed: checkpoints go first, outcome.json goes last.
-void remove_run(const StudyCell& cell) {
-  const RunDirectory held(cell.directory, RunDirectory::Mode::go_on);  // its lock
-  const auto remove = [](const fs::path& path) {
-    std::error_code error;
-    fs::remove_all(path, error);
-    if (error)
-      throw Failure(ExitCode::io, "cannot remove: " + error.message(), path.string(),
-                    "remove the cell's directory by hand");
-  };
-  if (held.status() == "stopped") held.set_status("running");  // which needs a checkpoint
-  remove(held.path() / "checkpoints");
-  std::vector<fs::path> others;
-  for (const auto& entry : fs::directory_iterator(held.path())) {
-    const std::string name = entry.path().filename().string();
-    if (name != "LOCK" && name != "outcome.json") others.push_back(entry.path());
-  }
-  for (const fs::path& path : others)
-    remove(path);
-  remove(held.path() / "outcome.json");
-}
-
 /// A cell's directory may hold what somebody else has put there.
 void require_same_run(const StudyCell& cell) {
   const auto before = stored_config(cell.directory);
@@ -129,12 +107,16 @@ class Session {
 
   /// What is left of the cells; says so.
   std::vector<int> look();
+  /// Whether a failed cell is to be begun again: it had failed when it was first looked at, and
+  /// nobody has tried again since.
+  bool is_to_retry(int number, const CellState& state) const;
   /// Attempts the cells in order, until told to stop. Returns those that others are at. With
   /// `trusting`, whoever seems to be at a cell is taken to be.
   std::vector<int> attempt_all(const std::vector<int>& numbers, bool trusting);
   Ending attempt(int number, bool trusting);
-  /// Runs a cell that is left to do, from the beginning or from where it was left.
-  RunSummary run_cell(const StudyCell& cell) const;
+  /// Runs a cell that is left to do, from the beginning or from where it was left, if nobody has
+  /// tried it since it was in that state.
+  RunSummary run_cell(const StudyCell& cell, Resume resume, const CellState& state) const;
   Ending fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before);
   bool is_time_to_stop(int number) const;
   void say_done(const StudyCell& cell, const RunSummary& summary, double seconds);
@@ -146,6 +128,7 @@ class Session {
   StudyLog log_;
   StudySummary summary_;
   std::vector<int> todo_;                          // not ended yet
+  std::map<int, std::string> outcomes_;            // CellState::outcome as it was at first
   double seconds_spent_ = 0.0, cost_spent_ = 0.0;  // on cells done whole in this session
 };
 
@@ -154,6 +137,7 @@ std::vector<int> Session::look() {
   for (const int number : options_.cells) {
     const CellState state = state_of(cell(number));
     const bool has_failed = state.status == CellStatus::failed && is_result(state.exit_code);
+    outcomes_[number] = state.outcome;
     const bool is_settled =
         state.status == CellStatus::done || (has_failed && !options_.retry_failed);
     (is_settled ? settled : todo).push_back(number);
@@ -168,6 +152,10 @@ std::vector<int> Session::look() {
   return todo;
 }
 
+bool Session::is_to_retry(int number, const CellState& state) const {
+  return options_.retry_failed && outcomes_.at(number) == state.outcome;
+}
+
 bool Session::is_time_to_stop(int number) const {
   if (stop_requested()) return true;
   // A run saves its weights and a checkpoint before the time is over; see host/run/epochs.cpp.
@@ -175,13 +163,15 @@ bool Session::is_time_to_stop(int number) const {
   return !has_time(cell(number).config.max_walltime, 1.0 + 2.0 * 8.0 * m * m / 1e8);
 }
 
-RunSummary Session::run_cell(const StudyCell& cell) const {
+RunSummary Session::run_cell(const StudyCell& cell, Resume resume, const CellState& state) const {
   TrainConfig config = cell.config;
   const auto before = stored_config(cell.directory);
-  const bool inexact = options_.when_changed == WhenChanged::go_on;
-  if (before && !inexact) config.threads = before->threads;
-  return widedeq::run(std::move(config), inexact ? Resume::inexact : Resume::exact,
-                      options_.command_line, label_of(cell));
+  if (before && resume == Resume::exact) config.threads = before->threads;
+  // Whoever is at it may just be writing why he failed: that has not been looked at.
+  const bool has_failed = state.status == CellStatus::failed;
+  const std::string& seen = has_failed ? state.outcome : outcomes_.at(cell.number);
+  return widedeq::run(std::move(config), resume, options_.command_line,
+                      OneOfMany{label_of(cell), seen});
 }
 
 Ending Session::fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before) {
@@ -219,20 +209,20 @@ Ending Session::attempt(int number, bool trusting) {
       return Ending::done;
     }
     if (state.status == CellStatus::running && trusting) return Ending::busy;
+    Resume resume = options_.when_changed == WhenChanged::go_on ? Resume::inexact : Resume::exact;
     if (state.status == CellStatus::failed && is_result(state.exit_code)) {
-      if (!options_.retry_failed) return fail(cell, state.exit_code, state.note, true);
-      remove_run(cell);
+      if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, true);
+      resume = Resume::again;
     }
     require_memory(plan_[index(number)]);
     log_.record(label_of(cell) + ": begun");
     RunSummary run;
     try {
-      run = run_cell(cell);
+      run = run_cell(cell, resume, state);
     } catch (const CannotResume& changed) {
       if (options_.when_changed != WhenChanged::begin_again) throw;
       log_.say(label_of(cell) + ": begun again: " + changed.what());
-      remove_run(cell);
-      run = run_cell(cell);
+      run = run_cell(cell, Resume::again, state);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (run.stopped) {
@@ -261,11 +251,11 @@ Ending Session::attempt(int number, bool trusting) {
       log_.record(label_of(cell) + ": " + outcome.sentence);
       throw;
     }
-    // Another process has begun the cell while this one was about to.
-    const bool is_taken = state.status == CellStatus::waiting && !is_result(outcome.exit_code) &&
-                          state_of(cell).status != CellStatus::waiting;
-    if (is_taken && state_of(cell).status != CellStatus::failed) return Ending::busy;
-    if (is_result(outcome.exit_code)) save_outcome(cell, outcome.exit_code, outcome.sentence);
+    // Another process has begun the cell while this one was about to, and may be done with it.
+    const CellState now = state_of(cell);
+    const bool is_own = now.status == CellStatus::failed && now.note == outcome.sentence;
+    if (state.status == CellStatus::waiting && now.status != CellStatus::waiting && !is_own)
+      return Ending::busy;
     return fail(cell, outcome.exit_code, outcome.sentence, false);
   }
 }

@@ -46,16 +46,19 @@ bool holds_all(const std::vector<std::string>& values, const std::vector<std::st
   });
 }
 
-/// The number of threads changes nothing but rounding, and differs from machine to machine.
-bool is_free(const Study& before, const Setting& entry) {
-  return !entry.computes || (entry.name == "threads" && in_grid(before, "threads") == nullptr);
+/// The number of threads changes nothing but rounding, and differs from machine to machine; where
+/// it is varied it names cells.
+bool is_free(const Study& before, const Study& now, const Setting& entry) {
+  const bool is_varied =
+      in_grid(before, entry.name) != nullptr || in_grid(now, entry.name) != nullptr;
+  return !entry.computes || (entry.name == "threads" && !is_varied);
 }
 
 /// "width (256, 512, now 512, 1024)", for everything `now` lacks.
 std::string missing(const Study& before, const Study& now) {
   std::string text;
   for (const Setting& entry : settings()) {
-    if (is_free(before, entry)) continue;
+    if (is_free(before, now, entry)) continue;
     const auto were = values_of(before, entry), are = values_of(now, entry);
     if (holds_all(are, were)) continue;
     text += fmt::format("{}{} ({}; now {})", text.empty() ? "" : ", ", entry.name,

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <numeric>
+#include <queue>
+#include <utility>
 
 #include "host/run/machine.hpp"
 #include "host/run/prepare.hpp"
@@ -17,23 +20,30 @@
 namespace widedeq {
 namespace {
 
-/// What does not follow from a cell's settings alone: the shape of its data, and its backend.
-struct Surroundings {
+struct DataShape {
   Index samples = 0, inputs = 0;
-  std::unique_ptr<Backend> backend;
 };
 
+/// What does not follow from a cell's settings alone: the shape of its data, its backend, the width
+/// of a file's weights. Each is looked at once however many cells share it.
 class Memory {
  public:
-  const Surroundings& of(const TrainConfig& config) {
-    const std::string key = key_of(config);
-    const auto there = known_.find(key);
-    if (there != known_.end()) return there->second;
-    PlannedRun run = plan(config);
-    return known_
-        .emplace(key, Surroundings{run.data.inputs.columns, run.data.inputs.rows,
-                                   std::move(run.backend)})
-        .first->second;
+  DataShape data_of(const TrainConfig& config) {
+    const std::string key = data_key(config);
+    const auto there = shapes_.find(key);
+    if (there != shapes_.end()) return there->second;
+    const Dataset data = load_data(config);
+    return shapes_[key] = {data.inputs.columns, data.inputs.rows};
+  }
+
+  Backend& backend_of(const TrainConfig& config) {
+    const int threads = config.threads > 0 ? config.threads : default_threads();
+    auto& backend = backends_[{config.backend, threads}];
+    if (!backend) {
+      BackendChoice choice = config.backend;
+      backend = make_backend(choice, threads);
+    }
+    return *backend;
   }
 
   /// The width that a weights file gives.
@@ -44,19 +54,18 @@ class Memory {
   }
 
  private:
-  /// Every setting that may change data or backend; the seed does where data are drawn.
-  static std::string key_of(const TrainConfig& config) {
-    constexpr std::array irrelevant{"width",     "gamma",      "injection", "skip",
-                                    "weights",   "epochs",     "seed",      "learning-rate",
-                                    "tolerance", "gram-every", "precision"};
+  /// Every setting that may change data; the seed does where they are drawn.
+  static std::string data_key(const TrainConfig& config) {
+    constexpr std::array relevant{"data", "classes", "samples", "test-samples"};
     std::string key = config.data == "sphere" ? std::to_string(config.seed) : "";
     for (const Setting& entry : settings())
-      if (std::ranges::find(irrelevant, entry.name) == irrelevant.end())
+      if (std::ranges::find(relevant, entry.name) != relevant.end())
         key += '\n' + entry.get(config).value_or("");
     return key;
   }
 
-  std::map<std::string, Surroundings> known_;
+  std::map<std::string, DataShape> shapes_;
+  std::map<std::pair<BackendChoice, int>, std::unique_ptr<Backend>> backends_;
   std::map<std::string, Index> widths_;
 };
 
@@ -104,15 +113,15 @@ std::vector<CellPlan> plan_cells(const Study& study) {
   std::vector<CellPlan> plan;
   for (const StudyCell& cell : study.cells) {
     TrainConfig config = cell.config;
-    const Surroundings& around = memory.of(config);
-    config.precision = choose_precision(config.precision, *around.backend);
-    check_tolerance(config.tolerance, *config.precision);
+    Backend& backend = memory.backend_of(config);
+    check_numerics(config, backend);
+    const DataShape data = memory.data_of(config);
     if (!config.width && config.weights_from_file()) config.width = memory.width_in(config.weights);
     CellPlan one;
-    one.work = workload_of(config, around.samples, around.inputs);
+    one.work = workload_of(config, data.samples, data.inputs);
     one.work.checkpoints = config.checkpoint_every.is_never() ? 0 : config.keep;
     one.operations = estimate_work(one.work);
-    const bool on_device = around.backend->free_device_memory().has_value();
+    const bool on_device = backend.free_device_memory().has_value();
     const MemoryEstimate memory_needed = estimate_memory(one.work, on_device);
     one.memory = memory_needed.peak();
     one.device = total(memory_needed.device);
@@ -123,20 +132,26 @@ std::vector<CellPlan> plan_cells(const Study& study) {
   return plan;
 }
 
-std::vector<int> share_of(const std::vector<CellPlan>& plan, int k, int n) {
+std::vector<std::vector<int>> shares(const std::vector<CellPlan>& plan, int n) {
   std::vector<int> order(plan.size());
   std::iota(order.begin(), order.end(), 0);
   const auto cost = [&](int cell) { return plan[static_cast<std::size_t>(cell)].cost; };
   std::ranges::stable_sort(order, [&](int a, int b) { return cost(a) > cost(b); });
-  std::vector<double> loads(static_cast<std::size_t>(n));
-  std::vector<int> share;
+  // The share with the least to do so far, the first of those, takes the next cell.
+  using Load = std::pair<double, std::size_t>;
+  std::priority_queue<Load, std::vector<Load>, std::greater<>> loads;
+  std::vector<std::vector<int>> all(static_cast<std::size_t>(n));
+  for (std::size_t k = 0; k < all.size(); ++k)
+    loads.emplace(0.0, k);
   for (const int cell : order) {
-    const auto least = std::ranges::min_element(loads);
-    *least += cost(cell);
-    if (least - loads.begin() == k) share.push_back(cell);
+    const auto [load, k] = loads.top();
+    loads.pop();
+    all[k].push_back(cell);
+    loads.emplace(load + cost(cell), k);
   }
-  std::ranges::sort(share);
-  return share;
+  for (std::vector<int>& share : all)
+    std::ranges::sort(share);
+  return all;
 }
 
 double operations_of(const CellPlan& plan) {

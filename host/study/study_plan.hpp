@@ -24,10 +24,10 @@ struct CellPlan {
 /// could not be started: what is wrong with a study shows before its first cell.
 std::vector<CellPlan> plan_cells(const Study& study);
 
-/// The numbers of the cells of share k of n, ascending: shares are disjoint, together all, and
+/// The numbers of the cells of each of n shares, ascending: shares are disjoint, together all, and
 /// about equally costly. Greedy: the costliest cell left goes to the share that has least (Graham,
-/// 1969, at most 4/3 of the best). 0 <= k < n.
-std::vector<int> share_of(const std::vector<CellPlan>& plan, int k, int n);
+/// 1969, at most 4/3 of the best).
+std::vector<std::vector<int>> shares(const std::vector<CellPlan>& plan, int n);
 
 /// Floating-point operations (integer ones too) of a cell, Grams included.
 double operations_of(const CellPlan& plan);

@@ -45,7 +45,7 @@ std::vector<CellRun> runs_of(const StudyAnalysis& study, const StudyGroup& group
   for (const AnalysedCell& cell : study.cells) {
     if (std::ranges::find(group.cells, cell.number) == group.cells.end()) continue;
     try {
-      CellRun found{0, read_run(place_of(study, cell).string())};
+      CellRun found{0, read_run(place_of(study, cell).string(), Reading::records)};
       found.width = found.run.width().value_or(0);
       if (found.width > 0) runs.push_back(std::move(found));
     } catch (const Failure&) {

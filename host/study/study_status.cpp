@@ -8,8 +8,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
-#include "host/data/atomic_file.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/record.hpp"
 #include "host/run/run_lock.hpp"
@@ -31,11 +31,28 @@ bool seems_alive(const LockHolder& holder) {
   return holder.age() < silence;
 }
 
+/// A field of a file that somebody else may have written; empty where it is none, or no text.
+std::string text_in(const Json& object, const char* name) {
+  const auto entry = object.find(name);
+  return entry != object.end() && entry->is_string() ? entry->get<std::string>() : "";
+}
+
+std::optional<int> integer_in(const Json& object, const char* name) {
+  const auto entry = object.find(name);
+  return entry != object.end() && entry->is_number_integer() ? std::optional(entry->get<int>())
+                                                             : std::nullopt;
+}
+
 std::string first_line(const fs::path& file) {
   std::ifstream stream(file);
   std::string line;
   std::getline(stream, line);
   return line;
+}
+
+std::string text_of_file(const fs::path& file) {
+  std::ifstream stream(file);
+  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 }  // namespace
@@ -47,25 +64,28 @@ bool is_result(int exit_code) {
 CellState state_of(const StudyCell& cell) {
   const fs::path place(cell.directory);
   const auto holder = read_lock(cell.directory);
-  if (holder && seems_alive(*holder)) return {CellStatus::running, holder->describe()};
   const std::string status = first_line(place / "STATUS");
-  if (status.empty()) return {holder ? CellStatus::interrupted : CellStatus::waiting, ""};
-  if (status == "done") return {CellStatus::done, ""};
-  if (status == "stopped") return {CellStatus::stopped, ""};
-  if (!status.starts_with(failed)) return {CellStatus::interrupted, ""};
-  CellState state{CellStatus::failed, status.substr(failed.size())};
-  std::ifstream file(place / "outcome.json");
-  const Json outcome = Json::parse(file, nullptr, false);
-  // What has been tried again since, and failed in another way, is of another code.
-  if (outcome.is_object() && outcome.value("reason", "") == state.note)
-    state.exit_code = outcome.value("exit_code", 0);
+  CellState state;
+  if (status.starts_with(failed))  // which outcome.json is written before: it is at least as new
+    state.outcome = text_of_file(place / "outcome.json");
+  if (holder && seems_alive(*holder)) {
+    state.status = CellStatus::running;
+    state.note = holder->describe();
+  } else if (status == "done") {
+    state.status = CellStatus::done;
+  } else if (status == "stopped") {
+    state.status = CellStatus::stopped;
+  } else if (status.starts_with(failed)) {
+    state.status = CellStatus::failed;
+    state.note = status.substr(failed.size());
+    const Json outcome = Json::parse(state.outcome, nullptr, false);
+    // One that could not be written with STATUS is of another reason.
+    if (outcome.is_object() && text_in(outcome, "reason") == state.note)
+      state.exit_code = integer_in(outcome, "exit_code").value_or(0);
+  } else {
+    state.status = status.empty() && !holder ? CellStatus::waiting : CellStatus::interrupted;
+  }
   return state;
-}
-
-void save_outcome(const StudyCell& cell, int exit_code, const std::string& reason) {
-  const Json outcome{{"exit_code", exit_code}, {"reason", reason}};
-  const std::string text = to_line(outcome) + "\n";
-  write_file_atomically(cell.directory + "/outcome.json", std::as_bytes(std::span(text)));
 }
 
 std::string_view name_of(CellStatus status) {
@@ -83,9 +103,9 @@ std::optional<LastEpoch> last_epoch(const StudyCell& cell) {
   std::optional<LastEpoch> last;
   for (std::string line; std::getline(file, line);) {  // the first one may be a part
     const Json record = Json::parse(line, nullptr, false);
-    if (!record.is_object() || record.value("kind", "") != "epoch") continue;
+    if (!record.is_object() || text_in(record, "kind") != "epoch") continue;
     if (!record.contains("loss") || !record["loss"].is_number()) continue;
-    last = LastEpoch{record.value("epoch", 0), record["loss"].get<double>()};
+    last = LastEpoch{integer_in(record, "epoch").value_or(0), record["loss"].get<double>()};
   }
   return last;
 }

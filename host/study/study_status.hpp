@@ -21,16 +21,13 @@ enum class CellStatus : std::uint8_t {
 
 struct CellState {
   CellStatus status = CellStatus::waiting;
-  std::string note;   // of a failure, its reason; of a running cell, by whom
-  int exit_code = 0;  // of a failure that is a result, which a study keeps: 4 or 5; else 0
+  std::string note;          // of a failure, its reason; of a running cell, by whom
+  int exit_code = 0;         // of a failure that is a result, which a study keeps: 4 or 5; else 0
+  std::string outcome = {};  // of a STATUS that says failed: the text of outcome.json
 };
 
 /// Of the cell's directory as it is now.
 CellState state_of(const StudyCell& cell);
-
-/// Notes in the cell's directory, in outcome.json, that it failed by its own nature: STATUS has no
-/// exit code. `reason` is what STATUS says after "failed: ". Throws Failure (io).
-void save_outcome(const StudyCell& cell, int exit_code, const std::string& reason);
 
 /// Whether a failure is a result: training that runs away (4), or equilibria that are not reached
 /// (5), would do so again.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "host/study/quantities.hpp"
 
@@ -40,24 +41,40 @@ std::string range_text(const EpochRange& range) {
   return range.length() <= 0 ? "no epoch" : fmt::format("epochs {} to {}", range.first, range.last);
 }
 
-/// Every solve has met its tolerance, or the run would have failed.
+/// Whether a cell's run has come to an end that is known: all its epochs, or what stopped them.
+bool is_ended(const CellData& cell) {
+  return cell.is_done || cell.run.ended;
+}
+
+/// "; m = 512, seed 3: q = ... went from 0.99 to 1.01"
+std::string end_text(const CellData& cell) {
+  return fmt::format("; {}: {}", cell.describe(), cell.run.ended->reason);
+}
+
+/// Residuals measured by solves and by audits; and no solve has ended a run.
 StudyVerdict all_converged(const Cells& cells) {
-  std::size_t ended = 0, good = 0;
+  std::size_t ended = 0, good = 0, unknown = 0;
   double worst = 0.0;
   std::string failure;
   for (const CellData* cell : cells) {
-    const bool failed = cell->run.status.starts_with("failed");
-    if (!failed && !cell->is_done) continue;
+    if (!is_ended(*cell)) {
+      unknown += cell->run.has_failed() ? 1 : 0;
+      continue;
+    }
     ++ended;
-    good += failed ? 0 : 1;
-    if (failed && failure.empty())
-      failure = fmt::format("; {}: {}", cell->describe(), cell->run.status);
+    const bool failed = cell->run.ended_by("solve");
+    if (failed && failure.empty()) failure = end_text(*cell);
+    double largest = 0.0;
     for (const EpochRecord& epoch : cell->run.epochs)
-      for (const auto& residual : {epoch.residual_forward, epoch.residual_adjoint})
-        worst = std::max(worst, residual.value_or(0.0));
+      for (const auto& residual : {epoch.residual_forward, epoch.residual_adjoint,
+                                   epoch.audit_forward, epoch.audit_adjoint})
+        largest = std::max(largest, residual.value_or(0.0));
+    good += !failed && largest <= cell->run.config.tolerance ? 1 : 0;
+    worst = std::max(worst, largest);
   }
   std::string evidence = share(good, ended);
   if (worst > 0.0) evidence += fmt::format("; largest residual {:.2g}", worst);
+  if (unknown > 0) evidence += fmt::format("; {} more failed, not by a record of theirs", unknown);
   return {finding_of(good, ended), "every solve of every epoch meets the tolerance",
           evidence + failure};
 }
@@ -66,7 +83,7 @@ StudyVerdict all_converged(const Cells& cells) {
 StudyVerdict well_posed(const Cells& cells) {
   std::size_t asked = 0, good = 0;
   double worst = 0.0;
-  std::string place;
+  std::string place, failure;
   for (const CellData* cell : cells) {
     double largest = 0.0;
     int epoch = 0;
@@ -79,9 +96,12 @@ StudyVerdict well_posed(const Cells& cells) {
       look(gram.epoch, gram.operator_norm);
     for (const EpochRecord& record : cell->run.epochs)
       look(record.epoch, record.operator_norm);
-    if (largest == 0.0) continue;
+    const bool failed = cell->run.ended_by("contraction");
+    const bool is_unknown = cell->run.has_failed() && !cell->run.ended && largest < 1.0;
+    if ((largest == 0.0 && !failed) || is_unknown) continue;
     ++asked;
-    good += largest < 1.0 ? 1 : 0;
+    good += largest < 1.0 && !failed ? 1 : 0;
+    if (failed && failure.empty()) failure = end_text(*cell);
     if (largest > worst) {
       worst = largest;
       place = fmt::format("{}, epoch {}", cell->describe(), epoch);
@@ -89,19 +109,40 @@ StudyVerdict well_posed(const Cells& cells) {
   }
   return {finding_of(good, asked), "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
           asked == 0 ? "no cell has looked at the norm"
-                     : fmt::format("{}; largest {:.4f} ({})", share(good, asked), worst, place)};
+                     : share(good, asked) +
+                           (worst > 0.0 ? fmt::format("; largest {:.4f} ({})", worst, place) : "") +
+                           failure};
+}
+
+/// What rounding leaves of an eigenvalue that is zero, of Phi'Phi or of H, which is larger.
+double zero_to_rounding(const CellData& cell) {
+  const auto n = static_cast<double>(cell.run.samples().value_or(1));
+  double largest = 1.0;
+  for (const GramRecord& gram : cell.run.grams)
+    largest = std::max(largest, gram.lambda_max);
+  return std::numeric_limits<double>::epsilon() * n * largest;
+}
+
+/// Of cells whose lambda is zero: any loss that does not rise falls at that rate.
+std::string zeros_text(std::size_t at_zero, const char* lambda) {
+  return at_zero == 0 ? ""
+                      : fmt::format("; {} more with {} = 0, which gives no rate", at_zero, lambda);
 }
 
 /// loss(k) <= (1 - eta lambda_0/2)^k loss(0), lambda_0 = lambda_min(Phi'Phi) at the start.
 StudyVerdict paper_rate(const Cells& cells) {
-  std::size_t asked = 0, good = 0;
+  std::size_t asked = 0, good = 0, at_zero = 0;
   std::optional<int> earliest;
   std::string place;
   for (const CellData* cell : cells) {
     const auto eta = constant_rate(cell->run);
     if (!eta || cell->run.grams.empty() || !cell->run.grams.front().feature_lambda_min) continue;
+    const double lambda = *cell->run.grams.front().feature_lambda_min;
+    if (lambda <= zero_to_rounding(*cell)) {
+      ++at_zero;
+      continue;
+    }
     ++asked;
-    const double lambda = std::max(0.0, *cell->run.grams.front().feature_lambda_min);
     const auto above = first_above(cell->run.epochs, 1.0 - *eta * lambda / 2.0);
     good += above ? 0 : 1;
     if (above && (!earliest || *above < *earliest)) {
@@ -111,6 +152,7 @@ StudyVerdict paper_rate(const Cells& cells) {
   }
   std::string evidence = share(good, asked);
   if (earliest) evidence += fmt::format("; first passed at epoch {} ({})", *earliest, place);
+  evidence += zeros_text(at_zero, "lambda_0");
   return {finding_of(good, asked),
           "linear rate of the theorem: loss(k) <= (1 - eta lambda_0/2)^k loss(0), "
           "lambda_0 = lambda_min(Phi'Phi)",
@@ -119,7 +161,7 @@ StudyVerdict paper_rate(const Cells& cells) {
 
 /// Every epoch's factor is at most that of the slowest mode of the kernels there were.
 StudyVerdict kernel_rate(const Cells& cells) {
-  std::size_t asked = 0, good = 0;
+  std::size_t asked = 0, good = 0, at_zero = 0;
   EpochRange least;
   double least_share = 2.0;
   std::string place;
@@ -129,8 +171,12 @@ StudyVerdict kernel_rate(const Cells& cells) {
     double lambda = cell->run.grams.front().lambda_min;
     for (const GramRecord& gram : cell->run.grams)
       lambda = std::min(lambda, gram.lambda_min);
+    if (lambda <= zero_to_rounding(*cell)) {
+      ++at_zero;
+      continue;
+    }
     ++asked;
-    const double factor = std::exp(-guaranteed_rate(cell->run, *eta, std::max(0.0, lambda)));
+    const double factor = std::exp(-guaranteed_rate(cell->run, *eta, lambda));
     const EpochRange range = linear_range(cell->run.epochs, factor);
     const double steps = static_cast<double>(cell->run.epochs.size()) - 1.0;
     good += range.length() >= steps ? 1 : 0;
@@ -142,15 +188,11 @@ StudyVerdict kernel_rate(const Cells& cells) {
   }
   std::string evidence = share(good, asked);
   if (asked > 0) evidence += fmt::format(" throughout; least: {} ({})", range_text(least), place);
+  evidence += zeros_text(at_zero, "lambda_min(H)");
   return {finding_of(good, asked),
           "linear rate of the kernel: every epoch multiplies the loss by at most "
           "(1 - eta lambda_min(H))^2",
           evidence};
-}
-
-/// What rounding leaves of an eigenvalue that is zero, in a Gram of unit samples.
-double zero_to_rounding(const CellData& cell) {
-  return 1e-14 * static_cast<double>(cell.run.samples().value_or(1));
 }
 
 /// The smallest over the Grams of lambda / its start, against a bound. A start at zero, as of
@@ -208,7 +250,7 @@ StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& 
   const PowerFit& fit = *quantity.fit;
   const std::string interval =
       fit.interval ? fmt::format("95 %: {:.3f} to {:.3f}", fit.interval->low, fit.interval->high)
-                   : std::string("no interval from one seed");
+                   : std::string("no interval without two seeds of several widths");
   return {exponent_finding(fit, expected), statement,
           fmt::format("m^{:.3f}, {}; {} widths, {} seed{}", fit.exponent, interval, fit.widths,
                       fit.seeds, fit.seeds == 1 ? "" : "s")};

@@ -298,6 +298,26 @@ TEST_F(StudyTest, ACellThatFailsIsAResultAndTheRestGoesOn) {
   EXPECT_EQ(results(diverged), before);
 }
 
+TEST_F(StudyTest, SeveralRetryAFailedCellOnce) {
+  write_text("s.toml",
+             "samples = 30\nepochs = 400\ngram-every = 0\nthreads = 1\nmax-sweeps = 30\n[grid]\n"
+             "width = 32\nlearning-rate = [1000, 2000, 3000, 4000]\n");
+  ASSERT_EQ(run("study --config s.toml --out st").code, 4);
+  fs::remove(path("st/log.txt"));
+  shell("for i in 1 2 3; do \"$W\" study --out st --retry-failed --wait >o$i 2>e$i & done; wait");
+  const std::string log = read_text(path("st/log.txt"));
+  EXPECT_EQ(count(log, ": failed: "), 4U) << log;
+  EXPECT_EQ(count(log, ": failed before: "), 8U) << log;
+}
+
+TEST_F(StudyTest, OptionsThatASubcommandDoesNotHaveAreRefused) {
+  write_text("s.toml", small);
+  expect_refused("study --dry-run slurm --config s.toml --out st", 2, {"--dry-run", "study slurm"});
+  expect_refused("study --retry-failed --config s.toml --out st slurm", 2, {"--retry-failed"});
+  expect_refused("study --cell 3 status --out st", 2, {"--cell", "study status"});
+  ASSERT_EQ(run("study --threads 2 --out st slurm --config s.toml").code, 0);
+}
+
 TEST_F(StudyTest, TooLittleMemoryForOneCellIsNoneOfTheOthersBusiness) {
   write_text("s.toml", "samples = 30\nepochs = 3\nthreads = 1\n[grid]\nwidth = [1048576, 32]\n");
   const Result result = run("study --config s.toml --out st");

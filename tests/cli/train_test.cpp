@@ -178,8 +178,12 @@ TEST_F(CliTest, LargeGammaFailsInOneSentence) {
     EXPECT_NE(result.complaints()[0].find(part), std::string::npos) << result.complaints()[0];
   EXPECT_TRUE(read_text(path("run/STATUS")).starts_with("failed: the forward solve"))
       << read_text(path("run/STATUS"));
-  for (const auto& record : read_records(path("run/metrics.jsonl")))
-    EXPECT_EQ(record.at("kind"), "run");
+  const auto records = read_records(path("run/metrics.jsonl"));
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[0].at("kind"), "run");
+  EXPECT_EQ(records[1].at("kind"), "ended");
+  EXPECT_EQ(records[1].at("epoch"), 0);
+  EXPECT_EQ(records[1].at("cause"), "solve");
   EXPECT_FALSE(fs::exists(path("run/weights.npz")));
 }
 
@@ -191,6 +195,11 @@ TEST_F(CliTest, GrowingLossFailsInOneSentence) {
   EXPECT_NE(result.complaints()[0].find("--learning-rate"), std::string::npos)
       << result.complaints()[0];
   EXPECT_TRUE(read_text(path("run/STATUS")).starts_with("failed: "));
+  const auto last = read_records(path("run/metrics.jsonl")).back();
+  EXPECT_EQ(last.at("kind"), "ended");
+  EXPECT_TRUE(last.at("cause") == "loss" || last.at("cause") == "solve") << last;
+  EXPECT_EQ("failed: " + last.at("reason").get<std::string>() + "\n",
+            read_text(path("run/STATUS")));
 }
 
 TEST_F(CliTest, SweepsRunningOutAreNotConverged) {

@@ -131,6 +131,18 @@ class Analysis : public testing::Test {
     std::ofstream(out / "STATUS") << "done\n";
   }
 
+  /// Appends a record to a cell's metrics.
+  static void append(const StudyCell& cell, const Json& record) {
+    std::ofstream(fs::path(cell.directory) / "metrics.jsonl", std::ios::app)
+        << to_line(record) << '\n';
+  }
+
+  /// The run has ended with its 20th epoch; without a cause, for none that it knows of.
+  static void fail(const StudyCell& cell, const std::string& cause, const std::string& reason) {
+    if (!cause.empty()) append(cell, ended_record(20, cause, reason));
+    std::ofstream(fs::path(cell.directory) / "STATUS") << "failed: " << reason << '\n';
+  }
+
   static const Quantity& quantity(const StudyGroup& group, const std::string& name) {
     for (const Quantity& entry : group.quantities)
       if (entry.name == name) return entry;
@@ -225,8 +237,7 @@ TEST_F(Analysis, SaysWhatIsMissing) {
   const Study study = make_study(made_up);
   make_cell(study.cells[0], 0.02);
   make_cell(study.cells[7], 0.02);
-  std::ofstream(fs::path(study.cells[7].directory) / "STATUS")
-      << "failed: the forward solve did not converge\n";
+  fail(study.cells[7], "solve", "the forward solve did not converge");
   const StudyAnalysis analysis = analyse_study(directory);
   EXPECT_EQ(analysis.cells[0].status, "done");
   EXPECT_EQ(analysis.cells[1].status, "waiting");
@@ -262,6 +273,72 @@ TEST_F(Analysis, AnEigenvalueThatStartsAtZeroDoesNotStayAboveHalf) {
   for (const char* part :
        {"3 of 9 cells", "at least 0.4839 times its start (m = 512", "3 of them start at 0"})
     EXPECT_NE(above.evidence.find(part), std::string::npos) << above.evidence;
+}
+
+TEST_F(Analysis, WhatEndedARunDecidesItsOwnVerdictOnly) {
+  const Study study = make_study(made_up);
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  // Seeds change fastest: the first three have gamma 0.3.
+  fail(study.cells[0], "contraction", "q = gamma ||A||/sqrt(m) went from 0.57 to 1.0003");
+  fail(study.cells[1], "loss", "the loss went from 100 to 1e6");
+  fail(study.cells[2], "", "the disk is full");
+  const StudyAnalysis analysis = analyse_study(directory);
+  const StudyVerdict& posed = verdict(analysis.groups[0], "well-posed");
+  EXPECT_EQ(posed.finding, StudyFinding::fails);
+  for (const char* part : {"7 of 8 cells", "went from 0.57 to 1.0003"})
+    EXPECT_NE(posed.evidence.find(part), std::string::npos) << posed.evidence;
+  const StudyVerdict& converged = verdict(analysis.groups[0], "meets the tolerance");
+  EXPECT_EQ(converged.finding, StudyFinding::holds) << converged.evidence;
+  for (const char* part : {"8 of 8 cells", "1 more failed"})
+    EXPECT_NE(converged.evidence.find(part), std::string::npos) << converged.evidence;
+  EXPECT_EQ(verdict(analysis.groups[1], "well-posed").finding, StudyFinding::holds);
+}
+
+TEST_F(Analysis, WhatAnAuditFindsIsAResidual) {
+  const Study study = make_study(made_up);
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  append(study.cells[0], {{"kind", "epoch"},
+                          {"epoch", 20},
+                          {"loss", 12.0},
+                          {"residual_forward", 9e-7},
+                          {"residual_adjoint", 9e-7},
+                          {"audit_forward", 1.15e-6}});
+  const StudyAnalysis analysis = analyse_study(directory);
+  const StudyVerdict& converged = verdict(analysis.groups[0], "meets the tolerance");
+  EXPECT_EQ(converged.finding, StudyFinding::fails);
+  for (const char* part : {"8 of 9 cells", "1.2e-06"})
+    EXPECT_NE(converged.evidence.find(part), std::string::npos) << converged.evidence;
+}
+
+TEST_F(Analysis, ARateByAnEigenvalueThatIsZeroIsNone) {
+  const Study study = make_study(made_up);
+  features = 1e-17;
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  const StudyVerdict rate = verdict(analyse_study(directory).groups[0], "of the theorem");
+  EXPECT_EQ(rate.finding, StudyFinding::open);
+  EXPECT_NE(rate.evidence.find("9 more with lambda_0 = 0"), std::string::npos) << rate.evidence;
+}
+
+TEST_F(Analysis, CellsWithoutGramsCostNoLimit) {
+  const Study study = make_study(made_up);
+  for (const StudyCell& cell : study.cells) {
+    make_cell(cell, 0.02);
+    // Records of epochs alone.
+    const fs::path file = fs::path(cell.directory) / "metrics.jsonl";
+    std::ifstream stream(file);
+    std::string kept;
+    for (std::string line; std::getline(stream, line);)
+      if (line.find("\"gram\"") == std::string::npos) kept += line + "\n";
+    std::ofstream(file) << kept;
+    fs::remove_all(fs::path(cell.directory) / "gram");
+  }
+  const StudyAnalysis analysis = analyse_study(directory);
+  EXPECT_TRUE(analysis.remarks.empty());
+  EXPECT_EQ(quantity(analysis.groups[0], "rate").fit->cells, 9);
+  EXPECT_THROW(quantity(analysis.groups[0], "error_state"), std::out_of_range);
 }
 
 TEST_F(Analysis, DataThatAreGoneCostTheLimitsAlone) {

@@ -48,16 +48,26 @@ TEST(PowerFit, ACaseByHand) {
   EXPECT_NEAR(fit->interval->high, 0.5 + half, 1e-9);
 }
 
-TEST(PowerFit, ThreeSeedsOfDifferentWidthsByHand) {
-  // log m, log value: seed 1 (-1, 0), (0, 1); seed 2 (1, 0); seed 3 (0, 0), mean 1/4 of the values.
-  // sum x^2 = 2, sum x y = 0: slope 0, residuals -1/4, 3/4, -1/4, -1/4. Sums of x e: 1/4, -1/4, 0.
-  // Half the interval: t sqrt(3/2 (1/16 + 1/16)) / 2, t with two degrees of freedom 4.302653.
+TEST(PowerFit, SeedsOfDifferentWidthsByHand) {
+  // log m, log value: seed 1 (-1, 0), (0, 1); seed 2 (1, 0), (0, 0), mean 1/4 of the values.
+  // sum x^2 = 2, sum x y = 0: slope 0, residuals -1/4, 3/4, -1/4, -1/4. Sums of x e: 1/4, -1/4.
+  // Half the interval: t sqrt(2 (1/16 + 1/16)) / 2, t with one degree of freedom tan(0.475 pi).
   const double e = std::exp(1.0);
-  const auto fit = fit_power(Points{{1.0 / e, 1.0, 1}, {1.0, e, 1}, {e, 1.0, 2}, {1.0, 1.0, 3}});
+  const auto fit = fit_power(Points{{1.0 / e, 1.0, 1}, {1.0, e, 1}, {e, 1.0, 2}, {1.0, 1.0, 2}});
   ASSERT_TRUE(fit.has_value());
   EXPECT_NEAR(fit->exponent, 0.0, 1e-14);
   ASSERT_TRUE(fit->interval.has_value());
-  EXPECT_NEAR(fit->interval->high, 4.302653 * std::sqrt(3.0 / 16.0) / 2.0, 1e-6);
+  EXPECT_NEAR(fit->interval->high, std::tan(0.475 * std::numbers::pi) / 4.0, 1e-9);
+}
+
+TEST(PowerFit, ASeedOfASingleWidthIsNoSecondSlope) {
+  // Seed 2 stands at the mean of log m, where it says nothing of the slope: all scatter is seed
+  // 1's, and its own scores sum to zero.
+  const auto fit =
+      fit_power(Points{{256.0, 2.0, 1}, {512.0, 1.0, 1}, {1024.0, 0.7, 1}, {512.0, 1.1, 2}});
+  ASSERT_TRUE(fit.has_value());
+  EXPECT_EQ(fit->seeds, 2);
+  EXPECT_FALSE(fit->interval.has_value());
 }
 
 TEST(PowerFit, TheIntervalHoldsTheTruthNineteenTimesInTwenty) {

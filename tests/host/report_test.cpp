@@ -231,6 +231,56 @@ TEST_F(ReportTest, ARunUnderWayHasAReport) {
   }
 }
 
+/// The finding on the one statement with these words in it.
+StudyVerdict verdict_on(const RunData& run, const std::string& words) {
+  for (const StudyVerdict& verdict : run_verdicts(run, digest(run)))
+    if (verdict.statement.find(words) != std::string::npos) return verdict;
+  throw std::out_of_range(words);
+}
+
+TEST_F(ReportTest, WhatEndedARunIsInItsVerdicts) {
+  using enum StudyFinding;
+  const RunData good = read_run(make_run("good", false));
+  for (const char* words : {"linear rate", "well-posed", "converged"})
+    EXPECT_EQ(verdict_on(good, words).finding, holds) << words;
+
+  // The records before are as they were: the epoch that showed it has none.
+  const auto ended = [&](const std::string& name, const std::string& cause) {
+    const std::string run = make_run(name, false);
+    std::ofstream(run + "/metrics.jsonl", std::ios::app)
+        << to_line(ended_record(8, cause, "it went wrong")) << '\n';
+    write(run + "/STATUS", "failed: it went wrong\n");
+    return read_run(run);
+  };
+  const RunData posed = ended("posed", "contraction"), solve = ended("solve", "solve");
+  EXPECT_EQ(verdict_on(posed, "well-posed").finding, fails);
+  EXPECT_NE(verdict_on(posed, "well-posed").evidence.find("epoch 8 ended the run: it went wrong"),
+            std::string::npos);
+  EXPECT_EQ(verdict_on(posed, "converged").finding, holds);
+  EXPECT_EQ(verdict_on(solve, "well-posed").finding, holds);
+  EXPECT_EQ(verdict_on(solve, "converged").finding, fails);
+
+  // What older programs wrote says that it failed, and not of what.
+  write(place.file("good") + "/STATUS", "failed: it went wrong\n");
+  const RunData old = read_run(place.file("good"));
+  for (const char* words : {"well-posed", "converged"})
+    EXPECT_EQ(verdict_on(old, words).finding, open) << words;
+}
+
+TEST_F(ReportTest, ALossThatRisesFallsAtNoRate) {
+  RunData run = read_run(make_run("r", false));
+  // eta = 10: the prediction is 9/2 (3/2)^(2k), and so is the loss.
+  run.learning_rate = 10.0;
+  for (EpochRecord& epoch : run.epochs)
+    epoch.loss = 4.5 * std::pow(1.5, 2 * epoch.epoch);
+  EXPECT_EQ(verdict_on(run, "linear rate").finding, StudyFinding::fails);
+  for (EpochRecord& epoch : run.epochs)
+    epoch.loss = 4.5 * std::pow(0.5, epoch.epoch);
+  const StudyVerdict verdict = verdict_on(run, "linear rate");
+  EXPECT_EQ(verdict.finding, StudyFinding::open);
+  EXPECT_NE(verdict.evidence.find("gives x 2.25"), std::string::npos) << verdict.evidence;
+}
+
 TEST_F(ReportTest, RefusesWhatItMustNotReplace) {
   const std::string run = make_run("run", false);
   const auto refused = [&](const std::string& out, const std::string& part) {

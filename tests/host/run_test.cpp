@@ -167,8 +167,13 @@ TEST_F(RunTest, DirectoryIsMadeWithItsParents) {
   EXPECT_EQ(contents(path("a/b/run/STATUS")), "running\n");
   run.set_status("done");
   EXPECT_EQ(contents(path("a/b/run/STATUS")), "done\n");
-  run.mark_failed("why");
+  run.mark_failed({4, "why"});
   EXPECT_EQ(contents(path("a/b/run/STATUS")), "failed: why\n");
+  const Json outcome = Json::parse(contents(path("a/b/run/outcome.json")));
+  EXPECT_EQ(outcome.at("exit_code"), 4);
+  EXPECT_EQ(outcome.at("reason"), "why");
+  run.set_status("running");
+  EXPECT_FALSE(fs::exists(path("a/b/run/outcome.json")));
 }
 
 TEST_F(RunTest, DirectoryTakesAnEmptyPlaceOnly) {
