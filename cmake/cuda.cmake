@@ -13,8 +13,8 @@ if(NOT wanted MATCHES "^(auto|on|off)$")
   message(FATAL_ERROR "WIDEDEQ_CUDA is \"${WIDEDEQ_CUDA}\"; it can be auto, on or off.")
 endif()
 
-# Graphs that decide for themselves (conditional nodes with a switch) came with 12.8.
-set(WIDEDEQ_CUDA_LEAST 12.8)
+# From 13.0 on cudaGraphAddNode and cudaStreamGetCaptureInfo are told of edges (loop.cu).
+set(WIDEDEQ_CUDA_LEAST 13.0)
 # Machine code for Ampere and its successors up to Ada, and for Hopper with all it has; for newer
 # devices the driver compiles the rest, PTX. Kernels of several architectures lie side by side.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)

@@ -4,7 +4,8 @@
 // costs nothing beside the work. Matrices live in the backend's memory and are passed as tagged
 // blocks; scalars and n-vectors cross as doubles. Unless a stage says otherwise it may run
 // asynchronously to the caller, stages run in the order of the calls, outputs must not alias
-// inputs, and blocks of shapes that do not fit throw ShapeError before anything is written.
+// inputs, and blocks of shapes that do not fit throw ShapeError before anything is written. One
+// thread calls; gram(), download() and save() may be called from another one meanwhile.
 //
 // Symbols and shapes (width m, samples n, inputs d) as in README.md: P, Z, L, Phi are m x n.
 #pragma once
@@ -350,8 +351,7 @@ class Backend {
   /// In float64 whatever the elements, from sums of squares, hence positive semi-definite to
   /// rounding:
   ///   ntk = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z [+ Phi'Phi with the skip]
-  /// and its ingredients; what `out` held is replaced. May be called from another thread than the
-  /// other stages.
+  /// and its ingredients; what `out` held is replaced.
   virtual void gram(const GramInput& input, Grams& out) = 0;
 
   /// The seconds from here until all that call() asks for is done, by the device's own clock where

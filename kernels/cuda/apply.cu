@@ -20,8 +20,11 @@
 namespace widedeq::cuda {
 namespace {
 
-/// Columns of a part of M x. A part costs 16 bytes of traffic a row, and 64 columns of int8 are 64.
-constexpr int part_columns = 64;
+/// M x is made in parts of so many columns or a multiple of that. A part costs 16 bytes of traffic
+/// a row, and 64 columns of int8 are 64.
+constexpr int step_columns = 64;
+/// No more parts than this: 64 MiB of them at a width of 65536.
+constexpr Index most_parts = 128;
 /// Columns whose dot products share what is loaded of x.
 constexpr int together = 4;
 
@@ -29,39 +32,55 @@ constexpr int together = 4;
 template <class T>
 constexpr int rows_at_once = std::min(4, pack_width<T>);
 
-Index parts_of(Index columns) {
-  return (columns + part_columns - 1) / part_columns;
+/// Columns of a part.
+constexpr Index part_columns(Index columns) {
+  const Index steps = (columns + step_columns - 1) / step_columns;
+  return std::max<Index>(1, (steps + most_parts - 1) / most_parts) * step_columns;
+}
+
+constexpr Index parts_of(Index columns) {
+  const Index each = part_columns(columns);
+  return (columns + each - 1) / each;
 }
 
 /// parts(i, p) = factor sum_k M(i, k) x[k] over the columns k of part p = blockIdx.y.
 template <class T, int width>
 __global__ void part_kernel(MatrixView<const T> M, double factor, const double* __restrict__ x,
                             MatrixView<double> parts) {
-  __shared__ double x_here[part_columns];
-  const Index first = static_cast<Index>(blockIdx.y) * part_columns;
-  const int count = static_cast<int>(std::min<Index>(part_columns, M.columns - first));
-  if (static_cast<int>(threadIdx.x) < count) x_here[threadIdx.x] = factor * x[first + threadIdx.x];
-  __syncthreads();
-
-  const auto sum_up = [&](Index row, auto rows) {
-    double sums[rows.value] = {};
-    const T* entries = M.column(first) + row;
-#pragma unroll 8
-    for (int k = 0; k < count; ++k) {
-      const auto pack = load<rows.value>(entries + k * M.stride);
-      for (int l = 0; l < rows.value; ++l)
-        sums[l] += x_here[k] * static_cast<double>(pack[l]);
-    }
-    for (int l = 0; l < rows.value; ++l)
-      parts(row + l, blockIdx.y) = sums[l];
-  };
+  __shared__ double x_here[step_columns];
+  const Index each = part_columns(M.columns);
+  const Index from = static_cast<Index>(blockIdx.y) * each;
+  const Index end = std::min(from + each, M.columns);
   const Index row = (static_cast<Index>(blockIdx.x) * block_threads + threadIdx.x) * width;
-  if (row + width <= M.rows) {
-    sum_up(row, Rows<width>());
-  } else {
-    for (Index i = row; i < M.rows; ++i)
-      sum_up(i, Rows<1>());
+  const bool is_whole = row + width <= M.rows;
+  double sums[width] = {};
+  for (Index first = from; first < end; first += step_columns) {
+    const int count = static_cast<int>(std::min<Index>(step_columns, end - first));
+    __syncthreads();  // the last step's have been used
+    if (static_cast<int>(threadIdx.x) < count)
+      x_here[threadIdx.x] = factor * x[first + threadIdx.x];
+    __syncthreads();
+
+    const auto sum_up = [&](Index at, auto rows, double* to) {
+      const T* entries = M.column(first) + at;
+#pragma unroll 8
+      for (int k = 0; k < count; ++k) {
+        const auto pack = load<rows.value>(entries + k * M.stride);
+        for (int l = 0; l < rows.value; ++l)
+          to[l] += x_here[k] * static_cast<double>(pack[l]);
+      }
+    };
+    if (is_whole) {
+      sum_up(row, Rows<width>(), sums);
+    } else {
+#pragma unroll
+      for (int l = 0; l < width; ++l)
+        if (row + l < M.rows) sum_up(row + l, Rows<1>(), sums + l);
+    }
   }
+#pragma unroll
+  for (int l = 0; l < width; ++l)
+    if (row + l < M.rows) parts(row + l, blockIdx.y) = sums[l];
 }
 
 /// y[i] = sum_p parts(i, p), on top of what is there with `onto`.

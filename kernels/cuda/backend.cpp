@@ -103,10 +103,8 @@ class CudaBackend final : public Backend {
     return context_.allocate(element, rows, columns);
   }
   void upload(MatrixView<const double> host, Block to) override {
-    with_context([&](Context& context) {
-      context.forget(to.data);
-      cuda::upload(context, host, to);
-    });
+    context_.forget(to.data);
+    cuda::upload(context_, host, to);
   }
   void download(ConstBlock from, MatrixView<double> host) override {
     with_context([&](Context& context) { cuda::download(context, from, host); });
@@ -120,10 +118,8 @@ class CudaBackend final : public Backend {
   }
   void restore(std::span<const std::byte> from, Block to) override {
     context_.columns_seen() = {};  // a state's rows may be among what is restored
-    with_context([&](Context& context) {
-      context.forget(to.data);
-      cuda::restore(context, from, to);
-    });
+    context_.forget(to.data);
+    cuda::restore(context_, from, to);
   }
   void fill(Block to, double value) override {
     context_.forget(to.data);

@@ -49,6 +49,11 @@ bool try_allocate(void** data, std::size_t bytes, cudaStream_t stream) {
 
 }  // namespace
 
+std::mutex& capture_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 Context::Context(int device) : device_(device) {
   try {
     make_current();
@@ -57,6 +62,7 @@ Context::Context(int device) : device_(device) {
     WIDEDEQ_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
     WIDEDEQ_CUDA_CHECK(cudaEventCreateWithFlags(&reached_, cudaEventDisableTiming));
     WIDEDEQ_CUDA_CHECK(cudaMalloc(&blas_workspace_, blas_workspace_bytes));
+    const std::lock_guard lock(capture_mutex());
     WIDEDEQ_CUDA_CHECK(cublasCreate(&blas_));
     set_blas_stream(stream_);
     WIDEDEQ_CUDA_CHECK(cublasLtCreate(&blas_lt_));
@@ -98,6 +104,7 @@ void Context::set_blas_stream(cudaStream_t stream) {
 
 cusolverDnHandle_t Context::solver() {
   if (solver_ == nullptr) {
+    const std::lock_guard lock(capture_mutex());
     WIDEDEQ_CUDA_CHECK(cusolverDnCreate(&solver_));
     WIDEDEQ_CUDA_CHECK(cusolverDnSetStream(solver_, stream_));
   }

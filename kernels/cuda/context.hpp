@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -56,6 +57,10 @@ enum class Scratch : std::uint8_t {
   settlings,
   library
 };
+
+/// Held while a graph is captured, and while libraries make their handles: that may wait for the
+/// device, which nobody may do during a capture.
+std::mutex& capture_mutex();
 
 class Context {
  public:

@@ -260,12 +260,11 @@ __global__ __launch_bounds__(fused_threads,
       if (terms[c].column < 0) continue;
       const int column = first + c * fused_warps;
       const int at = column * Shape::sums_stride + lane_row;
-      if (has_newer)
-        add_product<true>(entries[c], terms[c].newer_unit,
-                          load_rows(newer + at, rows_a_thread, true));
-      if (has_older)
-        add_product<true>(entries[c], terms[c].older_unit,
-                          load_rows(older + at, rows_a_thread, true));
+      const auto product = [&](bool is_there, std::int32_t* from) {
+        return is_there ? load_rows(from + at, rows_a_thread, true) : Rows4<std::int32_t>();
+      };
+      add_products<true>(entries[c], terms[c], product(has_newer, newer),
+                         product(has_older, older));
       finish_tile<epilogue, true>(state, terms[c], entries[c], first_column + column,
                                   panel.rows.tile + tile, row, count);
     }

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -161,15 +160,12 @@ bool is_finite(const HostMatrix& matrix) {
   return std::ranges::all_of(matrix.values, [](double entry) { return std::isfinite(entry); });
 }
 
-/// The k-th eigenvalues from pinned memory. A matrix that is not finite has none: it is left to
-/// whoever asks, as on a backend that finds no eigenvalues.
-std::vector<double> checked_eigenvalues(const HostMatrix& matrix, const double* values,
-                                        int failed) {
-  if (!is_finite(matrix)) return {};
+/// n eigenvalues from pinned memory, if the library has found them.
+std::vector<double> checked_eigenvalues(Index n, const double* values, int failed) {
   if (failed != 0)
     throw DeviceError("cusolverDnXsyevd found no eigenvalues (info " + std::to_string(failed) +
                       ")");
-  return {values, values + matrix.rows};
+  return {values, values + n};
 }
 
 }  // namespace
@@ -196,18 +192,7 @@ void gram(Context& context, const GramInput& input, Grams& out) {
   auto* pinned = context.pinned<double>(
       static_cast<std::size_t>(matrices * size + (Eigenvalues::most + 1) * n));
   copy_to_pinned(context, grams.ntk.data, matrices * size, pinned);
-  double* values = pinned + matrices * size;
-  int* failed = reinterpret_cast<int*>(values + Eigenvalues::most * n);
-  std::optional<Eigenvalues> eigenvalues;  // the library may read its workspaces until all is done
-  if (input.wants_eigenvalues) {
-    eigenvalues.emplace(context, n);
-    eigenvalues->find(grams.ntk, 0);
-    eigenvalues->find(grams.features, 1);
-    copy_to_pinned(context, eigenvalues->values(), Eigenvalues::most * n, values);
-    copy_to_pinned(context, eigenvalues->failed(), Eigenvalues::most, failed);
-  }
   context.synchronize();
-
   const double* from = pinned;
   for (HostMatrix* matrix : {&out.ntk, &out.features, &out.states, &out.adjoints}) {
     *matrix = HostMatrix(n, n);
@@ -215,8 +200,20 @@ void gram(Context& context, const GramInput& input, Grams& out) {
     from += size;
   }
   if (!input.wants_eigenvalues) return;
-  out.eigenvalues = checked_eigenvalues(out.ntk, values, failed[0]);
-  out.feature_eigenvalues = checked_eigenvalues(out.features, values + n, failed[1]);
+
+  // A matrix that is not finite has none, and nobody promises that the library ends on one: it is
+  // left to whoever asks, as on a backend that finds no eigenvalues.
+  double* values = pinned + matrices * size;
+  int* failed = reinterpret_cast<int*>(values + Eigenvalues::most * n);
+  Eigenvalues eigenvalues(context, n);  // the library may read its workspaces until all is done
+  const bool has_ntk = is_finite(out.ntk), has_features = is_finite(out.features);
+  if (has_ntk) eigenvalues.find(grams.ntk, 0);
+  if (has_features) eigenvalues.find(grams.features, 1);
+  copy_to_pinned(context, eigenvalues.values(), Eigenvalues::most * n, values);
+  copy_to_pinned(context, eigenvalues.failed(), Eigenvalues::most, failed);
+  context.synchronize();
+  if (has_ntk) out.eigenvalues = checked_eigenvalues(n, values, failed[0]);
+  if (has_features) out.feature_eigenvalues = checked_eigenvalues(n, values + n, failed[1]);
 }
 
 }  // namespace widedeq::cuda

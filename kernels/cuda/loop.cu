@@ -150,6 +150,8 @@ class CaptureStream {
     std::size_t count = 0;
     WIDEDEQ_CUDA_CHECK(
         cudaStreamGetCaptureInfo(stream_, &status, nullptr, nullptr, &nodes, &edges, &count));
+    if (count > 1)  // a library's call may fork; our own kernels come one after another
+      throw DeviceError("cuda: a captured sweep ends in " + std::to_string(count) + " nodes");
     return count == 0 ? before : nodes[0];
   }
 
@@ -249,6 +251,7 @@ struct Loop::Graphs {
     });
     if (found != entries.end()) return found->graph.get();
     // None is running now: run() waits for the one it has started.
+    const std::lock_guard lock(capture_mutex());
     if (entries.size() == graphs_kept) entries.pop_front();
     entries.push_back({progress, count, key, build(stream, progress, count, body)});
     return entries.back().graph.get();

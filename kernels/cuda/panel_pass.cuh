@@ -185,14 +185,17 @@ __device__ Entries<Real> load_entries(const PanelState<Real, Increment>& state,
   return entries;
 }
 
-/// P += unit product, and so does what it gains.
+/// P += newer_unit newer + older_unit older, and so does what it gains. Both products at once, so
+/// that P is rounded once; zeros for one that is not there.
 template <bool can_note, class Real, class Product>
-__device__ void add_product(Entries<Real>& entries, Real unit, const Rows4<Product>& product) {
+__device__ void add_products(Entries<Real>& entries, const ColumnTerms<Real>& terms,
+                             const Rows4<Product>& newer, const Rows4<Product>& older) {
 #pragma unroll
   for (int i = 0; i < rows_a_thread; ++i) {
-    const auto entry = static_cast<Real>(product[i]);
-    entries.P[i] = std::fma(unit, entry, entries.P[i]);
-    if constexpr (can_note) entries.gained[i] = std::fma(unit, entry, entries.gained[i]);
+    const Real sum = std::fma(terms.older_unit, static_cast<Real>(older[i]),
+                              terms.newer_unit * static_cast<Real>(newer[i]));
+    entries.P[i] += sum;
+    if constexpr (can_note) entries.gained[i] += sum;
   }
 }
 
@@ -298,12 +301,11 @@ __global__ __launch_bounds__(block_threads) void panel_pass(PanelState<Real, Inc
   const Index offset = tile * tile_rows + threadIdx.x % warp_lanes * rows_a_thread;
   const Index row = rows.first + offset, count = rows.count - offset;
   Entries<Real> entries = load_entries<epilogue, can_note>(state, terms, row, count);
-  if (newer.data != nullptr)
-    add_product<can_note>(entries, terms.newer_unit,
-                          load_rows(newer.column(place) + offset, count, state.packed));
-  if (older.data != nullptr)
-    add_product<can_note>(entries, terms.older_unit,
-                          load_rows(older.column(place) + offset, count, state.packed));
+  const auto product = [&](const MatrixView<const Product>& from) {
+    return from.data == nullptr ? Rows4<Product>()
+                                : load_rows(from.column(place) + offset, count, state.packed);
+  };
+  add_products<can_note>(entries, terms, product(newer), product(older));
   finish_tile<epilogue, can_note>(state, terms, entries, place, rows.tile + tile, row, count);
 }
 

@@ -150,15 +150,22 @@ TEST_P(SweepLoop, GraphHostAndSingleSweepsDoTheSame) {
     residuals.push_back(download(*backend, state.residual));
   }
   EXPECT_GT(ends[0].sweeps, 10);
-  for (std::size_t k = 1; k < ends.size(); ++k) {
-    EXPECT_EQ(ends[k].sweeps, ends[0].sweeps);
-    EXPECT_EQ(ends[k].operations, ends[0].operations);
+  for (std::size_t k = 0; k < ends.size(); ++k) {
+    for (const double residual : residuals[k].values)
+      EXPECT_LE(residual, tolerance);
     EXPECT_LT(test::relative_error(applied[k], applied[0]), 1e-6);
     EXPECT_LT(test::relative_error(P[k], P[0]), 1e-6);
-    EXPECT_LT(test::relative_error(residuals[k], residuals[0]), 1e-3);
     if (precision() == Precision::mixed) {
+      EXPECT_EQ(ends[k].sweeps, ends[0].sweeps);
+      EXPECT_EQ(ends[k].operations, ends[0].operations);
       EXPECT_EQ(applied[k].values, applied[0].values);
       EXPECT_EQ(P[k].values, P[0].values);
+      EXPECT_EQ(residuals[k].values, residuals[0].values);
+    } else {
+      // The library's sums are in another order for other numbers of columns, packed at other
+      // times: a column that is about to stop may do so a sweep sooner or later.
+      EXPECT_NEAR(ends[k].sweeps, ends[0].sweeps, 1);
+      EXPECT_NEAR(ends[k].operations, ends[0].operations, 0.01 * ends[0].operations);
     }
   }
 }

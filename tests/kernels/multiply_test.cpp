@@ -119,6 +119,37 @@ TEST_P(Products, ApplyIsTheDoubleLoop) {
   }
 }
 
+/// On a GPU sums over many columns are made in parts, and a part in steps: 8300 columns are 65
+/// parts of two steps or less.
+TEST(Factors, ApplyTakesAnyNumberOfThem) {
+  constexpr Index m = 70, k = 8300;
+  Random random(31);
+  const Recurrent recurrent = draw(Precision::fp32, Draw::lattice, m, 17);
+  Matrix left = backend().allocate(Element::float32, m, k);
+  Matrix right = backend().allocate(Element::float32, m, k);
+  backend().upload(random.matrix(m, k).view(), left);
+  backend().upload(random.matrix(m, k).view(), right);
+  const HostMatrix left_values = download(left), right_values = download(right);
+  WeightView A = recurrent.A.view();
+  A.left = left;
+  A.right = right;
+  const std::vector<double> x = random.vector(m);
+  for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
+    std::vector<double> y(x.size(), NAN);
+    backend().apply(A, transpose, x, y);
+    const bool is_transposed = transpose == Transpose::yes;
+    const HostMatrix& outer = is_transposed ? right_values : left_values;
+    const HostMatrix& inner = is_transposed ? left_values : right_values;
+    oracle::Vector wanted = oracle::weighted_sum(op(transpose, recurrent.values), x);
+    const oracle::Vector more =
+        oracle::weighted_sum(outer, oracle::weighted_sum(oracle::transpose(inner), x));
+    const double size =
+        oracle::norm(left_values.values) * oracle::norm(right_values.values) * oracle::norm(x);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      ASSERT_NEAR(y[i], wanted[i] + more[i], static_cast<double>(k) * 2.3e-16 * size) << i;
+  }
+}
+
 TEST_P(Products, ApplyIsAdjoint) {
   for (const Index m : widths) {
     const Recurrent recurrent = draw(precision(), kind(), m, 23);
