@@ -65,7 +65,7 @@ format: lint-tools  ## Put all sources in the format of .clang-format
 format-check: lint-tools  ## Fail if a source is not formatted
 	@$(SOURCES) clang-format --dry-run --Werror
 
-lint-tools:
+lint-tools: | packages  # one apt-get at a time
 ifneq ($(PACKAGES),no)
 	@cmake/install_packages.sh lint
 endif

@@ -58,7 +58,17 @@ export LD_LIBRARY_PATH="$binaries:$binaries/lib:/usr/local/cuda/lib64${LD_LIBRAR
 
 # --- The machine ---------------------------------------------------------------------------------
 
-ask() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1; }
+# CUDA's first device is nvidia-smi's in this order; what the latter says in its distress goes to
+# stdout, with an exit code.
+export CUDA_DEVICE_ORDER=PCI_BUS_ID
+first_device=${CUDA_VISIBLE_DEVICES:-}
+first_device=${first_device%%,*}
+ask() {
+  local said
+  said=$(nvidia-smi ${first_device:+--id="$first_device"} --query-gpu="$1" \
+    --format=csv,noheader 2>/dev/null) || return 0
+  head -n 1 <<<"$said"
+}
 device=$(ask name)
 driver=$(ask driver_version)
 clocks=$(ask clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem)
@@ -187,16 +197,27 @@ bench() {  # NAME SHAPES, then options of widedeq bench; leaves NAME.md and NAME
   cat "$work/$name.md"
   return $code
 }
-# Trains for three epochs, the last of which audits both solves in double precision, and prints the
-# residuals and audits. What comes after the epochs, writing the weights, is cut off.
+# Trains for three epochs, the last of which audits both solves in double precision, prints the
+# residuals and audits, and fails where one is too large: an audit is noted before it is mended.
+# What comes after the epochs, writing the weights, may be cut off.
 accuracy() {
-  local run=$work/run-$1
+  local run=$work/run-$1 code=0
   timeout --foreground --signal=KILL "$2" "$widedeq" train --backend cuda --data sphere --samples 1000 \
-    --width "$1" --precision mixed --epochs 3 --gram-every 0 --checkpoint-every 0 --out "$run" || true
+    --width "$1" --precision mixed --epochs 3 --gram-every 0 --checkpoint-every 0 --out "$run" || code=$?
   grep '"kind":"epoch"' "$run/metrics.jsonl" >"$work/epochs-$1"
   rm -rf "$run"
   grep -o '"\(epoch\|loss\|audit_[a-z]*\|residual_[a-z]*\|seconds\)":[^,}]*' "$work/epochs-$1"
-  grep -q audit_adjoint "$work/epochs-$1"
+  [ "$code" -eq 0 ] || [ "$code" -eq 137 ] || return "$code"
+  grep -q '"audit_forward":[0-9].*"audit_adjoint":[0-9]' "$work/epochs-$1" || return 1
+  awk -v most=1.2e-6 '{
+    while (match($0, /"(audit|residual)_[a-z]*":[^,}]*/)) {
+      value = substr($0, RSTART, RLENGTH)
+      sub(/.*:/, "", value)
+      if (value == "null" || value + 0 > most) bad = 1
+      $0 = substr($0, RSTART + RLENGTH)
+    }
+  }
+  END { exit bad }' "$work/epochs-$1"
 }
 export -f sanitizer bench accuracy
 export widedeq tests_kernels tests_host few work

@@ -60,11 +60,16 @@ double Roofline::seconds(const Work& work) const {
 }
 
 Statistics time_bare_product(Backend& backend, Precision precision, Shape shape,
-                             const StoppingOptions& options, CacheFlush* flush) {
+                             const StoppingOptions& options, CacheFlush* flush, int in_a_row) {
   const BareProduct product = backend.bare_product(precision, shape.m, shape.n);
+  const auto multiply = [&] {
+    for (int k = 0; k < in_a_row; ++k)
+      product.multiply();
+  };
   const auto calls = [&](std::size_t count) {
     return time_calls(
-        backend, [] {}, product.multiply, count, flush);
+               backend, [] {}, multiply, count, flush) /
+           in_a_row;
   };
   return take_samples(calls, now, options);
 }

@@ -41,8 +41,10 @@ struct Roofline {
 Roofline measure_roofline(Backend& backend, StoppingOptions options,
                           const std::function<void(const std::string&)>& progress);
 
-/// Timing of the bare product at a shape; `flush` as in time_calls.
+/// Timing of the bare product at a shape, of one of so many `in_a_row`; `flush` as in time_calls,
+/// before each row.
 Statistics time_bare_product(Backend& backend, Precision precision, Shape shape,
-                             const StoppingOptions& options, CacheFlush* flush = nullptr);
+                             const StoppingOptions& options, CacheFlush* flush = nullptr,
+                             int in_a_row = 1);
 
 }  // namespace widedeq::bench

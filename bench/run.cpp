@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
 #include "bench/timer.hpp"
@@ -31,11 +32,12 @@ Row row_of(const Stage& stage, Precision precision, Shape shape) {
   return row;
 }
 
-/// Throws Failure (usage) for a case that is larger than the memory that is left. Only the CPU's
-/// memory is known; the system would end the process instead of refusing.
-void expect_room(const BenchOptions& options) {
-  const auto available = available_memory_bytes();
-  if (!available || options.config.backend != BackendChoice::cpu) return;
+/// Throws Failure (usage) for a case that is larger than the memory that is left where matrices
+/// are. (The system would end the process instead of refusing.)
+void expect_room(const BenchOptions& options, const Backend& backend) {
+  const auto on_device = backend.free_device_memory();
+  const auto available = on_device ? on_device : available_memory_bytes();
+  if (!available) return;
   for (const Shape shape : options.shapes) {
     for (const Stage& stage : options.stages) {
       for (const Precision precision : options.precisions) {
@@ -107,16 +109,20 @@ class Bench {
     for (const Precision precision : all_precisions)
       if (row.work.products[precision] > 0.0)
         row.product_seconds +=
-            row.work.products[precision] * bare_product_seconds(precision, row.shape);
+            row.work.products[precision] *
+            bare_product_seconds(precision, row.shape, row.work.products[precision]);
     row.roofline_seconds = report_.roofline.seconds(row.work);
   }
 
-  /// Measured anew for every row: on a machine whose speed drifts, a share means something only
-  /// when both were timed at about the same moment.
-  double bare_product_seconds(Precision precision, Shape shape) {
+  /// Of one of so many as a call of the stage makes, in a row, since from the second on they find
+  /// in the caches what a call's do. Measured anew for every row: on a machine whose speed drifts,
+  /// a share means something only when both were timed at about the same moment.
+  double bare_product_seconds(Precision precision, Shape shape, double products) {
     observer_.progress(
         fmt::format("bare product {} {}", widedeq::name_of(precision), to_text(shape)));
-    return time_bare_product(backend_, precision, shape, report_.options.stopping, flush_.get())
+    const int in_a_row = std::max(1, static_cast<int>(std::lround(products)));
+    return time_bare_product(backend_, precision, shape, report_.options.stopping, flush_.get(),
+                             in_a_row)
         .median;
   }
 
@@ -171,7 +177,7 @@ BenchReport run_bench(BenchOptions options, const Observer& observer) {
     choose_precision(precision, *backend);
     check_tolerance(config.tolerance, precision);
   }
-  expect_room(options);
+  expect_room(options, *backend);
   report.options = std::move(options);
 
   report.roofline = measure_roofline(*backend, report.options.stopping, observer.progress);

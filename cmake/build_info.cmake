@@ -5,7 +5,10 @@
 # Included by CMakeLists.txt for the first step, run by `cmake -P` for the second.
 
 if(CMAKE_SCRIPT_MODE_FILE)  # the second step: TEMPLATE, HEADER and SOURCE_DIR are given by -D
-  execute_process(COMMAND git describe --always --dirty --abbrev=12
+  # Of this folder's repository alone: a tarball may lie inside another one.
+  get_filename_component(above ${SOURCE_DIR} DIRECTORY)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env GIT_CEILING_DIRECTORIES=${above}
+                          git describe --always --dirty --abbrev=12
                   WORKING_DIRECTORY ${SOURCE_DIR}
                   OUTPUT_VARIABLE WIDEDEQ_GIT_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   if(NOT WIDEDEQ_GIT_COMMIT)

@@ -29,23 +29,41 @@ else()
   include(CheckLanguage)
   find_program(WIDEDEQ_NVCC nvcc PATHS /usr/local/cuda/bin)
   mark_as_advanced(WIDEDEQ_NVCC)
-  if(WIDEDEQ_NVCC AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-    set(CMAKE_CUDA_COMPILER ${WIDEDEQ_NVCC})
+  set(nvcc ${WIDEDEQ_NVCC})
+  foreach(given "$ENV{CUDACXX}" "${CMAKE_CUDA_COMPILER}")
+    if(given)
+      set(nvcc ${given})
+    endif()
+  endforeach()
+  # An older one fails at CMake's own test of a compiler, and takes the configuration with it.
+  set(nvcc_version "")
+  if(nvcc)
+    execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE nvcc_says ERROR_QUIET)
+    if(nvcc_says MATCHES "release ([0-9.]+)")
+      set(nvcc_version ${CMAKE_MATCH_1})
+    endif()
   endif()
-  check_language(CUDA)
-  if(CMAKE_CUDA_COMPILER)
+  if(NOT nvcc)
+    set(WIDEDEQ_WHY_NO_CUDA "no CUDA compiler was found")
+  elseif(nvcc_version STREQUAL "")
+    set(WIDEDEQ_WHY_NO_CUDA "${nvcc} does not tell its version")
+  elseif(nvcc_version VERSION_LESS WIDEDEQ_CUDA_LEAST)
+    set(WIDEDEQ_WHY_NO_CUDA "CUDA ${nvcc_version} is older than ${WIDEDEQ_CUDA_LEAST}")
+  else()
+    set(ENV{CUDACXX} ${nvcc})
+    check_language(CUDA)  # in a project of its own
+    if(NOT CMAKE_CUDA_COMPILER)
+      set(WIDEDEQ_WHY_NO_CUDA "${nvcc} compiles nothing here; it may not know this C++ compiler")
+    endif()
+  endif()
+  if(WIDEDEQ_WHY_NO_CUDA STREQUAL "")
     enable_language(CUDA)
     find_package(CUDAToolkit QUIET)
-    if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS WIDEDEQ_CUDA_LEAST)
-      set(WIDEDEQ_WHY_NO_CUDA
-          "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than ${WIDEDEQ_CUDA_LEAST}")
-    elseif(NOT TARGET CUDA::cublasLt OR NOT TARGET CUDA::cusolver OR NOT TARGET CUDA::nvtx3)
+    if(NOT TARGET CUDA::cublasLt OR NOT TARGET CUDA::cusolver OR NOT TARGET CUDA::nvtx3)
       set(WIDEDEQ_WHY_NO_CUDA "the CUDA Toolkit lacks cuBLAS, cuSOLVER or NVTX")
     else()
       set(WIDEDEQ_HAVE_CUDA ON)
     endif()
-  else()
-    set(WIDEDEQ_WHY_NO_CUDA "no CUDA compiler was found")
   endif()
 endif()
 
@@ -66,7 +84,8 @@ endif()
 # A module of CUDA and C++ sources, to be opened at run time, compiled as the rest of the project is.
 #
 # ptxas fails on a kernel that spills registers to memory (-warn-spills, made an error): none should,
-# and one that begins to is slower without anybody noticing.
+# and one that begins to is slower without anybody noticing. Not of a later toolkit than is known
+# here: a user's build is not to fail for what another compiler sees or spills.
 function(widedeq_cuda_module target)  # then the sources
   add_library(${target} MODULE ${ARGN})
   target_compile_features(${target} PRIVATE cxx_std_20)
@@ -79,7 +98,7 @@ function(widedeq_cuda_module target)  # then the sources
   # CMake 3.25 does not know that nvcc 13 knows C++20; and nvcc writes C++ that -Wpedantic and
   # -Wold-style-cast would complain of.
   set(nvcc_options -std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra,-Wconversion)
-  if(WIDEDEQ_WARNINGS_AS_ERRORS)
+  if(WIDEDEQ_WARNINGS_AS_ERRORS AND CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13.1)
     list(APPEND nvcc_options --Werror=all-warnings -Xptxas=-warn-spills)
   endif()
   target_compile_options(${target} PRIVATE

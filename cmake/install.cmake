@@ -18,7 +18,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/kernels ${PROJECT_SOURCE_DIR}/host
         PATTERN digits EXCLUDE)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/widedeqConfig.cmake.in
-    ${PROJECT_BINARY_DIR}/widedeqConfig.cmake INSTALL_DESTINATION ${package_dir})
+    ${PROJECT_BINARY_DIR}/widedeqConfig.cmake INSTALL_DESTINATION ${package_dir}
+    PATH_VARS CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/widedeqConfigVersion.cmake
     COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/widedeqConfig.cmake

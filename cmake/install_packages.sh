@@ -67,5 +67,6 @@ apt_get() {
 }
 
 echo "widedeq: installing ${missing[*]}"
-apt_get update || give_up "apt-get update failed"
+# One source that is out of order does not mean that these packages cannot be had.
+apt_get update || echo "widedeq: apt-get update failed; trying with what is known" >&2
 apt_get install --no-install-recommends "${missing[@]}" || give_up "apt-get install failed"

@@ -22,7 +22,11 @@ class GpuEnvironment : public testing::Environment {
   void SetUp() override {
     if (!is_set("WIDEDEQ_TEST_BACKEND", "cuda")) return;
     try {
-      std::printf("on the GPU: %s\n", make_cuda_backend()->description().c_str());
+      const auto gpu = make_cuda_backend();
+      std::printf("on the GPU: %s\n", gpu->description().c_str());
+      // Every test of mixed precision would be skipped, and the program end well.
+      if (is_set("WIDEDEQ_REQUIRE_GPU", "1") && !gpu->why_not_mixed().empty())
+        FAIL() << "no mixed precision on this GPU: " << gpu->why_not_mixed();
     } catch (const Unsupported& error) {
       if (is_set("WIDEDEQ_REQUIRE_GPU", "1")) FAIL() << "a GPU is required: " << error.what();
       GTEST_SKIP() << "no GPU to test on: " << error.what();

@@ -251,12 +251,11 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  bool is_owner() const { return std::this_thread::get_id() == owner_; }
   /// A Gram beside the epochs is made on another thread than these, whose team it would compete
-  /// with: it takes half of the threads, and so do its eigenvalues. (Measured, 2 cores, Grams every
-  /// 20 epochs, seconds for 200 epochs at 512 x 200: 1.6 with as many threads again, 1.2 so.)
-  int most_threads() const {
-    return std::this_thread::get_id() == owner_ ? threads_ : std::max(1, threads_ / 2);
-  }
+  /// with: it takes half of the threads. (Measured, 2 cores, Grams every 20 epochs, seconds for 200
+  /// epochs at 512 x 200: 1.6 with as many threads again, 1.2 so.)
+  int most_threads() const { return is_owner() ? threads_ : std::max(1, threads_ / 2); }
 
   /// Gives the stage that it stands before to all threads or, where that would take longer, to
   /// one: a few microseconds' work is done before the others have woken up. Never to some of them:
@@ -270,7 +269,9 @@ class CpuBackend final : public Backend {
     const double work = static_cast<double>(entries.rows) * static_cast<double>(entries.columns) *
                         (1.0 + static_cast<double>(depth) / terms_an_entry);
     const int most = most_threads();
-    return {work < worth_waking ? 1 : most, most};
+    // Between stages the Gram's thread has one, for it finds eigenvalues there, by OpenBLAS, whose
+    // teams must not meet (gram.cpp).
+    return {work < worth_waking ? 1 : most, is_owner() ? most : 1};
   }
   static constexpr Index drawing = 1000;  // the depth that a random number is like
 

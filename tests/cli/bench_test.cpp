@@ -11,9 +11,6 @@ class BenchCliTest : public CliTest {
   nlohmann::json read_json(const std::string& name) const {
     return nlohmann::json::parse(read_text(path(name)));
   }
-  bool has_mixed() const {
-    return run("info").output.find("fp64, fp32, mixed") != std::string::npos;
-  }
 };
 
 TEST_F(BenchCliTest, HelpTeaches) {

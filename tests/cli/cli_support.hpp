@@ -84,8 +84,9 @@ class CliTest : public ::testing::Test {
 
   /// The same in another environment: "-u OTHER NAME=VALUE", as env takes it.
   Result run_with(const std::string& variables, const std::string& arguments) const {
+    // What is tested here is not the GPU that may be there.
     const std::string command = "cd '" + directory.string() + "' && env " + variables +
-                                " '" WIDEDEQ_BINARY "' " + arguments +
+                                " CUDA_VISIBLE_DEVICES=" + " '" WIDEDEQ_BINARY "' " + arguments +
                                 " >.stdout 2>.stderr </dev/null";
     const int status = std::system(command.c_str());
     Result result;
@@ -95,6 +96,10 @@ class CliTest : public ::testing::Test {
     fs::remove(directory / ".stdout");
     fs::remove(directory / ".stderr");
     return result;
+  }
+
+  bool has_mixed() const {
+    return run("info").output.find("fp64, fp32, mixed") != std::string::npos;
   }
 
   /// Expects the exit code, one line of complaint that has all the parts, and no new file.

@@ -119,6 +119,7 @@ TEST_F(SolveCliTest, EquationsHoldInNumPysOrientation) {
 TEST_F(SolveCliTest, SmallInputsGiveSmallAnswersNotZeros) {
   write_problem(6, 4, 3);
   for (const std::string precision : {"fp32", "mixed"}) {
+    if (precision == "mixed" && !has_mixed()) continue;
     const auto full = solve("--precision " + precision);
     auto X = read_npy(path("X.npy"));
     const auto kept = X.values;

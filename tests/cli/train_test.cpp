@@ -170,6 +170,21 @@ TEST_F(CliTest, GramsOnlyWhenAskedFor) {
   EXPECT_EQ(read_text(path("none/STATUS")), "done\n");
 }
 
+TEST_F(CliTest, GramsDoNotDisturbTheEpochsBesideThem) {
+  // Four threads and more, whatever the machine has: below that a Gram has one of its own.
+  const std::string command =
+      "train --threads 4 --width 256 --samples 200 --epochs 12 --precision fp32 --learning-rate "
+      "1e-3 ";
+  ASSERT_EQ(run(command + "--gram-every 0 --out alone").code, 0);
+  ASSERT_EQ(run(command + "--gram-every 1 --out beside").code, 0);
+  const auto alone = of_kind(read_records(path("alone/metrics.jsonl")), "epoch");
+  const auto beside = of_kind(read_records(path("beside/metrics.jsonl")), "epoch");
+  ASSERT_EQ(alone.size(), beside.size());
+  for (std::size_t k = 0; k < alone.size(); ++k)
+    for (const char* field : {"loss", "gradient_norm", "residual_forward", "residual_adjoint"})
+      EXPECT_EQ(alone[k].at(field), beside[k].at(field)) << "epoch " << k << ", " << field;
+}
+
 TEST_F(CliTest, LargeGammaFailsInOneSentence) {
   const Result result = run("train --width 64 --samples 40 --epochs 3 --gamma 20 --out run");
   EXPECT_TRUE(result.code == 4 || result.code == 5) << result.code;

@@ -108,6 +108,7 @@ inline Pass run_with_fault(Command command, const fs::path& directory, const Fau
   std::string name = (fs::temp_directory_path() / "widedeq-fault-XXXXXX").string();
   if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
   const fs::path place = name;  // outside `directory`
+  command.environment["CUDA_VISIBLE_DEVICES"] = "";
   command.environment["LD_PRELOAD"] = WIDEDEQ_FAULT_LIBRARY;
   command.environment["WIDEDEQ_FAULT_DIR"] = fs::canonical(directory).string();
   command.environment["WIDEDEQ_FAULT_REPORT"] = (place / "report").string();
