@@ -49,7 +49,7 @@ void perturb(const Case& c, Model& model) {
 Training::Training(const Case& c)
     : model(lattice_model(c)),
       trainer(c.backend, model, random_inputs(c), random_targets(c), {.tolerance = c.tolerance}) {
-  GramMonitor monitor(c.backend, model, c.shape.n);
+  GramMonitor monitor(c.backend, model, c.shape.n, c.tolerance);
   monitor.begin(0);
   first = trainer.evaluate(&monitor);
   if (!first.converged()) return;

@@ -2,20 +2,27 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <string>
+
+#include "kernels/response.hpp"
 
 namespace widedeq {
 
-ActivationPattern::ActivationPattern(Backend& backend, ConstBlock Z)
+ActivationPattern::ActivationPattern(Backend& backend, ConstBlock Z, double tolerance)
     : entries_(Z.rows * Z.columns), bits_(static_cast<std::size_t>((entries_ + 63) / 64)) {
   constexpr Index columns_at_a_time = 64;
   std::size_t entry = 0;
   for (Index first = 0; first < Z.columns; first += columns_at_a_time) {
     HostMatrix part(Z.rows, std::min(columns_at_a_time, Z.columns - first));
     backend.download(Z.middle_columns(first, part.columns), part.view());
-    for (const double z : part.values) {
-      if (z > 0.0) bits_[entry / 64] |= std::int64_t{1} << (entry % 64);
-      ++entry;
+    for (Index j = 0; j < part.columns; ++j) {
+      double squares = 0.0;
+      for (Index i = 0; i < part.rows; ++i)
+        squares += part(i, j) * part(i, j);
+      const double when_off = most_when_off(tolerance, std::sqrt(squares), part.rows);
+      for (Index i = 0; i < part.rows; ++i, ++entry)
+        if (part(i, j) > when_off) bits_[entry / 64] |= std::int64_t{1} << (entry % 64);
     }
   }
 }

@@ -12,9 +12,11 @@ namespace widedeq {
 class ActivationPattern {
  public:
   ActivationPattern() = default;
-  /// Of Z = relu(P), m x n, real: 1[P > 0] is 1[Z > 0]. Costs a download of Z and m n / 8 bytes.
-  /// Synchronises; may be called from another thread than the backend's other stages.
-  ActivationPattern(Backend& backend, ConstBlock Z);
+  /// Of Z = relu(P), m x n, real, as solves to a relative residual of `tolerance` leave it: 1[P >
+  /// 0] is 1[Z > 0] but for what a unit that is off may still have there (most_when_off). Costs a
+  /// download of Z and m n / 8 bytes. Synchronises; may be called from another thread than the
+  /// backend's other stages.
+  ActivationPattern(Backend& backend, ConstBlock Z, double tolerance);
 
   /// The share of entries, 0 to 1, in which two patterns differ. Throws ShapeError when they are of
   /// different sizes.

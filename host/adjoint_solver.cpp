@@ -21,9 +21,12 @@ SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOp
     throw ShapeError("adjoint solve: P is " + shape(P) + ", buffers are " +
                      shape(state_.P.block()));
   state_.count = P.columns;
-  return solve_cold(backend_, state_, sweep(model, P, options), options, carried_, [&] {
-    backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
-  });
+  SolveReport report =
+      solve_cold(backend_, state_, sweep(model, P, options), options, carried_, [&] {
+        backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
+      });
+  if (report.doubtful && report.status == SolveStatus::converged) audit(model, P, options, report);
+  return report;
 }
 
 SolveReport AdjointSolver::solve_on(const Model& model, ConstBlock P, const SolveOptions& options) {

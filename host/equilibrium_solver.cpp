@@ -23,9 +23,12 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
     throw ShapeError("forward solve: Phi is " + shape(Phi) + ", buffers are " +
                      shape(state_.P.block()));
   state_.count = Phi.columns;
-  return solve_cold(backend_, state_, sweep(model, options), options, carried_, [&] {
+  SolveReport report = solve_cold(backend_, state_, sweep(model, options), options, carried_, [&] {
     backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
   });
+  if (report.doubtful && report.status == SolveStatus::converged)
+    audit(model, Phi, options, report);
+  return report;
 }
 
 SolveReport EquilibriumSolver::solve_on(const Model& model, const SolveOptions& options) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "host/drift.hpp"
+
 namespace widedeq {
 namespace {
 
@@ -13,6 +15,13 @@ constexpr double hopeless_growth = 1e4;
 
 /// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
 constexpr double first_target = 0.05;
+
+/// The gain of fewer columns than this may be small by chance, in a move that says little of the
+/// next.
+constexpr Index enough_columns = 8;
+
+/// Where an audit finds a residual above the tolerance, it is not far above.
+constexpr double sweeps_after_audit = 4.0;
 
 /// A plane that weighs so much more than assumed has been settled with too few digits.
 constexpr double most_surprise = 8.0;
@@ -107,6 +116,21 @@ void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried&
   carried.guesses = 0;
 }
 
+/// The tolerance for the residual as measured, P being off by `drift`; but none that rounding would
+/// keep out of reach.
+SolveOptions beside(double drift, const Sweep& sweep, SolveOptions options) {
+  const double least = std::min(options.tolerance, smallest_tolerance(sweep.A.precision));
+  options.tolerance = std::max(residual_beside(drift, sweep.A.width, options.tolerance), least);
+  return options;
+}
+
+/// What rounding has come to after an audit, and the few sweeps that may have to follow it.
+double drift_of_audit(const Sweep& sweep, const SolveOptions& options) {
+  const double drift =
+      drift_after(0.0, sweeps_after_audit, sweep.A.width, sweep.A.precision, options.tolerance);
+  return std::min(drift, most_drift * options.tolerance);
+}
+
 Sweep with_tolerance(Sweep sweep, double tolerance) {
   sweep.tolerance = tolerance;
   return sweep;
@@ -188,7 +212,8 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
     const SettledLook settled =
         backend.settle_and_measure(state, with_tolerance(sweep, allowed), columns);
     if (columns.size() > 0) {
-      plane.learn(kind, sweep, settled.gain, all_settle);
+      const bool says_all = start == Start::cold || columns.size() >= enough_columns;
+      plane.learn(kind, sweep, settled.gain, all_settle && says_all);
       report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
       found = std::max(found, settled.gain);
       gain = std::max(gain, found);
@@ -209,6 +234,26 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   if (start == Start::cold) carried.peaks.clear();
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
   return report;
+}
+
+double expected_drift(const Sweep& sweep, const SolveOptions& options) {
+  const Index width = sweep.A.width;
+  const double gamma = sweep.s * std::sqrt(static_cast<double>(width));
+  const double drift = drift_after(0.0, cold_sweeps(gamma, options.tolerance), width,
+                                   sweep.A.precision, options.tolerance);
+  return drift <= most_drift * options.tolerance ? drift : 0.0;
+}
+
+SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options) {
+  return beside(expected_drift(sweep, options), sweep, options);
+}
+
+bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps) {
+  const Precision precision = sweep.A.precision;
+  const double drift = drift_after(0.0, sweeps, sweep.A.width, precision, options.tolerance);
+  const double after_audit =
+      residual_beside(drift_of_audit(sweep, options), sweep.A.width, options.tolerance);
+  return drift > expected_drift(sweep, options) && after_audit >= smallest_tolerance(precision);
 }
 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
@@ -289,7 +334,9 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
   forgive(backend, carried);
   // Rebuilding has settled the plane.
   Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
-  SolveReport after = solve_fixed_point(backend, state, sweep, options, Start::warm, rebuilt);
+  // Rebuilding has rounded P once, and what sweeps may follow will.
+  const SolveOptions lower = beside(drift_of_audit(sweep, options), sweep, options);
+  SolveReport after = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;
   after.first_residual = report.first_residual;

@@ -99,8 +99,24 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried);
 
+/// The report of a solve that was made after another one had failed: its sweeps are in it too.
+inline SolveReport after(const SolveReport& failed, SolveReport report) {
+  report.sweeps += failed.sweeps;
+  return report;
+}
+
+/// What rounding in a cold solve's sweeps is expected to come to (drift.hpp), relative to z; 0
+/// where that would leave too little of the tolerance.
+double expected_drift(const Sweep& sweep, const SolveOptions& options);
+/// The tolerance for the residual as measured, so that with that it is the user's.
+SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options);
+/// Whether so many sweeps may have come to more, and an audit could put that right: next to the
+/// smallest tolerance it could not.
+bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps);
+
 /// A cold solve: `start` fills P. One that fails by row panels is tried again by all rows at once,
-/// which converges wherever ||s A|| < 1.
+/// which converges wherever ||s A|| < 1. It is doubtful where its sweeps may have rounded P by more
+/// than was taken off the tolerance for that.
 template <class StartP>
 SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
                        const SolveOptions& options, Carried& carried, StartP start) {
@@ -109,14 +125,17 @@ SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
   forgive(backend, carried);
   const auto solve = [&] {
     start();
-    return solve_fixed_point(backend, state, sweep, options, Start::cold, carried);
+    SolveReport report = solve_fixed_point(backend, state, sweep, beside_drift(sweep, options),
+                                           Start::cold, carried);
+    report.doubtful = report.doubtful || exceeds_expected_drift(sweep, options, report.sweeps);
+    return report;
   };
   SolveReport report = solve();
   const bool has_failed =
       report.status == SolveStatus::max_sweeps || report.status == SolveStatus::diverged;
   if (!has_failed || sweep.A.panels == 1 || carried.jacobi) return report;
   carried.jacobi = true;
-  report = solve();
+  report = after(report, solve());
   carried.jacobi = report.status == SolveStatus::converged;
   return report;
 }

@@ -39,8 +39,11 @@ void GramStatistics::transfer(Archive& archive) {
   archive.host_matrix("ntk", ntk);
 }
 
-GramMonitor::GramMonitor(Backend& backend, const Model& model, Index samples)
-    : backend_(backend), injection_(model.options.injection), skip_(model.options.skip) {
+GramMonitor::GramMonitor(Backend& backend, const Model& model, Index samples, double tolerance)
+    : backend_(backend),
+      injection_(model.options.injection),
+      skip_(model.options.skip),
+      tolerance_(tolerance) {
   const Element real = real_of(model.precision());
   for (Matrix* copy : {&Z_, &L_, &Phi_})
     *copy = backend.allocate(real, model.width(), samples);
@@ -112,7 +115,7 @@ GramStatistics GramMonitor::compute() {
                  .wants_eigenvalues = true},
                 grams);
   statistics.ntk = std::move(grams.ntk);
-  const ActivationPattern pattern(backend_, Z_);
+  const ActivationPattern pattern(backend_, Z_, tolerance_);
   if (!first_) {
     first_ = statistics.ntk;
     first_pattern_ = pattern;

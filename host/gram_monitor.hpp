@@ -38,8 +38,8 @@ struct GramStatistics {
 
 class GramMonitor {
  public:
-  /// Buffers for copies of all n samples: 3 m n reals.
-  GramMonitor(Backend& backend, const Model& model, Index samples);
+  /// Buffers for copies of all n samples: 3 m n reals. `tolerance` is that of the solves.
+  GramMonitor(Backend& backend, const Model& model, Index samples, double tolerance);
   /// Waits for the Gram in flight.
   ~GramMonitor() = default;
   GramMonitor(const GramMonitor&) = delete;
@@ -71,6 +71,7 @@ class GramMonitor {
   double s_ = 0.0;
   Injection injection_ = Injection::relu;
   bool skip_ = true;
+  double tolerance_ = 0.0;
   GramStatistics pending_;           // epoch and norms, filled by the caller
   std::optional<HostMatrix> first_;  // H of the first Gram, which others are compared with
   ActivationPattern first_pattern_;  // and who was active then

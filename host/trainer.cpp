@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "host/drift.hpp"
 #include "host/failure.hpp"
 
 namespace widedeq {
@@ -14,33 +15,6 @@ namespace {
 /// Samples a chunk takes: the working set is about nine m x chunk buffers, and products gain
 /// nothing from more columns than this.
 constexpr Index default_chunk = 1024;
-
-/// Of a tolerance carried states may use up so much before they are audited.
-constexpr double most_drift = 0.6;
-
-/// What a state that is carried may have gathered, relative to z, in the column where it is most:
-/// by so much the residual of P made anew may differ from the one measured.
-///
-///   rounding     P is rounded once a sweep and once an epoch, by half of 2^-24 ||z|| or so, signs
-///                at random; the fewer entries a column has, the worse the worst column
-///   settlings    mixed alone: what is lost of what they leave to the next epoch (Lacking::most)
-///
-/// Measured on m = 16 to 2048, gamma 0.45 to 0.9, after 6 to 48 epochs of slow and of fast descent,
-/// the worst of up to 100 columns and 4 seeds: between a tenth and 1.2 of this, mostly half. (That
-/// was before guesses were added to P in mixed, a rounding more an epoch and many sweeps less:
-/// since then 300 epochs of slow descent, 512 x 50, audited every 43rd, came to 8.6e-7 at most. Not
-/// where sweeps end at the last digits of P, as at 1e-14 in fp64, and epochs are all alike: there a
-/// hundred epochs without an audit came to twice as much. Nor does it count what A itself rounds
-/// off where weights off the lattice hardly move: an entry of `change` in place of all of A.)
-double drift_after(double epochs, double sweeps, Index width, Precision precision,
-                   double tolerance) {
-  const double unit = precision == Precision::fp64 ? std::numeric_limits<double>::epsilon() / 2.0
-                                                   : std::numeric_limits<float>::epsilon() / 2.0;
-  const double uneven = 1.0 + 4.0 / std::sqrt(static_cast<double>(width) + 16.0);
-  const double lost = precision == Precision::mixed ? Lacking(tolerance, width).negligible() : 0.0;
-  const double settlings = lost * epochs;
-  return 0.55 * uneven * unit * std::sqrt(sweeps + epochs) + settlings;
-}
 
 /// Whether a warm solve need not be done again, cold.
 bool is_good(const SolveReport& report) {
@@ -154,8 +128,8 @@ Evaluation Trainer::evaluate_batch(const HostMatrix& inputs, std::span<const dou
 
 Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
   Evaluation result;
-  clear_gradient();
   r_.resize(in_view_.targets.size());
+  clear_gradient();
   const auto in_view = static_cast<Index>(r_.size());
   for (Index first = 0; first < in_view; first += chunk_) {
     const Index count = std::min(chunk_, in_view - first);
@@ -205,7 +179,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
   forward_.add_injection(-1.0, before);
   SolveReport report = forward_.solve_on(model_, carried_options());
   if ((audit || report.doubtful) && is_good(report)) forward_.audit(model_, Phi, options_, report);
-  return is_good(report) ? report : forward_.solve(model_, Phi, options_);
+  return is_good(report) ? report : after(report, forward_.solve(model_, Phi, options_));
 }
 
 SolveReport Trainer::solve_adjoint(bool audit) {
@@ -214,12 +188,13 @@ SolveReport Trainer::solve_adjoint(bool audit) {
   SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried_options());
   if ((audit || report.doubtful) && is_good(report))
     adjoint_.audit(model_, forward_.P(), options_, report);
-  return is_good(report) ? report : adjoint_.solve(model_, forward_.P(), options_);
+  return is_good(report) ? report : after(report, adjoint_.solve(model_, forward_.P(), options_));
 }
 
 void Trainer::clear_gradient() {
-  for (Matrix* gradient : {&dA_, &dW_, &du_, &dv_})
+  for (Matrix* gradient : {&dW_, &du_, &dv_})
     backend_.fill(*gradient, 0.0);
+  if (in_chunks()) backend_.fill(dA_, 0.0);
 }
 
 void Trainer::add_chunk_gradient(Index first, Index count) {
@@ -232,7 +207,7 @@ void Trainer::add_chunk_gradient(Index first, Index count) {
   const Precision precision = model_.precision();
 
   // dA = s (L diag r) Z'; with one chunk, update() applies it without storing it
-  if (!dA_.empty()) backend_.rank_update(dA_, model_.s(), adjoint_.L(), r, forward_.Z(), precision);
+  if (in_chunks()) backend_.rank_update(dA_, model_.s(), adjoint_.L(), r, forward_.Z(), precision);
 
   // dW = (B diag r) X' / sqrt(m), B = Dphi o (L + v 1')
   backend_.backward_injection(adjoint_.L(), model_.skip(), Phi, model_.options.injection, B);
@@ -244,13 +219,13 @@ void Trainer::add_chunk_gradient(Index first, Index count) {
 }
 
 double Trainer::update_recurrent_weights(double alpha) {
-  if (!dA_.empty()) return backend_.add_scaled(model_.A.change(), alpha, dA_);
+  if (in_chunks()) return backend_.add_scaled(model_.A.change(), alpha, dA_);
   const double s = model_.s();
   return s * s * model_.A.add_rank_update(alpha * s, adjoint_.L(), r_, forward_.Z());
 }
 
 double Trainer::add_recurrent_gradient(Block C, double alpha) {
-  if (!dA_.empty()) return backend_.add_scaled(C, alpha, dA_);
+  if (in_chunks()) return backend_.add_scaled(C, alpha, dA_);
   const double s = model_.s();
   return s * s *
          backend_.rank_update(C, alpha * s, adjoint_.L(), r_, forward_.Z(), model_.precision());

@@ -104,6 +104,8 @@ class Trainer {
   SolveReport solve_forward(Index first, Index count, bool audit);
   SolveReport solve_adjoint(bool audit);
   bool is_warm() const { return warm_epochs_ > 0; }
+  /// Whether the samples in view are more than one chunk, whose gradients add up in dA_.
+  bool in_chunks() const { return static_cast<Index>(r_.size()) > chunk_; }
   bool starts_warm() const {
     return starts_warm(samples(), model_.width(), how_, model_.precision(), options_.tolerance);
   }

@@ -22,15 +22,16 @@ class OperationCount {
     if (has_digits) total_.int8 += columns.products() * product(m, m, 1);
     total_.fp32 += 2.0 * product(m, factors, columns.size());
   }
-  void rebuild(const SweepState& state) {
-    total_.fp64 += product(state.P.rows(), state.P.rows(), state.count);
+  void rebuild(const SweepState& state, const WeightView& A) {
+    const Index m = state.P.rows();
+    total_.fp64 += product(m, m + 2 * A.left.columns, state.count);
   }
   void rank_update(const ConstBlock& left, const ConstBlock& right, bool by_digits) {
     update(left.element, left.rows, right.rows, left.columns, by_digits);
   }
   void copy_factors(const ConstBlock& left, const ConstBlock& right) {
-    const Index n = left.columns;
-    of(left.element) += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
+    const Index n = left.columns;  // Grams in double, whatever the elements
+    total_.fp64 += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
   }
   /// `gram_by_digits`: the n x n product of `right` with itself is made of digits, too.
   void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -46,8 +47,13 @@ void require_solved(const HeldOutScore& score, const TrainConfig& config, int ep
   blame(failure, Cause::solve, epoch, false);
 }
 
-void require_hope(double first_loss, double loss, double eta, int epoch, bool has_stepped) {
-  if (std::isfinite(loss) && loss <= hopeless_loss * first_loss) return;
+void require_hope(double first_loss, const Evaluation& now, const TrainConfig& config, double eta,
+                  int epoch, bool has_stepped) {
+  const double loss = now.loss;
+  double noise = 0.0;  // 1/2 sum (tolerance yhat)^2
+  for (const double yhat : now.predictions)
+    noise += 0.5 * config.tolerance * config.tolerance * yhat * yhat;
+  if (std::isfinite(loss) && loss <= hopeless_loss * std::max(first_loss, noise)) return;
   const Failure failure(ExitCode::diverged,
                         fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
                         at(epoch), fmt::format("lower --learning-rate, {:.4g} here", eta));

@@ -50,8 +50,10 @@ void require_solved(const Evaluation& now, const TrainConfig& config, int epoch,
 /// The same for held-out samples, at the weights that `epoch` starts with.
 void require_solved(const HeldOutScore& score, const TrainConfig& config, int epoch);
 
-/// The loss is finite and has not grown a thousandfold. Throws likewise.
-void require_hope(double first_loss, double loss, double eta, int epoch, bool has_stepped = false);
+/// The loss is finite and has not grown a thousandfold, nor from nothing to more than what solves
+/// to the tolerance leave open. Throws likewise.
+void require_hope(double first_loss, const Evaluation& now, const TrainConfig& config, double eta,
+                  int epoch, bool has_stepped = false);
 
 /// q = gamma ||A||_2 / sqrt(m) < 1 as it was at the start; runs that start beyond it are not
 /// guarded. `norm` is ||A||_2 / sqrt(m) from below, so that what is found is so; `before` is the

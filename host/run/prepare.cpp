@@ -120,7 +120,8 @@ PreparedRun with_model(PlannedRun planned, std::unique_ptr<Model> model) {
     run.flow = std::make_unique<GradientFlow>(*run.backend, *run.model, *run.trainer,
                                               config.flow_tolerance);
   if (config.epochs > 0 && is_gram_due(config, 0))
-    run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples());
+    run.monitor = std::make_unique<GramMonitor>(*run.backend, *run.model, run.trainer->samples(),
+                                                config.tolerance);
   if (config.test_samples > 0)
     run.held_out = std::make_unique<HeldOut>(*run.backend, *run.model, run.data.held_out.inputs,
                                              run.data.held_out.targets, config.solve_options(),

@@ -188,7 +188,7 @@ class CpuBackend final : public Backend {
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
     const Team team = share(used(state.P, state), sweep.A.width);
-    count_.rebuild(state);
+    count_.rebuild(state, A);
     return cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {

@@ -213,7 +213,7 @@ class CudaBackend final : public Backend {
   }
   double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
                  ConstBlock c) override {
-    count_.rebuild(state);
+    count_.rebuild(state, A);
     return cuda::rebuild(context_, state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {

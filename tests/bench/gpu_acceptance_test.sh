@@ -28,6 +28,15 @@ case $1 in
     done
     echo "| a row |"
     ;;
+  train)  # AUDIT: what its audits find
+    while [ $# -gt 0 ]; do
+      [ "$1" = --out ] && out=$2
+      shift
+    done
+    mkdir -p "$out"
+    echo '{"kind":"epoch","epoch":2,"residual_forward":9e-07,"audit_forward":'"$AUDIT"',"audit_adjoint":1e-07}' \
+      >"$out/metrics.jsonl"
+    ;;
 esac
 END
 # test_program NAME LINES...   lists the suites "Good" and "Of/Two"; LINES are run for a suite
@@ -78,6 +87,12 @@ says 'has no tests' logs/tests-host.log
 rm "$work/bin/widedeq_tests_host"
 run 1 --only tests-host
 says 'there is no such program' logs/tests-host.log
+
+# An audit that has found too much is a failure, though the run went on.
+AUDIT=9e-7 run 0 --only accuracy --shapes 16384x16
+for found in 2e-3 null; do
+  AUDIT=$found run 1 --only accuracy --shapes 16384x16
+done
 
 # What hangs is ended with its part, and leaves nothing behind.
 test_program widedeq_tests_kernels "exec -a left-behind-$$ sleep 60"

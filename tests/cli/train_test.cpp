@@ -185,6 +185,34 @@ TEST_F(CliTest, GramsDoNotDisturbTheEpochsBesideThem) {
       EXPECT_EQ(alone[k].at(field), beside[k].at(field)) << "epoch " << k << ", " << field;
 }
 
+TEST_F(CliTest, FlippedActivationsAreCountedAlikeInMixed) {
+  if (!has_mixed()) GTEST_SKIP() << "no mixed precision here";
+  // Units that have gone off keep a trace of what guesses have added to them, far below one unit.
+  std::map<std::string, double> flipped;
+  for (const std::string precision : {"mixed", "fp64"}) {
+    ASSERT_EQ(run("train --width 256 --samples 100 --epochs 61 --gram-every 60 --precision " +
+                  precision + " --out " + precision)
+                  .code,
+              0);
+    const auto grams = of_kind(read_records(path(precision + "/metrics.jsonl")), "gram");
+    flipped[precision] = grams.back().at("flipped").get<double>();
+  }
+  EXPECT_GT(flipped["fp64"], 0.005);
+  EXPECT_NEAR(flipped["mixed"], flipped["fp64"], 0.02 * flipped["fp64"]);
+}
+
+TEST_F(CliTest, NothingToLearnIsNoDivergence) {
+  write_problem(64, 100, 4);
+  ASSERT_EQ(run("solve --weights w.npz --inputs X.npy --gamma 0.5 --out o.npz").code, 0);
+  const NpyArray prediction = read_npz(path("o.npz")).at("prediction");
+  write_npy(path("y.npy"), prediction.shape, prediction.values);
+  const Result result = run(
+      "train --data npy:X.npy,y.npy --weights w.npz --gamma 0.5 --epochs 8 --learning-rate 1e-3 "
+      "--gram-every 0 --on-divergence halve --out run");
+  EXPECT_EQ(result.code, 0) << result.error;
+  EXPECT_TRUE(of_kind(read_records(path("run/metrics.jsonl")), "halved").empty());
+}
+
 TEST_F(CliTest, LargeGammaFailsInOneSentence) {
   const Result result = run("train --width 64 --samples 40 --epochs 3 --gamma 20 --out run");
   EXPECT_TRUE(result.code == 4 || result.code == 5) << result.code;

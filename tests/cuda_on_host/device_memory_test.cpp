@@ -21,7 +21,7 @@ double taken_by_training(Precision precision, Index m, Index n) {
   for (Index j = 0; j < n; ++j)
     targets.push_back(j % 2 == 0 ? 1.0 : -1.0);
   Trainer trainer(*backend, model, test::Random(1).matrix(8, n), targets, {.tolerance = 1e-4});
-  GramMonitor monitor(*backend, model, n);
+  GramMonitor monitor(*backend, model, n, 1e-6);
   for (int epoch = 0; epoch < 4; ++epoch) {
     const bool with_gram = epoch == 1;
     if (with_gram) monitor.begin(epoch);

@@ -45,7 +45,7 @@ TEST_P(Monitor, GivesTheOraclesKernelForAnyChunks) {
     for (const Index chunk : {Index{17}, Index{6}, Index{1}}) {
       test::Problem it = problem(1, skip);
       Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()), chunk);
-      GramMonitor monitor(backend(), it.model, 17);
+      GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
       EXPECT_FALSE(monitor.busy());
       EXPECT_FALSE(monitor.poll().has_value());
       EXPECT_FALSE(monitor.wait().has_value());
@@ -86,7 +86,7 @@ TEST_P(Monitor, GivesTheOraclesKernelForAnyChunks) {
 TEST_P(Monitor, DriftIsMeasuredFromTheFirstGram) {
   test::Problem it = problem(2);
   Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()));
-  GramMonitor monitor(backend(), it.model, 17);
+  GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
   oracle::Network net = it.net;
   const double eta = 0.3 / oracle::eigenvalues(it.truth.H).back();
   for (int epoch = 0; epoch < 4; ++epoch) {
@@ -122,7 +122,7 @@ TEST_P(Monitor, ComputesFromCopies) {
   Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
          Phi = test::upload(real(), solved.Phi);
   const Matrix X = test::upload(real(), it.net.X);
-  GramMonitor monitor(backend(), it.model, 17);
+  GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
   monitor.begin(0);
   monitor.take(0, Z.columns(0, 10), L.columns(0, 10), Phi.columns(0, 10));
   monitor.take(10, Z.columns(10, 7), L.columns(10, 7), Phi.columns(10, 7));
@@ -143,7 +143,7 @@ TEST_P(Monitor, PollYieldsExactlyOnceAndNeverWhileBusy) {
   const test::Answer solved = test::solve(it.model, X, {.tolerance = 1e-5});
   const Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
                Phi = test::upload(real(), solved.Phi), inputs = test::upload(real(), X);
-  GramMonitor monitor(backend(), it.model, n);
+  GramMonitor monitor(backend(), it.model, n, test::tight(precision()).tolerance);
   for (int epoch = 0; epoch < 2; ++epoch) {
     monitor.begin(epoch);
     monitor.take(0, Z, L, Phi);
@@ -174,7 +174,7 @@ TEST_P(Monitor, HandsOnWhatWentWrongOnItsThreadAndGoesOn) {
   const Matrix Z = test::upload(real(), solved.Z), L = test::upload(real(), solved.L),
                Phi = test::upload(real(), solved.Phi), X = test::upload(real(), it.net.X),
                broken = test::upload(real(), bad);
-  GramMonitor monitor(backend(), it.model, 17);
+  GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
   const auto start = [&](const Matrix& states) {
     monitor.begin(1);
     monitor.take(0, states, L, Phi);
@@ -199,19 +199,19 @@ TEST_P(Monitor, HandsOnWhatWentWrongOnItsThreadAndGoesOn) {
 TEST_P(Monitor, MayBeDestroyedWithAGramInFlightOrUnread) {
   test::Problem it = problem(7);
   Trainer trainer(backend(), it.model, it.net.X, it.net.y, test::tight(precision()));
-  { GramMonitor idle(backend(), it.model, 17); }
+  { GramMonitor idle(backend(), it.model, 17, test::tight(precision()).tolerance); }
   {
-    GramMonitor begun(backend(), it.model, 17);
+    GramMonitor begun(backend(), it.model, 17, test::tight(precision()).tolerance);
     begun.begin(0);
   }
   {
-    GramMonitor in_flight(backend(), it.model, 17);
+    GramMonitor in_flight(backend(), it.model, 17, test::tight(precision()).tolerance);
     in_flight.begin(0);
     trainer.evaluate(&in_flight);
     in_flight.submit(it.model, trainer.X());
   }
   {
-    GramMonitor unread(backend(), it.model, 17);
+    GramMonitor unread(backend(), it.model, 17, test::tight(precision()).tolerance);
     unread.begin(0);
     trainer.evaluate(&unread);
     unread.submit(it.model, trainer.X());
@@ -224,7 +224,7 @@ TEST_P(Monitor, DoesNotChangeWhatTrainingComputes) {
   const auto run = [&](bool watched) {
     test::Problem it = problem(8);
     Trainer trainer(backend(), it.model, it.net.X, it.net.y, {.tolerance = 1e-6}, 6);
-    GramMonitor monitor(backend(), it.model, 17);
+    GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
     std::vector<double> losses;
     for (int epoch = 0; epoch < 5; ++epoch) {
       const bool now = watched && !monitor.busy();
@@ -241,7 +241,7 @@ TEST_P(Monitor, DoesNotChangeWhatTrainingComputes) {
 
 TEST_P(Monitor, ShapesThatDoNotFitAreRefused) {
   test::Problem it = problem(9);
-  GramMonitor monitor(backend(), it.model, 17);
+  GramMonitor monitor(backend(), it.model, 17, test::tight(precision()).tolerance);
   const Matrix good = backend().allocate(real(), 64, 17), tall = backend().allocate(real(), 65, 17),
                narrow = backend().allocate(real(), 64, 16),
                many = backend().allocate(real(), 64, 18);

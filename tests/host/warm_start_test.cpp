@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "host/gram_monitor.hpp"
 #include "host/trainer.hpp"
 #include "tests/host/warm_support.hpp"
 
@@ -50,14 +51,19 @@ TEST_P(WarmStart, AnswersAreTheOraclesAfterHundredsOfEpochs) {
   for (const bool skip : {true, false}) {
     Problem problem = draw({.m = 130, .n = 9, .d = 5, .gamma = 0.5}, 60, true, skip);
     Trainer trainer = trainer_of(problem, {.tolerance = tight().tolerance});
+    GramMonitor monitor(backend(), problem.model, 9, tight().tolerance);
     int compared = 0;
     bool due = false;
     for (int epoch = 0; epoch <= 500 || (due && epoch < 520); ++epoch) {
-      const Evaluation is = trainer.evaluate();
-      ASSERT_TRUE(is.converged()) << "epoch " << epoch;
       due = due || epoch == 100 || epoch == 500;
+      if (due) monitor.begin(epoch);
+      const Evaluation is = trainer.evaluate(due ? &monitor : nullptr);
+      ASSERT_TRUE(is.converged()) << "epoch " << epoch;
+      if (due) monitor.submit(problem.model, trainer.X());
+      const auto gram = monitor.wait();
       SCOPED_TRACE("epoch " + std::to_string(epoch));
       if (due && expect_truth(trainer, is, problem)) {
+        EXPECT_LE(test::relative_error(gram->ntk, oracle::solve(held(problem)).H), bound());
         due = false;
         ++compared;
       }
