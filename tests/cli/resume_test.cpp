@@ -196,10 +196,11 @@ TEST_F(ResumeTest, ASecondSignalEndsItAtOnce) {
   const std::string script =
       "cd '" + directory.string() +
       "' && '" WIDEDEQ_BINARY
-      "' train --width 3000 --samples 900 --data sphere --epochs 100000 --gram-every 0 "
+      "' train --width 3000 --samples 600 --data sphere --epochs 100000 --gram-every 0 "
       "--learning-rate 1e-6 --precision fp64 --out run >o 2>e & p=$!; "
-      "for i in $(seq 1200); do grep -q '\"epoch\"' run/metrics.jsonl 2>/dev/null && break; "
-      "sleep 0.05; done; kill -TERM $p; sleep 0.2; kill -USR1 $p; wait $p";
+      "for i in $(seq 600); do grep -q '\"epoch\"' '" +
+      path("run/metrics.jsonl") +
+      "' 2>/dev/null && break; sleep 0.05; done; kill -TERM $p; sleep 0.2; kill -USR1 $p; wait $p";
   const int status = std::system(script.c_str());
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
