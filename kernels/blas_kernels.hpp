@@ -1,10 +1,9 @@
 // Whether OpenBLAS uses what the processor has.
 //
 // OpenBLAS picks its kernels when it is loaded, by the processor's model number. A processor that
-// is newer than the library gets those of 2004, without AVX, or those of AVX2 alone: Debian 12's
-// 0.3.21 runs "Prescott" on Emerald Rapids and "Haswell" on Zen 5. (Later versions give Zen 4 and 5
-// kernels with AVX-512 as well.) OPENBLAS_CORETYPE in the environment, set before the program
-// starts, names others.
+// is newer than the library gets those of 2004, without AVX: Debian 12's 0.3.21 runs "Prescott" on
+// Emerald Rapids. OPENBLAS_CORETYPE in the environment, set before the program starts, names
+// others.
 #pragma once
 
 #include <string>
@@ -23,8 +22,8 @@ VectorUnits vector_units();
 /// The kernels OpenBLAS runs in this process, by its name for them: "SkylakeX".
 std::string running_blas_kernels();
 
-/// The name of kernels that suit the units, where the `running` ones use fewer; empty where
-/// OpenBLAS has chosen well. Names that are not known here are trusted.
+/// The name of kernels that suit the units, where the `running` ones are from before AVX2 and such
+/// are at hand; empty where OpenBLAS has chosen well. Names that are not known here are trusted.
 std::string better_blas_kernels(const std::string& running, const VectorUnits& units);
 
 }  // namespace widedeq

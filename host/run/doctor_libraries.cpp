@@ -45,8 +45,9 @@ Finding examine_blas() {
       .name = "blas", .text = fmt::format("OpenBLAS runs its {} kernels", running), .remedy = {}};
   if (better.empty()) return finding;
   finding.severity = Severity::warn;
-  finding.text += ", which use less than this processor has";
-  finding.remedy = fmt::format("fp32 and fp64 are faster with OPENBLAS_CORETYPE={}", better);
+  finding.text += ", which use no AVX2";
+  finding.remedy =
+      fmt::format("fp32 and fp64 are several times as fast with OPENBLAS_CORETYPE={}", better);
   return finding;
 }
 

@@ -16,13 +16,6 @@ constexpr std::array<std::string_view, 20> without_avx2{
     "Penryn", "Dunnington",  "Nehalem",   "Athlon",    "Opteron",    "Opteron_SSE3", "Barcelona",
     "Nano",   "Sandybridge", "Bobcat",    "Bulldozer", "Piledriver", "Steamroller"};
 
-/// And those with AVX2 and no more.
-constexpr std::array<std::string_view, 3> without_avx512{"Haswell", "Zen", "Excavator"};
-
-bool is_among(std::string_view name, const auto& names) {
-  return std::ranges::find(names, name) != names.end();
-}
-
 }  // namespace
 
 VectorUnits vector_units() {
@@ -41,9 +34,8 @@ std::string running_blas_kernels() {
 }
 
 std::string better_blas_kernels(const std::string& running, const VectorUnits& units) {
-  const bool is_old = is_among(running, without_avx2);
-  if (units.avx512 && (is_old || is_among(running, without_avx512))) return "SkylakeX";
-  return units.avx2 && is_old ? "Haswell" : "";
+  if (std::ranges::find(without_avx2, running) == without_avx2.end()) return "";
+  return units.avx512 ? "SkylakeX" : units.avx2 ? "Haswell" : "";
 }
 
 }  // namespace widedeq
