@@ -109,21 +109,20 @@ class Bench {
     for (const Precision precision : all_precisions)
       if (row.work.products[precision] > 0.0)
         row.product_seconds +=
-            row.work.products[precision] *
-            bare_product_seconds(precision, row.shape, row.work.products[precision]);
+            bare_products_seconds(precision, row.shape, row.work.products[precision]);
     row.roofline_seconds = report_.roofline.seconds(row.work);
   }
 
-  /// Of one of so many as a call of the stage makes, in a row, since from the second on they find
-  /// in the caches what a call's do. Measured anew for every row: on a machine whose speed drifts,
-  /// a share means something only when both were timed at about the same moment.
-  double bare_product_seconds(Precision precision, Shape shape, double products) {
+  /// Of so many bare products as a call of the stage makes, in a row, since from the second on they
+  /// find in the caches what a call's do. Measured anew for every row: on a machine whose speed
+  /// drifts, a share means something only when both were timed at about the same moment.
+  double bare_products_seconds(Precision precision, Shape shape, double products) {
     observer_.progress(
         fmt::format("bare product {} {}", widedeq::name_of(precision), to_text(shape)));
     const int in_a_row = std::max(1, static_cast<int>(std::lround(products)));
-    return time_bare_product(backend_, precision, shape, report_.options.stopping, flush_.get(),
-                             in_a_row)
-        .median;
+    return products * time_bare_product(backend_, precision, shape, report_.options.stopping,
+                                        flush_.get(), in_a_row)
+                          .median;
   }
 
   BenchReport& report_;

@@ -116,6 +116,16 @@ void ready_gains(Backend& backend, SweepState& state, const Operand& A, Carried&
   carried.guesses = 0;
 }
 
+/// What rounding in a cold solve's sweeps is expected to come to, relative to z; 0 where that would
+/// leave too little of the tolerance.
+double expected_drift(const Sweep& sweep, const SolveOptions& options) {
+  const Index width = sweep.A.width;
+  const double gamma = sweep.s * std::sqrt(static_cast<double>(width));
+  const double drift = drift_after(0.0, cold_sweeps(gamma, options.tolerance), width,
+                                   sweep.A.precision, options.tolerance);
+  return drift <= most_drift * options.tolerance ? drift : 0.0;
+}
+
 /// The tolerance for the residual as measured, P being off by `drift`; but none that rounding would
 /// keep out of reach.
 SolveOptions beside(double drift, const Sweep& sweep, SolveOptions options) {
@@ -234,14 +244,6 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
   if (start == Start::cold) carried.peaks.clear();
   report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
   return report;
-}
-
-double expected_drift(const Sweep& sweep, const SolveOptions& options) {
-  const Index width = sweep.A.width;
-  const double gamma = sweep.s * std::sqrt(static_cast<double>(width));
-  const double drift = drift_after(0.0, cold_sweeps(gamma, options.tolerance), width,
-                                   sweep.A.precision, options.tolerance);
-  return drift <= most_drift * options.tolerance ? drift : 0.0;
 }
 
 SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options) {

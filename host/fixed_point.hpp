@@ -105,12 +105,10 @@ inline SolveReport after(const SolveReport& failed, SolveReport report) {
   return report;
 }
 
-/// What rounding in a cold solve's sweeps is expected to come to (drift.hpp), relative to z; 0
-/// where that would leave too little of the tolerance.
-double expected_drift(const Sweep& sweep, const SolveOptions& options);
-/// The tolerance for the residual as measured, so that with that it is the user's.
+/// The tolerance for a cold solve's residual as measured, so that with what its sweeps are expected
+/// to round (drift.hpp) it is the user's.
 SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options);
-/// Whether so many sweeps may have come to more, and an audit could put that right: next to the
+/// Whether so many sweeps may have rounded more, and an audit could put that right: next to the
 /// smallest tolerance it could not.
 bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps);
 

@@ -156,4 +156,10 @@ std::string to_line(const Json& record) {
   return record.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string text_of(const Json& object, const char* name) {
+  const auto entry = object.find(name);
+  if (entry == object.end() || entry->is_null()) return "";
+  return entry->is_string() ? entry->get<std::string>() : to_line(*entry);
+}
+
 }  // namespace widedeq

@@ -87,4 +87,7 @@ TrainConfig config_from(const Json& settings);
 /// characters.
 std::string to_line(const Json& record);
 
+/// A field of an object: a text, or whatever it is as JSON; empty where it is not there, or null.
+std::string text_of(const Json& object, const char* name);
+
 }  // namespace widedeq

@@ -10,12 +10,6 @@ namespace {
 
 using Value = std::optional<double>;
 
-std::string setting_of(const RunData& run, const std::string& name) {
-  for (const auto& [key, value] : run.settings)
-    if (key == name) return value;
-  return "";
-}
-
 /// The largest of a field over the Grams of a run that is done, the first left out: it is where
 /// differences are counted from.
 Value largest_later(const CellData& data, std::optional<double> GramRecord::*field) {
@@ -150,15 +144,14 @@ std::span<const QuantityKind> quantity_kinds() {
 }
 
 std::optional<double> constant_rate(const RunData& run) {
-  const std::string batch = setting_of(run, "batch-size");
-  const bool has_batches = !batch.empty() && batch != "0" && batch != "all";
   const bool has_changed = std::ranges::any_of(
       run.resumed, [](const ResumedRecord& record) { return changes_steps(record.changes); });
-  return has_batches || has_changed || !run.halved.empty() ? std::nullopt : run.learning_rate;
+  return run.config.batch_size > 0 || has_changed || !run.halved.empty() ? std::nullopt
+                                                                         : run.learning_rate;
 }
 
 double guaranteed_rate(const RunData& run, double eta, double lambda) {
-  if (setting_of(run, "optimizer") == "flow") return 2.0 * eta * lambda;
+  if (run.config.optimizer == Optimizer::flow) return 2.0 * eta * lambda;
   return -2.0 * std::log1p(-eta * lambda);
 }
 

@@ -103,8 +103,9 @@ struct RunData {
   std::vector<double> first_residual;
   Json provenance;  // null where there is none
 
-  bool has_failed() const { return status.starts_with("failed"); }
-  /// Training has ended for this cause; false also where what ended it is not recorded.
+  /// It has failed, of something that no record says: an older program's, or a full disk.
+  bool has_unknown_end() const { return status.starts_with("failed") && !ended; }
+  /// Training has ended for this cause.
   bool ended_by(std::string_view cause) const { return ended && ended->cause == cause; }
 
   /// Of the record, the configuration or the Grams; nothing where none says.

@@ -20,15 +20,9 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
 
-std::string setting_of(const RunData& run, const std::string& name, const std::string& otherwise) {
-  for (const auto& [key, value] : run.settings)
-    if (key == name) return value;
-  return otherwise;
-}
-
 /// Whether r <- (I - eta H) r with one eta is what the run's epochs do to first order.
 bool is_plain_descent(const RunData& run) {
-  return constant_rate(run) && setting_of(run, "optimizer", "descent") == "descent";
+  return constant_rate(run) && run.config.optimizer == Optimizer::descent;
 }
 
 std::vector<double> predicted_losses(const RunData& run) {
@@ -104,7 +98,7 @@ void take_end(StudyVerdict& verdict, const RunData& run, std::string_view cause)
   if (run.ended_by(cause)) {
     verdict.finding = StudyFinding::fails;
     add(fmt::format("epoch {} ended the run: {}", run.ended->epoch, run.ended->reason));
-  } else if (run.has_failed() && !run.ended && verdict.finding == StudyFinding::holds) {
+  } else if (run.has_unknown_end() && verdict.finding == StudyFinding::holds) {
     verdict.finding = StudyFinding::open;
     add("what ended the run is not recorded: " + run.status);
   }

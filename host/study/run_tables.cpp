@@ -13,7 +13,6 @@ std::string code(const std::string& text) {
   return "<code>" + html_escaped(text) + "</code>";
 }
 
-/// A text, or whatever it is as JSON; empty where it is not there.
 std::string certificate_html(const Certificate& certificate) {
   std::string html = std::string(describe(certificate.verdict));
   if (certificate.verdict != Verdict::refused)
@@ -22,12 +21,6 @@ std::string certificate_html(const Certificate& certificate) {
 }
 
 }  // namespace
-
-std::string text_of(const Json& object, const char* name) {
-  const auto entry = object.find(name);
-  if (entry == object.end() || entry->is_null()) return "";
-  return entry->is_string() ? entry->get<std::string>() : to_line(*entry);
-}
 
 std::string run_title(const RunData& run) {
   std::string data = run.config.data.substr(0, run.config.data.find(':'));

@@ -11,9 +11,6 @@ namespace widedeq {
 /// "digits, 512 units", for titles; plain text.
 std::string run_title(const RunData& run);
 
-/// A field of an object as text; empty where there is none.
-std::string text_of(const Json& object, const char* name);
-
 /// What computed it: version, commit, machine, data, sessions. Empty where there is no provenance.
 Table provenance_table(const RunData& run);
 

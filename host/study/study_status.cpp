@@ -31,12 +31,7 @@ bool seems_alive(const LockHolder& holder) {
   return holder.age() < silence;
 }
 
-/// A field of a file that somebody else may have written; empty where it is none, or no text.
-std::string text_in(const Json& object, const char* name) {
-  const auto entry = object.find(name);
-  return entry != object.end() && entry->is_string() ? entry->get<std::string>() : "";
-}
-
+/// A field of a file that somebody else may have written.
 std::optional<int> integer_in(const Json& object, const char* name) {
   const auto entry = object.find(name);
   return entry != object.end() && entry->is_number_integer() ? std::optional(entry->get<int>())
@@ -80,7 +75,7 @@ CellState state_of(const StudyCell& cell) {
     state.note = status.substr(failed.size());
     const Json outcome = Json::parse(state.outcome, nullptr, false);
     // One that could not be written with STATUS is of another reason.
-    if (outcome.is_object() && text_in(outcome, "reason") == state.note)
+    if (outcome.is_object() && text_of(outcome, "reason") == state.note)
       state.exit_code = integer_in(outcome, "exit_code").value_or(0);
   } else {
     state.status = status.empty() && !holder ? CellStatus::waiting : CellStatus::interrupted;
@@ -103,7 +98,7 @@ std::optional<LastEpoch> last_epoch(const StudyCell& cell) {
   std::optional<LastEpoch> last;
   for (std::string line; std::getline(file, line);) {  // the first one may be a part
     const Json record = Json::parse(line, nullptr, false);
-    if (!record.is_object() || text_in(record, "kind") != "epoch") continue;
+    if (!record.is_object() || text_of(record, "kind") != "epoch") continue;
     if (!record.contains("loss") || !record["loss"].is_number()) continue;
     last = LastEpoch{integer_in(record, "epoch").value_or(0), record["loss"].get<double>()};
   }

@@ -41,11 +41,6 @@ std::string range_text(const EpochRange& range) {
   return range.length() <= 0 ? "no epoch" : fmt::format("epochs {} to {}", range.first, range.last);
 }
 
-/// Whether a cell's run has come to an end that is known: all its epochs, or what stopped them.
-bool is_ended(const CellData& cell) {
-  return cell.is_done || cell.run.ended;
-}
-
 /// "; m = 512, seed 3: q = ... went from 0.99 to 1.01"
 std::string end_text(const CellData& cell) {
   return fmt::format("; {}: {}", cell.describe(), cell.run.ended->reason);
@@ -57,10 +52,8 @@ StudyVerdict all_converged(const Cells& cells) {
   double worst = 0.0;
   std::string failure;
   for (const CellData* cell : cells) {
-    if (!is_ended(*cell)) {
-      unknown += cell->run.has_failed() ? 1 : 0;
-      continue;
-    }
+    unknown += cell->run.has_unknown_end() ? 1 : 0;
+    if (!cell->is_done && !cell->run.ended) continue;
     ++ended;
     const bool failed = cell->run.ended_by("solve");
     if (failed && failure.empty()) failure = end_text(*cell);
@@ -97,7 +90,7 @@ StudyVerdict well_posed(const Cells& cells) {
     for (const EpochRecord& record : cell->run.epochs)
       look(record.epoch, record.operator_norm);
     const bool failed = cell->run.ended_by("contraction");
-    const bool is_unknown = cell->run.has_failed() && !cell->run.ended && largest < 1.0;
+    const bool is_unknown = cell->run.has_unknown_end() && largest < 1.0;
     if ((largest == 0.0 && !failed) || is_unknown) continue;
     ++asked;
     good += largest < 1.0 && !failed ? 1 : 0;
