@@ -73,6 +73,14 @@ std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, doub
   return losses;
 }
 
+std::span<const double> above_noise(std::span<const double> losses, double tolerance) {
+  if (losses.empty()) return losses;
+  constexpr double most = 0.1;  // of a loss, which is open by twice what its root is
+  const double least = std::pow(2.0 * 2.0 * tolerance / most, 2) * losses.front();
+  const auto end = std::ranges::find_if(losses, [&](double loss) { return loss < least; });
+  return losses.first(static_cast<std::size_t>(end - losses.begin()));
+}
+
 double loss_factor(std::span<const double> losses) {
   // slope = sum (k - mean k)(log l_k - mean log l) / sum (k - mean k)^2
   double count = 0, k_sum = 0, log_sum = 0, kk_sum = 0, klog_sum = 0;

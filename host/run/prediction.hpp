@@ -19,6 +19,10 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta, int epochs);
 inline constexpr int flow_terms = 20;  // 1/20! is below a rounding
 
+/// The losses before solves to `tolerance` leave them open by more than a tenth: they know ||r|| to
+/// about 2 tolerance ||yhat||, ||yhat|| being taken as r(0)'s size.
+std::span<const double> above_noise(std::span<const double> losses, double tolerance);
+
 /// The factor by which the loss falls each epoch: exp of the slope of the least-squares line
 /// through log loss over the second half of the epochs. NaN with fewer than two positive losses
 /// there.

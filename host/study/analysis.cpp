@@ -1,11 +1,14 @@
 // From cells to groups, quantities and verdicts; see analysis.hpp.
 #include "host/study/analysis.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <list>
 #include <map>
 
+#include "host/failure.hpp"
 #include "host/study/cell_data.hpp"
 #include "host/study/quantities.hpp"
 #include "host/study/verdicts.hpp"
@@ -76,7 +79,7 @@ StudyGroup analyse_group(const Settings& settings, const std::vector<const CellD
   return group;
 }
 
-/// Every cell with its limit of infinite width; why there is none goes to the remarks.
+/// Every cell with its limit of infinite width; why one has none goes to the remarks.
 void compare_with_limits(std::list<CellData>& cells, std::vector<std::string>& remarks) {
   std::multimap<std::string, CellData*> by_key;
   for (CellData& cell : cells)
@@ -84,7 +87,12 @@ void compare_with_limits(std::list<CellData>& cells, std::vector<std::string>& r
   CellLimits limits;
   for (const auto& [key, cell] : by_key) {
     std::string why_not;
-    limits.compare(*cell, why_not);
+    try {
+      limits.compare(*cell, why_not);
+    } catch (const Failure& failure) {
+      why_not = fmt::format("cell {} is not compared with its limit: {}", cell->cell->number,
+                            failure.what());
+    }
     if (!why_not.empty() && std::ranges::count(remarks, why_not) == 0) remarks.push_back(why_not);
   }
 }
@@ -107,9 +115,15 @@ StudyAnalysis analyse_study(const std::string& directory) {
       groups.push_back({settings, {}});
       group = std::prev(groups.end());
     }
-    if (auto data = read_cell(cell)) {
-      entry.status = data->run.status;
-      group->second.push_back(&read.emplace_back(std::move(*data)));
+    try {
+      if (auto data = read_cell(cell)) {
+        entry.status = data->run.status;
+        group->second.push_back(&read.emplace_back(std::move(*data)));
+      }
+    } catch (const Failure& failure) {  // one damaged file is not to hide what the others say
+      entry.status = "unreadable";
+      analysis.remarks.push_back(
+          fmt::format("cell {} is left out: {}", cell.number, failure.what()));
     }
     analysis.cells.push_back(std::move(entry));
   }

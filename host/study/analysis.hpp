@@ -50,7 +50,7 @@ struct StudyGroup {
 struct AnalysedCell {
   int number = 0;
   std::string directory;  // of its run
-  std::string status;     // of that: "done", "failed: ...", "waiting" when there is none
+  std::string status;     // of that: "done", "failed: ..."; "waiting" for none, or "unreadable"
   std::vector<std::pair<std::string, std::string>> settings;  // those the study varies
 };
 
@@ -58,11 +58,12 @@ struct StudyAnalysis {
   std::string directory;
   std::vector<AnalysedCell> cells;
   std::vector<StudyGroup> groups;
-  std::vector<std::string> remarks;  // why cells have no limit of infinite width
+  std::vector<std::string> remarks;  // why cells are left out, or have no limit
 };
 
-/// Reads the cells of the study in that directory, as far as they have come, and fits. Throws
-/// Failure: usage where there is no study, io, bad_data.
+/// Reads the cells of the study in that directory, as far as they have come, and fits. A cell that
+/// cannot be read is left out, which a remark says. Throws Failure for the study itself: usage
+/// where there is none, io, bad_data.
 StudyAnalysis analyse_study(const std::string& directory);
 
 }  // namespace widedeq

@@ -68,7 +68,7 @@ Value measured_rate(const CellData& data) {
   std::vector<double> losses;
   for (const EpochRecord& epoch : data.run.epochs)
     losses.push_back(epoch.loss);
-  const double rate = -std::log(loss_factor(losses));
+  const double rate = -std::log(loss_factor(above_noise(losses, data.run.config.tolerance)));
   return std::isfinite(rate) ? Value(rate) : std::nullopt;
 }
 

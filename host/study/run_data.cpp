@@ -317,7 +317,11 @@ RunData read_run(const std::string& directory, Reading reading) {
     if (const auto config = stored_config(directory)) take_settings(run, config_json(*config));
   if (reading == Reading::records) return run;
 
+  // Files of Grams without a record are of epochs that were, or are to be, computed again.
   run.spectra = read_spectra(place / "gram");
+  std::erase_if(run.spectra, [&](const Spectrum& spectrum) {
+    return std::ranges::find(run.grams, spectrum.epoch, &GramRecord::epoch) == run.grams.end();
+  });
   for (const auto& [name, gram] :
        {std::pair("ntk-first.npy", &run.ntk_first), std::pair("ntk-last.npy", &run.ntk_last)})
     if (fs::exists(place / "gram" / name, error)) *gram = read_gram(place / "gram" / name);

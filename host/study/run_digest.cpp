@@ -224,8 +224,11 @@ RunDigest digest(const RunData& run) {
   for (const EpochRecord& record : run.epochs)
     digest.losses.push_back(record.loss);
   if (!run.epochs.empty()) digest.predicted = predicted_losses(run);
-  digest.factor = loss_factor(digest.losses);
-  digest.predicted_factor = loss_factor(digest.predicted);
+  // Both over the same epochs: of losses that fall faster and faster, or slower, so is the mean.
+  const auto measured = above_noise(digest.losses, run.config.tolerance);
+  digest.factor = loss_factor(measured);
+  digest.predicted_factor = loss_factor(
+      std::span(digest.predicted).first(std::min(measured.size(), digest.predicted.size())));
   for (const auto& [epoch, q] : all_looks(run)) {
     const AtEpoch look{q, epoch};
     ++digest.q_looks;

@@ -13,7 +13,7 @@ namespace {
 
 using Cells = std::vector<const CellData*>;
 
-constexpr double resolution = 1e-5;      // of a loss, from solves to 10^-6
+constexpr double resolution = 1e-5;      // of a loss
 constexpr double exponent_slack = 0.1;   // how far an exponent may be from the theory's
 constexpr double widest_interval = 0.4;  // that still says something
 
@@ -28,14 +28,49 @@ StudyFinding finding_of(std::size_t good, std::size_t all) {
   return good == all ? StudyFinding::holds : StudyFinding::fails;
 }
 
-/// The cells that are done and have at least two epochs.
+/// The cells with at least two epochs that are done, or whose training could not go on: what those
+/// have shown may refute a statement about all epochs, but does not bear it out.
 Cells trained(const Cells& cells) {
   Cells some;
   std::ranges::copy_if(cells, std::back_inserter(some), [](const CellData* cell) {
-    return cell->is_done && cell->run.epochs.size() >= 2;
+    return (cell->is_done || cell->run.ended) && cell->run.epochs.size() >= 2;
   });
   return some;
 }
+
+bool is_flow(const CellData& cell) {
+  return cell.run.config.optimizer == Optimizer::flow;
+}
+
+/// How far sqrt(loss) is open, where solves are to `tolerance`: see verdicts.hpp.
+double noise_of(const std::vector<EpochRecord>& epochs, double tolerance) {
+  return epochs.empty() ? 0.0 : 2.0 * tolerance * std::sqrt(epochs.front().loss);
+}
+
+/// The largest loss that may be one of `bound`.
+double most_loss(double bound, double noise) {
+  const double root = std::sqrt(bound * (1.0 + resolution)) + noise;
+  return root * root;
+}
+
+/// The loss itself has run away, by an epoch that has no record.
+bool has_lost_rate(const CellData& cell) {
+  return cell.run.ended_by("loss") || cell.run.ended_by("step") || cell.run.ended_by("flow");
+}
+
+/// Cells asked whether all their epochs do something.
+struct Tally {
+  std::size_t asked = 0, good = 0, at_zero = 0, too_large = 0, cut_short = 0;
+
+  /// Whether the cell counts; one that ended early counts where it refutes.
+  bool add(const CellData& cell, bool holds) {
+    const bool counts = cell.is_done || !holds;
+    asked += counts ? 1 : 0;
+    cut_short += counts ? 0 : 1;
+    good += counts && holds ? 1 : 0;
+    return counts;
+  }
+};
 
 std::string range_text(const EpochRange& range) {
   return range.length() <= 0 ? "no epoch" : fmt::format("epochs {} to {}", range.first, range.last);
@@ -116,48 +151,63 @@ double zero_to_rounding(const CellData& cell) {
   return std::numeric_limits<double>::epsilon() * n * largest;
 }
 
-/// Of cells whose lambda is zero: any loss that does not rise falls at that rate.
-std::string zeros_text(std::size_t at_zero, const char* lambda) {
-  return at_zero == 0 ? ""
-                      : fmt::format("; {} more with {} = 0, which gives no rate", at_zero, lambda);
+/// Of cells whose lambda is zero: any loss that does not rise falls at that rate. And of those that
+/// held as far as they came.
+std::string rest_text(const Tally& tally, const char* lambda) {
+  std::string text;
+  if (tally.at_zero > 0)
+    text += fmt::format("; {} more with {} = 0, which gives no rate", tally.at_zero, lambda);
+  if (tally.too_large > 0)
+    text += fmt::format("; {} more with steps that no statement is about", tally.too_large);
+  if (tally.cut_short > 0)
+    text += fmt::format("; {} more failed before their last epoch", tally.cut_short);
+  return text;
 }
 
 /// loss(k) <= (1 - eta lambda_0/2)^k loss(0), lambda_0 = lambda_min(Phi'Phi) at the start.
 StudyVerdict paper_rate(const Cells& cells) {
-  std::size_t asked = 0, good = 0, at_zero = 0;
+  Tally tally;
   std::optional<int> earliest;
-  std::string place;
+  std::string place, failure;
   for (const CellData* cell : cells) {
     const auto eta = constant_rate(cell->run);
     if (!eta || cell->run.grams.empty() || !cell->run.grams.front().feature_lambda_min) continue;
+    if (!cell->run.config.skip) continue;
     const double lambda = *cell->run.grams.front().feature_lambda_min;
     if (lambda <= zero_to_rounding(*cell)) {
-      ++at_zero;
+      ++tally.at_zero;
       continue;
     }
-    ++asked;
-    const auto above = first_above(cell->run.epochs, 1.0 - *eta * lambda / 2.0);
-    good += above ? 0 : 1;
+    const double half = *eta * lambda / 2.0;
+    const double factor = is_flow(*cell) ? std::exp(-half) : 1.0 - half;
+    if (factor <= 0.0) {
+      ++tally.too_large;
+      continue;
+    }
+    const auto above = first_above(cell->run.epochs, factor, cell->run.config.tolerance);
+    tally.add(*cell, !above && !has_lost_rate(*cell));
+    if (has_lost_rate(*cell) && failure.empty()) failure = end_text(*cell);
     if (above && (!earliest || *above < *earliest)) {
       earliest = above;
       place = cell->describe();
     }
   }
-  std::string evidence = share(good, asked);
+  std::string evidence = share(tally.good, tally.asked);
   if (earliest) evidence += fmt::format("; first passed at epoch {} ({})", *earliest, place);
-  evidence += zeros_text(at_zero, "lambda_0");
-  return {finding_of(good, asked),
-          "linear rate of the theorem: loss(k) <= (1 - eta lambda_0/2)^k loss(0), "
-          "lambda_0 = lambda_min(Phi'Phi)",
+  evidence += rest_text(tally, "lambda_0") + failure;
+  return {finding_of(tally.good, tally.asked),
+          fmt::format("linear rate of the theorem: loss(k) <= {}^k loss(0), "
+                      "lambda_0 = lambda_min(Phi'Phi)",
+                      is_flow(*cells.front()) ? "exp(-eta lambda_0/2)" : "(1 - eta lambda_0/2)"),
           evidence};
 }
 
 /// Every epoch's factor is at most that of the slowest mode of the kernels there were.
 StudyVerdict kernel_rate(const Cells& cells) {
-  std::size_t asked = 0, good = 0, at_zero = 0;
+  Tally tally;
   EpochRange least;
   double least_share = 2.0;
-  std::string place;
+  std::string place, failure;
   for (const CellData* cell : cells) {
     const auto eta = constant_rate(cell->run);
     if (!eta || cell->run.grams.empty()) continue;
@@ -165,26 +215,33 @@ StudyVerdict kernel_rate(const Cells& cells) {
     for (const GramRecord& gram : cell->run.grams)
       lambda = std::min(lambda, gram.lambda_min);
     if (lambda <= zero_to_rounding(*cell)) {
-      ++at_zero;
+      ++tally.at_zero;
       continue;
     }
-    ++asked;
-    const double factor = std::exp(-guaranteed_rate(cell->run, *eta, lambda));
-    const EpochRange range = linear_range(cell->run.epochs, factor);
+    const double guaranteed = guaranteed_rate(cell->run, *eta, lambda);
+    if (!std::isfinite(guaranteed)) {  // eta lambda_min >= 1
+      ++tally.too_large;
+      continue;
+    }
+    const EpochRange range =
+        linear_range(cell->run.epochs, std::exp(-guaranteed), cell->run.config.tolerance);
     const double steps = static_cast<double>(cell->run.epochs.size()) - 1.0;
-    good += range.length() >= steps ? 1 : 0;
-    if (range.length() / steps < least_share) {
+    if (has_lost_rate(*cell) && failure.empty()) failure = end_text(*cell);
+    const bool holds = range.length() >= steps && !has_lost_rate(*cell);
+    if (tally.add(*cell, holds) && range.length() / steps < least_share) {
       least_share = range.length() / steps;
       least = range;
       place = fmt::format("{}, {} epochs", cell->describe(), cell->run.epochs.size());
     }
   }
-  std::string evidence = share(good, asked);
-  if (asked > 0) evidence += fmt::format(" throughout; least: {} ({})", range_text(least), place);
-  evidence += zeros_text(at_zero, "lambda_min(H)");
-  return {finding_of(good, asked),
-          "linear rate of the kernel: every epoch multiplies the loss by at most "
-          "(1 - eta lambda_min(H))^2",
+  std::string evidence = share(tally.good, tally.asked);
+  if (tally.asked > 0)
+    evidence += fmt::format(" throughout; least: {} ({})", range_text(least), place);
+  evidence += rest_text(tally, "lambda_min(H)") + failure;
+  return {finding_of(tally.good, tally.asked),
+          fmt::format(
+              "linear rate of the kernel: every epoch multiplies the loss by at most {}",
+              is_flow(*cells.front()) ? "exp(-2 eta lambda_min(H))" : "(1 - eta lambda_min(H))^2"),
           evidence};
 }
 
@@ -192,32 +249,35 @@ StudyVerdict kernel_rate(const Cells& cells) {
 /// Phi'Phi with more samples than units, is no start.
 StudyVerdict stays_above(const Cells& cells, const char* statement, double bound,
                          std::optional<double> (*lambda)(const GramRecord&)) {
-  std::size_t asked = 0, good = 0, at_zero = 0;
+  Tally tally;
   double least = INFINITY;
   std::string place;
   for (const CellData* cell : cells) {
     const auto& grams = cell->run.grams;
     if (grams.size() < 2 || !lambda(grams.front())) continue;
-    ++asked;
     const double start = *lambda(grams.front());
     if (start <= zero_to_rounding(*cell)) {
-      ++at_zero;
+      tally.add(*cell, false);
+      ++tally.at_zero;
       continue;
     }
     double smallest = INFINITY;
     for (const GramRecord& gram : grams)
       smallest = std::min(smallest, lambda(gram).value_or(INFINITY) / start);
-    good += smallest > bound ? 1 : 0;
-    if (smallest < least) {
+    const bool is_positive = smallest * start > zero_to_rounding(*cell);
+    if (tally.add(*cell, smallest > bound && is_positive) && smallest < least) {
       least = smallest;
       place = cell->describe();
     }
   }
-  std::string evidence = asked == 0 ? "no cell has two Grams" : share(good, asked);
-  if (at_zero < asked)
+  std::string evidence =
+      tally.asked + tally.cut_short == 0 ? "no cell has two Grams" : share(tally.good, tally.asked);
+  if (!place.empty())
     evidence += fmt::format("; at least {:.4g} times its start ({})", least, place);
-  if (at_zero > 0) evidence += fmt::format("; {} of them start at 0", at_zero);
-  return {finding_of(good, asked), statement, evidence};
+  if (tally.at_zero > 0) evidence += fmt::format("; {} of them start at 0", tally.at_zero);
+  if (tally.cut_short > 0)
+    evidence += fmt::format("; {} more failed before their last epoch", tally.cut_short);
+  return {finding_of(tally.good, tally.asked), statement, evidence};
 }
 
 StudyFinding exponent_finding(const PowerFit& fit, const ExpectedExponent& expected) {
@@ -234,28 +294,32 @@ StudyFinding exponent_finding(const PowerFit& fit, const ExpectedExponent& expec
   return says_something && is_near ? StudyFinding::holds : StudyFinding::open;
 }
 
-StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& expected) {
+std::string law_of(const Quantity& quantity, const ExpectedExponent& expected) {
   const std::string law =
       expected.value == 0.0
           ? "does not depend on the width"
           : fmt::format("falls {}as m^{:g}", expected.at_most ? "at least " : "", expected.value);
-  const std::string statement = fmt::format("{} {}", quantity.label, law);
+  return fmt::format("{} {}", quantity.label, law);
+}
+
+StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& expected) {
   const PowerFit& fit = *quantity.fit;
   const std::string interval =
       fit.interval ? fmt::format("95 %: {:.3f} to {:.3f}", fit.interval->low, fit.interval->high)
                    : std::string("no interval without two seeds of several widths");
-  return {exponent_finding(fit, expected), statement,
+  return {exponent_finding(fit, expected), law_of(quantity, expected),
           fmt::format("m^{:.3f}, {}; {} widths, {} seed{}", fit.exponent, interval, fit.widths,
                       fit.seeds, fit.seeds == 1 ? "" : "s")};
 }
 
 }  // namespace
 
-EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor) {
+EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor, double tolerance) {
   EpochRange longest, current;
+  const double noise = noise_of(epochs, tolerance);
   for (std::size_t k = 0; k + 1 < epochs.size(); ++k) {
     const int epoch = epochs[k].epoch;
-    const bool falls = epochs[k + 1].loss <= factor * epochs[k].loss * (1.0 + resolution);
+    const bool falls = epochs[k + 1].loss <= most_loss(factor * epochs[k].loss, noise);
     if (!falls) {
       current = EpochRange{epoch + 1, epoch};
       continue;
@@ -267,10 +331,12 @@ EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor) {
   return longest;
 }
 
-std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor) {
+std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor,
+                               double tolerance) {
+  const double noise = noise_of(epochs, tolerance);
   for (std::size_t k = 1; k < epochs.size(); ++k) {
     const double bound = std::pow(factor, static_cast<double>(k)) * epochs.front().loss;
-    if (!(epochs[k].loss <= bound * (1.0 + resolution))) return epochs[k].epoch;
+    if (!(epochs[k].loss <= most_loss(bound, noise))) return epochs[k].epoch;
   }
   return std::nullopt;
 }
@@ -289,8 +355,16 @@ std::vector<StudyVerdict> study_verdicts(const Cells& cells,
   }
   for (const QuantityKind& kind : quantity_kinds()) {
     const auto quantity = std::ranges::find(quantities, kind.name, &Quantity::name);
-    if (kind.expected && quantity != quantities.end() && quantity->fit)
+    if (!kind.expected || quantity == quantities.end()) continue;
+    if (quantity->fit) {
       verdicts.push_back(exponent_verdict(*quantity, *kind.expected));
+    } else if (const auto none = std::ranges::find_if(
+                   quantity->values, [](const CellValue& value) { return !(value.value > 0.0); });
+               none != quantity->values.end()) {
+      verdicts.push_back({StudyFinding::open, law_of(*quantity, *kind.expected),
+                          fmt::format("no power of the width: {:.3g} at m = {}, seed {}",
+                                      none->value, none->width, none->seed)});
+    }
   }
   return verdicts;
 }

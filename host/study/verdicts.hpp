@@ -4,7 +4,9 @@
 // over-parameterization", ICLR 2022: while training stays in the ball where A is well-posed,
 // lambda_min(Phi'Phi) does not fall below half of its start lambda_0 and
 //
-//   loss(k) <= (1 - eta lambda_0 / 2)^k loss(0)
+//   loss(k) <= (1 - eta lambda_0 / 2)^k loss(0)      of the flow, exp(-eta lambda_0 / 2)^k
+//
+// It speaks of networks with the skip, where Phi'Phi is a part of H, and of small eta.
 #pragma once
 
 #include <vector>
@@ -20,12 +22,15 @@ struct EpochRange {
   int length() const { return last - first + 1; }
 };
 
-/// The longest stretch of epochs k with loss(k+1) <= factor loss(k), as far as the tolerance of the
-/// solves can tell: to 10^-5.
-EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor);
+/// The longest stretch of epochs k with loss(k+1) <= factor loss(k), as far as one can tell: to
+/// 10^-5 of a loss, and by solves to `tolerance`, which leave ||r|| open by about 2 tolerance
+/// ||yhat||. Of ||yhat|| there is no record; it is taken to be as large as r(0).
+EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor,
+                        double tolerance = 0.0);
 
 /// The first epoch k with loss(k) > factor^k loss(0), likewise; nothing when there is none.
-std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor);
+std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor,
+                               double tolerance = 0.0);
 
 /// Every statement that the cells have something to say to; `quantities` are those of the group.
 std::vector<StudyVerdict> study_verdicts(const std::vector<const CellData*>& cells,

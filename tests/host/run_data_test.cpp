@@ -152,13 +152,16 @@ TEST(RunDataTest, RefusesWhatNoRunWrites) {
   first(R"({"kind":"run","schema":1,"config":{"gamma":"much"}})", "gamma = much");
 }
 
-/// A directory with a run of two epochs in it.
+/// A directory with a run in it, and the records of two Grams.
 class RunDirectoryTest : public ::testing::Test {
  protected:
   RunDirectoryTest() {
     std::filesystem::create_directory(place.file("gram"));
     write("STATUS", "done\n");
-    write("metrics.jsonl", std::string(run_line) + R"({"kind":"epoch","epoch":0,"loss":1})" + "\n");
+    write("metrics.jsonl", std::string(run_line) + R"({"kind":"epoch","epoch":0,"loss":1})" + "\n" +
+                               R"({"kind":"gram","epoch":0,"lambda_min":1,"lambda_max":3})" + "\n" +
+                               R"({"kind":"gram","epoch":10,"lambda_min":0.5,"lambda_max":4})" +
+                               "\n");
   }
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(place.file(name), std::ios::binary) << text;
@@ -172,6 +175,8 @@ TEST_F(RunDirectoryTest, ReadsTheGrams) {
   const std::vector<double> gram = {2, 1, 0, 1, 2, 1, 0, 1, 2};
   write_npy(place.file("gram/eigenvalues-000010.npy"), {3}, std::vector{0.5, 1.5, 4.0});
   write_npy(place.file("gram/eigenvalues-000000.npy"), {3}, std::vector{1.0, 2.0, 3.0});
+  // Of epochs that are to be computed again: no record speaks of it.
+  write_npy(place.file("gram/eigenvalues-000011.npy"), {3}, std::vector{1.0, 2.0, 3.0});
   write_npy(place.file("gram/ntk-first.npy"), {3, 3}, gram);
   const RunData run = read_run(directory());
   EXPECT_EQ(run.status, "done");

@@ -230,6 +230,11 @@ TEST(Prediction, FactorOfAGeometricFall) {
     losses.push_back(7.0 * std::pow(0.9, k));
   EXPECT_NEAR(loss_factor(losses), 0.9, 1e-12);
   EXPECT_TRUE(std::isnan(loss_factor({})));
+  // Solves to 1e-3 leave ||r|| open by 2e-3 of the first: a loss of 1.6e-3 of it by a tenth.
+  EXPECT_EQ(above_noise(losses, 1e-9).size(), losses.size());
+  const std::vector<double> falling{1.0, 0.1, 2e-3, 1e-3, 2e-3};
+  EXPECT_EQ(above_noise(falling, 1e-3).size(), 3U);
+  EXPECT_TRUE(above_noise({}, 1e-3).empty());
   EXPECT_TRUE(std::isnan(loss_factor(std::vector<double>{1.0})));
   EXPECT_TRUE(std::isnan(loss_factor(std::vector<double>(6, 0.0))));
 }
