@@ -1,5 +1,5 @@
 // The update A += alpha (L diag r) Z': as many operations as one sweep's product. In mixed it runs
-// in single precision or, where that is faster, as eight int8 products (kernels/digit_update.hpp).
+// in single precision or, where that is faster, as six int8 products (kernels/digit_update.hpp).
 #include <algorithm>
 #include <cmath>
 

@@ -4,10 +4,11 @@
 // kernels read them, `right` into columns of q. A strip then meets a few columns, a product for
 // each order, and what comes out is added to C at once.
 //
-// Expected: eight int8 products of depth n, at the rate of a sweep's, instead of one in single
-// precision. Measured on 2 cores of an Emerald Rapids without AMX, where that is no gain, against
-// OpenBLAS's sgemm: 218 ms for 122 at 4096 x 1000 (1,230 Gop/s), 29.5 for 16.9 at 2048 x 500, 5.8
-// for 3.2 at 1024 x 360. What is left out: 3.2e-7 of G; in single precision it is 1.7e-7.
+// Expected: six int8 products of depth n, at the rate of a sweep's, instead of one in single
+// precision. Measured, when there were eight, on 2 cores of an Emerald Rapids without AMX, where
+// that is no gain, against OpenBLAS's sgemm: 218 ms for 122 at 4096 x 1000 (1,230 Gop/s), 29.5 for
+// 16.9 at 2048 x 500, 5.8 for 3.2 at 1024 x 360. What is left out: 6e-7 of G; in single precision
+// it is 1.7e-7.
 #include "kernels/cpu/digit_update.hpp"
 
 #include <algorithm>
@@ -187,12 +188,12 @@ class Update {
   Index depth_of(int order) const {
     return digit_order(order).pairs * layout_.depth;
   }
-  /// The digits of row j of `right` that belong to an order, and those of a strip.
+  /// The digits of row j of `right` that belong to an order, and those of a strip, its first ones.
   const std::int8_t* q_of(int order, Index j) const {
     return q_ + j * layout_.row() + digit_order(order).first_place * layout_.depth;
   }
-  const std::uint8_t* strip_of(int order, Index s) const {
-    return strips_ + s * layout_.strip() + strip_rows * digit_order(order).first * layout_.depth;
+  const std::uint8_t* strip_of(Index s) const {
+    return strips_ + s * layout_.strip();
   }
   /// What the sums of an order's products start from, for every row of `right`.
   std::int32_t* starts(int order) const {
@@ -205,8 +206,8 @@ class Update {
     alignas(64) std::int32_t exact[most_strip_columns * strip_rows];
     alignas(64) float sums[most_strip_columns * strip_rows] = {};
     for (int order = update_orders - 1; order >= 0; --order) {  // small terms first
-      kernel.multiply(strip_of(order, s), 0, depth_of(order), q_of(order, j), layout_.row(),
-                      columns, starts(order) + j, exact);
+      kernel.multiply(strip_of(s), 0, depth_of(order), q_of(order, j), layout_.row(), columns,
+                      starts(order) + j, exact);
       add_order(sums, exact, columns * strip_rows);
     }
     const Index first = s * strip_rows;

@@ -154,7 +154,7 @@ struct Sums {
   MatrixView<std::int32_t> of_order[update_orders];
 };
 
-/// C += alpha u v' o (s0 + s1 / 256 + s2 / 256^2 + s3 / 256^3); squares[j] = ||what alpha
+/// C += alpha u v' o (s0 + s1 / 256 + s2 / 256^2); squares[j] = ||what alpha
 /// multiplies||^2
 template <int width>
 __global__ void __launch_bounds__(block_threads)
@@ -208,7 +208,7 @@ void add_products(Context& context, MatrixView<float> C, double alpha,
       const DigitOrder what = digit_order(order);
       const Index terms = what.pairs * depth;
       sums.of_order[order] = {products + order * room, C.rows, count, stride};
-      multiply_integers(context, {e.data + what.first * depth, terms, e.columns, e.stride},
+      multiply_integers(context, {e.data, terms, e.columns, e.stride},
                         {d.column(first) + what.first_place * depth, terms, count, d.stride},
                         sums.of_order[order]);
     }

@@ -120,9 +120,10 @@ struct Entry {
       v = std::max(v, unit_above(std::abs(other)));
     }
     units = u * v;
-    // Of a term: two rests of 2^-17 beside 127 units, and e2 d2, of at most 1 / 512 each.
-    left_out =
-        static_cast<double>(left.columns) * units * (2.0 * 127.0 / 131072.0 + 1.0 / 262144.0);
+    // Of a term: two rests of 2^-17 beside 127 units, e1 d2 and e2 d1, of at most 1/2 and 1/512
+    // each, and e2 d2, of at most 1/512 each.
+    left_out = static_cast<double>(left.columns) * units *
+               (2.0 * 127.0 / 131072.0 + 2.0 / 1024.0 + 1.0 / 262144.0);
   }
 };
 
@@ -153,8 +154,9 @@ TEST(DigitUpdate, ErrsByNoMoreThanTheDigitsLeaveOut) {
 }
 
 TEST(DigitUpdate, ErrorsOfTermsAddUpLikeRandomOnes) {
-  // What is left out of a term is two rests, 4.4e-6 in the root mean square, beside some 30 units:
-  // 1.9e-4 u v, a tenth of the bound, and the terms of a sum are independent.
+  // What is left out of a term is two rests, 4.4e-6 in the root mean square, beside some 30 units,
+  // 1.9e-4 u v, and two products of a second and a third digit, sqrt(2) (256^2 / 12) / 256^3 =
+  // 4.6e-4 u v: a tenth of the bound, and the terms of a sum are independent.
   const Index a = 128, b = 130, n = 500;
   const Factor left = random_factor(a, n, 1), right = random_factor(b, n, 2);
   const std::vector<double> ones(static_cast<std::size_t>(n), 1.0);
@@ -170,8 +172,8 @@ TEST(DigitUpdate, ErrorsOfTermsAddUpLikeRandomOnes) {
         relative += std::pow(off / entry.size, 2);
       }
     const auto entries = static_cast<double>(a * b);
-    EXPECT_LT(std::sqrt(squares / entries / static_cast<double>(n)), 3e-4) << kernel.name;
-    EXPECT_LT(std::sqrt(relative / entries), 4e-8) << kernel.name;
+    EXPECT_LT(std::sqrt(squares / entries / static_cast<double>(n)), 6e-4) << kernel.name;
+    EXPECT_LT(std::sqrt(relative / entries), 8e-8) << kernel.name;
   }
 }
 
@@ -236,12 +238,12 @@ TEST(DigitUpdate, RowsOfZerosAndOfTheSmallestNumbers) {
   }
 }
 
-TEST(DigitUpdate, OrdersHoldEveryPairButTheLast) {
+TEST(DigitUpdate, OrdersHoldEveryPairThatMatters) {
   int pairs = 0;
   for (int order = 0; order < update_orders; ++order) {
     const DigitOrder what = digit_order(order);
-    for (int k = 0; k < what.pairs; ++k) {
-      const int p = what.first + k, q = update_digits - 1 - (what.first_place + k);
+    for (int p = 0; p < what.pairs; ++p) {
+      const int q = update_digits - 1 - (what.first_place + p);
       EXPECT_EQ(p + q, order);
       EXPECT_TRUE(p < update_digits && 0 <= q);
     }
