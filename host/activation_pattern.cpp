@@ -11,7 +11,10 @@ namespace widedeq {
 
 ActivationPattern::ActivationPattern(Backend& backend, ConstBlock Z, double tolerance)
     : entries_(Z.rows * Z.columns), bits_(static_cast<std::size_t>((entries_ + 63) / 64)) {
-  constexpr Index columns_at_a_time = 64;
+  // On a device every download waits for what has been enqueued meanwhile: a few large ones.
+  constexpr Index entries_at_a_time = Index{8} << 20;
+  const Index columns_at_a_time =
+      std::max<Index>(1, entries_at_a_time / std::max<Index>(1, Z.rows));
   std::size_t entry = 0;
   for (Index first = 0; first < Z.columns; first += columns_at_a_time) {
     HostMatrix part(Z.rows, std::min(columns_at_a_time, Z.columns - first));

@@ -18,9 +18,10 @@ void* open_module() {
   static void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
   if (driver == nullptr) throw Unsupported(no_cuda_driver);
   static void* const module = dlopen("libwidedeq_cuda.so", RTLD_NOW | RTLD_LOCAL);
+  // The loader says it once; whoever asks again is to hear it too.
+  static const std::string why_not = module == nullptr ? dlerror() : "";
   if (module == nullptr)
-    throw Unsupported(std::string("the CUDA backend cannot be loaded (") + dlerror() +
-                      "); use --backend cpu");
+    throw Unsupported("the CUDA backend cannot be loaded (" + why_not + "); use --backend cpu");
   return module;
 }
 

@@ -374,5 +374,17 @@ class CudaBackend final : public Backend {
 }  // namespace widedeq::cuda
 
 std::unique_ptr<widedeq::Backend> widedeq::make_cuda_backend() {
-  return std::make_unique<cuda::CudaBackend>(cuda::choose_device());
+  // One may be another process's alone, or have no memory left.
+  std::string refusals;
+  for (const int device : cuda::usable_devices()) {
+    try {
+      return std::make_unique<cuda::CudaBackend>(device);
+    } catch (const DeviceError& error) {
+      (void)cudaGetLastError();
+      refusals += (refusals.empty() ? "device " : "; device ") + std::to_string(device) + ": " +
+                  error.what();
+    }
+  }
+  throw Unsupported("no GPU here can be used now (" + refusals +
+                    "); wait for one, or use --backend cpu");
 }

@@ -85,11 +85,13 @@ DeviceList list_cuda_devices() {
   return list_devices(true);
 }
 
-int cuda::choose_device() {
+std::vector<int> cuda::usable_devices() {
   const DeviceList list = list_devices(false);
   if (list.devices.empty()) throw Unsupported(list.why_none);
+  std::vector<int> usable;
   for (const DeviceInfo& device : list.devices)
-    if (device.why_not.empty()) return device.index;
+    if (device.why_not.empty()) usable.push_back(device.index);
+  if (!usable.empty()) return usable;
   const DeviceInfo& first = list.devices.front();
   throw Unsupported("no GPU here can be used (" + first.name + ": " + first.why_not +
                     "); use --backend cpu");

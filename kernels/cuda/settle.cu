@@ -260,17 +260,33 @@ void take(Context& context, const Work& work, bool has_digits) {
          has_digits, work.room, work.taken, work.settlings);
 }
 
+/// Columns that are multiplied for so many: eighths of those there are, so that the library need
+/// not choose a kernel for every count. What lies beyond the count is not looked at.
+Index rounded_up(Index count, Index columns) {
+  const Index step = (columns + 7) / 8;
+  return std::min(columns, (count + step - 1) / step * step);
+}
+
+/// Has the library choose its kernels for every count there may be, which takes runs of the device
+/// and waits of the host: now, when the first column is settled, and not in the midst of training.
+void prepare_products(Context& context, const Work& work, const Sweep& sweep,
+                      const DigitOperand& A) {
+  const Index columns = work.room.columns;
+  for (Index count = 1; count <= columns; count = rounded_up(count, columns) + 1)
+    prepare_multiply_integers(context, A.plane[0][sweep.transpose],
+                              work.room[0].middle_columns(0, rounded_up(count, columns)),
+                              work.integers(rounded_up(count, columns)));
+}
+
 /// P += s op(plane) taken; the first digits' product comes last, and its size stays noted.
 void add_plane(Context& context, const Work& work, const Sweep& sweep, const DigitOperand& A,
                int digits) {
   const auto kernel =
       can_pack(row_width, work.P) ? add_product_kernel<row_width> : add_product_kernel<1>;
+  if (digits > 0) prepare_products(context, work, sweep, A);
   for (int order = digits - 1; order >= 0; --order) {  // small terms first
     const Index count = work.chosen.count[static_cast<std::size_t>(order)];
-    // In eighths of the columns there are, so that the library need not choose a kernel for every
-    // count. What lies beyond the count is multiplied and not looked at.
-    const Index step = (work.room.columns + 7) / 8;
-    const Index multiplied = std::min(work.room.columns, (count + step - 1) / step * step);
+    const Index multiplied = rounded_up(count, work.room.columns);
     for (int i = 0; i <= order; ++i) {
       const int j = order - i;
       multiply_integers(context, A.plane[static_cast<std::size_t>(i)][sweep.transpose],
