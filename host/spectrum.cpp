@@ -22,8 +22,21 @@ std::vector<double> decompose(HostMatrix& matrix, char job) {
   const auto n = static_cast<lapack_int>(matrix.rows);
   std::vector<double> values(static_cast<std::size_t>(n));
   if (n == 0) return values;
-  const lapack_int info =
-      LAPACKE_dsyevd(LAPACK_COL_MAJOR, job, 'L', n, matrix.values.data(), n, values.data());
+  // With work of our own: LAPACKE_dsyevd first looks for NaNs, with indices that overflow from
+  // 46341 rows on (3.11), and they have been looked for.
+  double real_work = 0.0;
+  lapack_int integer_work = 0;
+  const auto call = [&](double* reals, lapack_int real_count, lapack_int* integers,
+                        lapack_int integer_count) {
+    return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'L', n, matrix.values.data(), n,
+                               values.data(), reals, real_count, integers, integer_count);
+  };
+  lapack_int info = call(&real_work, -1, &integer_work, -1);
+  if (info == 0) {
+    std::vector<double> reals(static_cast<std::size_t>(real_work));
+    std::vector<lapack_int> integers(static_cast<std::size_t>(integer_work));
+    info = call(reals.data(), static_cast<lapack_int>(reals.size()), integers.data(), integer_work);
+  }
   if (info != 0) throw std::runtime_error("LAPACKE_dsyevd failed with " + std::to_string(info));
   return values;
 }

@@ -177,9 +177,11 @@ double WeightOperator::squared_distance(const Draw& draw) const {
   for (Index first = 0; first < width(); first += distance_panel) {
     const HostMatrix now = download_columns(first, std::min(distance_panel, width() - first));
     std::vector<double> sums(static_cast<std::size_t>(now.columns));
+    HostMatrix start_columns(width(), now.columns);  // no allocation where it could not be reported
 #pragma omp parallel for schedule(static)
     for (Index j = 0; j < now.columns; ++j) {
-      std::vector<double> drawn(m);
+      const std::span<double> drawn(start_columns.values.data() + static_cast<std::size_t>(j) * m,
+                                    m);
       draw_column(draw, first + j, drawn);
       double sum = 0.0;
       for (std::size_t i = 0; i < m; ++i) {

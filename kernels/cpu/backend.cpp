@@ -215,7 +215,7 @@ class CpuBackend final : public Backend {
   }
   double rank_update(Block C, double alpha, ConstBlock left, std::span<const double> r,
                      ConstBlock right, Precision precision) override {
-    const Team team = share(C, left.columns);
+    const Team team = C.columns == 1 ? share(left) : share(C, left.columns);
     count_.rank_update(left, right, goes_by_digits(precision, left, right.rows));
     return cpu::rank_update(C, alpha, left, r, right, precision, workspace_);
   }

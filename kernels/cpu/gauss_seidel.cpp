@@ -99,7 +99,6 @@ class PanelIteration {
   /// Stops what is done after a measurement with nothing pending, and readies the rest.
   SweepStatus start_from_here() {
     for (Index k = 0; k < state_.open_count; ++k) {
-      std::fill_n(pending_.column(k), pending_.rows, Increment(0));
       double* column = pace_.column(open_[k]);
       column[closing] = 1.0;  // nothing is pending, as after a closing sweep
       column[last_residual] = 0.0;

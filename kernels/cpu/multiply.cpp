@@ -1,6 +1,8 @@
 // A times a vector, straight from the masters; see multiply.hpp.
 #include "kernels/cpu/multiply.hpp"
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "kernels/stage_checks.hpp"
@@ -8,16 +10,24 @@
 namespace widedeq::cpu {
 namespace {
 
-constexpr Index row_block = 1024;  // of y, kept in the first-level cache while A streams past
+/// Rows of y at a time: as many as the first-level cache keeps while A streams past, or fewer, so
+/// that every thread has some. An entry's sum is the same whichever they are.
+Index rows_at_a_time(Index m) {
+  constexpr Index most = 1024, least = 64;
+  const Index threads = omp_get_max_threads();
+  const Index share = ((m + threads - 1) / threads + least - 1) / least * least;
+  return std::min(most, share);
+}
 
 /// y = A x: every thread owns blocks of rows, columns in ascending order.
 template <class Real>
 void apply_plain(MatrixView<const std::int8_t> base, double step, MatrixView<const Real> change,
                  std::span<const double> x, std::span<double> y) {
   const Index m = base.rows;
+  const Index block = rows_at_a_time(m);
 #pragma omp parallel for schedule(static)
-  for (Index first = 0; first < m; first += row_block) {
-    const Index count = std::min(row_block, m - first);
+  for (Index first = 0; first < m; first += block) {
+    const Index count = std::min(block, m - first);
     double* out = y.data() + first;
     std::fill_n(out, count, 0.0);
     for (Index k = 0; k < m; ++k) {

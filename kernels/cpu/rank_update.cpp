@@ -12,6 +12,9 @@
 #include "kernels/cpu/rank_update.hpp"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
+#include <vector>
 
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/digit_update.hpp"
@@ -53,10 +56,39 @@ double add_columns(MatrixView<Real> C, double alpha, MatrixView<const Real> G) {
   return total;
 }
 
+/// For right of one row, so that G is a column, left (r o right)': summed in double,
+/// from left as it lies. (A library lays left out anew first, which takes longer.)
+template <class Real>
+double column_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> left,
+                        std::span<const double> r, MatrixView<const Real> right) {
+  constexpr Index block = 256;
+  const Index blocks = (C.rows + block - 1) / block;
+  std::vector<double> squares(static_cast<std::size_t>(blocks));
+#pragma omp parallel for schedule(static)
+  for (Index b = 0; b < blocks; ++b) {
+    const Index first = b * block, count = std::min(block, C.rows - first);
+    std::array<double, block> sums{};
+    for (Index j = 0; j < left.columns; ++j) {
+      const Real* column = left.column(j) + first;
+      const double factor = r[static_cast<std::size_t>(j)] * static_cast<double>(right(0, j));
+#pragma omp simd
+      for (Index i = 0; i < count; ++i)
+        sums[static_cast<std::size_t>(i)] += factor * static_cast<double>(column[i]);
+    }
+    std::array<Real, block> G{};
+    std::transform(sums.begin(), sums.end(), G.begin(),
+                   [](double sum) { return static_cast<Real>(sum); });
+    squares[static_cast<std::size_t>(b)] =
+        add_column(C.column(0) + first, static_cast<Real>(alpha), G.data(), count);
+  }
+  return std::accumulate(squares.begin(), squares.end(), 0.0);
+}
+
 template <class Real>
 double rank_update_as(MatrixView<Real> C, double alpha, MatrixView<const Real> left,
                       std::span<const double> r, MatrixView<const Real> right,
                       Workspace& workspace) {
+  if (C.columns == 1) return column_update_as(C, alpha, left, r, right);
   const Index n = left.columns;
   const Index widest = std::min(panel, C.columns);
   Real* buffer = workspace.get<Real>(static_cast<std::size_t>(widest * (n + C.rows)));
@@ -92,14 +124,22 @@ void scaled_gram(MatrixView<const Real> right, std::span<const double> r, Matrix
   } else {
     call(cblas_ssyrk);
   }
-#pragma omp parallel for schedule(dynamic, 16)
-  for (Index j = 0; j < n; ++j)
-    for (Index i = 0; i < j; ++i)
-      gram(i, j) = static_cast<Real>(r[static_cast<std::size_t>(i)]) * gram(j, i);
-#pragma omp parallel for schedule(dynamic, 16)
-  for (Index j = 0; j < n; ++j)
-    for (Index i = j; i < n; ++i)
-      gram(i, j) *= static_cast<Real>(r[static_cast<std::size_t>(i)]);
+  // Tile by tile, so that rows are read from the cache.
+  constexpr Index tile = 32;
+#pragma omp parallel for schedule(dynamic, 1)
+  for (Index right_edge = 0; right_edge < n; right_edge += tile) {
+    for (Index top = 0; top <= right_edge; top += tile) {
+      for (Index j = right_edge; j < std::min(n, right_edge + tile); ++j) {
+        const auto r_j = static_cast<Real>(r[static_cast<std::size_t>(j)]);
+        for (Index i = top; i < std::min(j, top + tile); ++i) {
+          gram(i, j) = static_cast<Real>(r[static_cast<std::size_t>(i)]) * gram(j, i);
+          gram(j, i) *= r_j;
+        }
+      }
+    }
+    for (Index j = right_edge; j < std::min(n, right_edge + tile); ++j)
+      gram(j, j) *= static_cast<Real>(r[static_cast<std::size_t>(j)]);
+  }
 }
 
 template <class Real>

@@ -18,6 +18,7 @@ class Workspace {
     const std::size_t bytes = count * sizeof(T);
     if (bytes > size_) {
       memory_.reset();  // first, so that the old and the new buffer never live side by side
+      size_ = 0;        // so it stays when there is no memory
       memory_ = allocate_zeroed(bytes);
       size_ = bytes;
     }
