@@ -40,7 +40,8 @@ add_custom_target(widedeq_build_info
             -D HEADER=${WIDEDEQ_GENERATED_DIR}/build_info.hpp -D SOURCE_DIR=${PROJECT_SOURCE_DIR}
             -P ${CMAKE_CURRENT_LIST_FILE}
     BYPRODUCTS ${WIDEDEQ_GENERATED_DIR}/build_info.hpp
-    COMMENT "Looking up the git commit")
+    COMMENT "Looking up the git commit"
+    VERBATIM)
 
 # For those who say #include "build_info.hpp".
 function(widedeq_use_build_info target)

@@ -8,7 +8,13 @@ if(DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 find_program(WIDEDEQ_CCACHE ccache)
 mark_as_advanced(WIDEDEQ_CCACHE)
+# Without a place for its cache (no writable home) it compiles nothing.
 if(WIDEDEQ_CCACHE)
+  execute_process(COMMAND ${WIDEDEQ_CCACHE} ${CMAKE_CXX_COMPILER} -x c++ -c /dev/null
+                          -o ${PROJECT_BINARY_DIR}/ccache_test.o
+                  RESULT_VARIABLE ccache_failed OUTPUT_QUIET ERROR_QUIET)
+endif()
+if(WIDEDEQ_CCACHE AND NOT ccache_failed)
   set(WIDEDEQ_PROCESSOR_FILE ${PROJECT_BINARY_DIR}/processor.txt)
   execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native -Q --help=target
                   OUTPUT_FILE ${WIDEDEQ_PROCESSOR_FILE} ERROR_QUIET)

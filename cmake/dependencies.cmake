@@ -71,7 +71,11 @@ endfunction()
 # --- The libraries ------------------------------------------------------------------------------
 
 find_package(OpenMP QUIET COMPONENTS CXX)
-widedeq_report(OpenMP "${OpenMP_CXX_VERSION}" OpenMP::OpenMP_CXX g++)
+set(WIDEDEQ_OPENMP_PACKAGE g++)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  set(WIDEDEQ_OPENMP_PACKAGE libomp-dev)
+endif()
+widedeq_report(OpenMP "${OpenMP_CXX_VERSION}" OpenMP::OpenMP_CXX ${WIDEDEQ_OPENMP_PACKAGE})
 
 # Debian installs three OpenBLAS side by side: by threads, by OpenMP, serial. See the check below.
 widedeq_library(OpenBLAS OpenBLAS::OpenBLAS libopenblas-openmp-dev
