@@ -41,7 +41,7 @@ void merge(SolveReport& all, SolveReport more);
 struct TrainerOptions {
   TrainerOptions(Index samples_at_a_time = 0)
       : chunk(samples_at_a_time) {}  // NOLINT: a chunk will do
-  Index chunk;             // samples at a time; 0: chosen so that m x chunk stays moderate
+  Index chunk;                       // samples at a time; 0: see Trainer::chunk_of
   bool warm_start = true;  // start solves where the last epoch's ended, when there is one chunk
   int audit_every = 25;  // warm epochs to an audit; fewer where the tolerance has no room for more
 };
@@ -52,6 +52,9 @@ class Trainer {
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
           const SolveOptions& options, const TrainerOptions& how = {});
 
+  /// Samples at a time: as `how` says, else all where warm starts pay and m x n stays moderate,
+  /// else equal parts of at most 1024.
+  static Index chunk_of(Index samples, Index width, const TrainerOptions& how);
   /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
   /// tolerance leaves room for the rounding that states gather between audits.
   static bool starts_warm(Index samples, Index width, const TrainerOptions& how,

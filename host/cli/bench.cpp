@@ -128,6 +128,9 @@ BenchCommand::BenchCommand(CLI::App& parent)
 int BenchCommand::run() const {
   bench::BenchOptions options = options_;
   apply_given(options.config, given_);
+  if (!json_.empty() && json_ == csv_)
+    throw Failure(ExitCode::usage, "--json and --csv name the same file", json_,
+                  "give another name to one of them");
   const auto json = open_file(json_);
   const auto csv = open_file(csv_);
   stop_on_signals();

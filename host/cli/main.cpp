@@ -1,5 +1,7 @@
 // The command-line tool: finds the subcommand, and turns exceptions into one line and an exit code.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -90,6 +92,16 @@ std::string quoted_command_line(int count, char** arguments) {
   return line;
 }
 
+/// Opens those of the standard descriptors that are closed, for reading, so that writing to them
+/// still fails: the next file to be opened would take their numbers, and what is meant for a
+/// terminal.
+void open_standard_descriptors() {
+  int descriptor = 0;
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO)
+    descriptor = ::open("/dev/null", O_RDONLY);
+  if (descriptor > STDERR_FILENO) ::close(descriptor);
+}
+
 int run_tool(int count, char** arguments) {
   CLI::App app(description, "widedeq");
   app.footer(footer);
@@ -134,6 +146,7 @@ int run_tool(int count, char** arguments) {
 }  // namespace widedeq
 
 int main(int count, char** arguments) {
+  widedeq::open_standard_descriptors();
   widedeq::restart_with_better_blas(arguments);
   try {
     const int code = widedeq::run_tool(count, arguments);

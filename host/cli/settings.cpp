@@ -14,6 +14,10 @@ CLI::Option* add_text_option(CLI::App& app, const std::string& option, const std
     if (text.starts_with("--"))
       throw Failure(ExitCode::usage, option + " lacks a value before " + text, "command line",
                     "give " + option + " " + type);
+    // A variable of the shell that was never set, most likely: not the same as no option.
+    if (text.empty())
+      throw Failure(ExitCode::usage, option + " has an empty value", "command line",
+                    "give " + option + " " + type + ", or leave it out");
     store(text);
   };
   return app.add_option_function<std::string>(option, checked, help)->type_name(type)->take_last();
@@ -24,13 +28,21 @@ void add_setting(CLI::App& app, std::string_view name, GivenSettings& given) {
   const std::string key(name);
   const std::string help(entry.help);
   if (entry.kind == SettingKind::boolean) {
-    const auto flag = [&](const char* prefix, const char* text, const std::string& about) {
-      app.add_flag_function(
-          prefix + key, [&given, key, text](std::int64_t) { given.emplace_back(key, text); },
-          about);
+    // --skip=false is --no-skip. (What the parser itself makes of a flag's value is a number.)
+    const auto flag = [&](const std::string& prefix, bool value, const std::string& about) {
+      const std::string option = prefix + key;
+      const auto store = [&given, option, key, value](const CLI::results_t& said) {
+        const std::string& text = said.back();
+        if (!text.empty() && text != "true" && text != "false")
+          throw Failure(ExitCode::usage, option + "=" + text + " is not allowed", "command line",
+                        "give true or false, or no value");
+        given.emplace_back(key, (text != "false") == value ? "true" : "false");
+        return true;
+      };
+      app.add_option(option, store, about)->expected(0)->take_last();
     };
-    flag("--", "true", "with " + help + " (the default)");
-    flag("--no-", "false", "without it");
+    flag("--", true, "with " + help + " (the default)");
+    flag("--no-", false, "without it");
     return;
   }
   const auto value = entry.get(TrainConfig());

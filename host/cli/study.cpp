@@ -233,7 +233,7 @@ int StudyCommand::run_cells(const std::string& command_line) const {
     throw Failure(static_cast<ExitCode>(summary.failed.front().exit_code),
                   fmt::format("{} cell{} failed, the first is cell {}", count,
                               count == 1 ? "" : "s", summary.failed.front().number),
-                  out_, "widedeq study status --out DIR says why");
+                  out_, "widedeq study status --out " + shell_quoted(out_) + " says why");
   }
   return static_cast<int>(ExitCode::done);
 }

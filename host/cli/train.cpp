@@ -48,10 +48,10 @@ the run, every epoch, every Gram), gram/ (eigenvalues and kernels as .npy), chec
 log.txt and STATUS (running, done, stopped or failed: REASON).
 
 INT (Ctrl-C), TERM, HUP, USR1 or --max-walltime end a run after the epoch under way, with a checkpoint
-and exit code 75; a second signal ends it at once. The same command with --resume goes on to the very
-bytes an undisturbed run would have written, or begins the run where there is none yet, so a batch job
-may always say --resume. It refuses to go on where program, machine, threads or settings have changed,
-unless --resume=inexact, which is noted in metrics.jsonl.
+and exit code 75; another signal, a second later or more, ends it at once. The same command with
+--resume goes on to the very bytes an undisturbed run would have written, or begins the run where there
+is none yet, so a batch job may always say --resume. It refuses to go on where program, machine, threads
+or settings have changed, unless --resume=inexact, which is noted in metrics.jsonl.
 
 --optimizer flow integrates d theta/dt = -grad loss with an error control of its own; an epoch is the
 learning rate in time, a step or more of six evaluations each. It is recorded with `time` (at its start),

@@ -72,7 +72,7 @@ LabelledImages load_mnist(const std::string& directory) {
         directory,
         fmt::format("put {0}-images-idx3-ubyte and {0}-labels-idx1-ubyte there, plain or "
                     "with .gz",
-                    part));
+                    images_path.empty() ? "train" : part));
   IdxArray images = read_idx(images_path);
   IdxArray labels = read_idx(labels_path);
   if (images.shape.size() != 3 || images.shape[1] * images.shape[2] == 0)

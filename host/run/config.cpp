@@ -7,12 +7,29 @@
 
 #include "host/failure.hpp"
 #include "host/gradient_flow.hpp"
+#include "host/run/record.hpp"
 
 namespace widedeq {
 
+namespace {
+
+/// A path that config.toml and the records can hold, which are UTF-8. Throws Failure (usage).
+void require_text(const std::string& path) {
+  try {
+    Json(path).dump();
+  } catch (const Json::type_error&) {
+    throw Failure(ExitCode::usage, "a path is not UTF-8, as files that name it must be", path,
+                  "rename it, or use a link");
+  }
+}
+
+}  // namespace
+
 void resolve(TrainConfig& config) {
   const auto absolute = [](std::string_view path) {
-    return std::filesystem::absolute(path).lexically_normal().string();
+    std::string whole = std::filesystem::absolute(path).lexically_normal().string();
+    require_text(whole);
+    return whole;
   };
   const bool labelled = config.data == "digits" || config.data.starts_with("mnist:");
   if (labelled && !config.classes) config.classes = {0, 1};

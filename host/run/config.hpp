@@ -61,7 +61,7 @@ struct TrainConfig {
   int norm_every = 0;   // 0: with the Grams alone
   std::int64_t seed = 1;
   int threads = 0;  // 0: all cores
-  Index chunk = 0;  // samples at a time; 0: chosen by width
+  Index chunk = 0;  // samples at a time; 0: chosen
   bool warm_start = true;
   int audit_every = TrainerOptions().audit_every;
   OnDivergence on_divergence = OnDivergence::stop;
@@ -85,6 +85,11 @@ struct TrainConfig {
   bool weights_from_file() const { return weights != "lattice" && weights != "gaussian"; }
   ModelOptions model_options() const { return {gamma, injection, skip}; }
   SolveOptions solve_options() const { return {tolerance, max_sweeps}; }
+  /// Checkpoints that may lie on the disk, before an old one makes room for a new one.
+  int checkpoints_at_once() const {
+    if (checkpoint_every.is_never()) return 0;
+    return keep + (on_divergence == OnDivergence::halve ? 1 : 0);
+  }
   /// Whether epochs of so many samples go in batches. A batch that holds them all is none.
   bool in_batches(Index of_samples) const { return batch_size > 0 && batch_size < of_samples; }
   /// Flow and batches start every solve cold.

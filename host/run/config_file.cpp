@@ -157,7 +157,8 @@ std::string to_toml(const TrainConfig& config) {
       "# Repeat this run with: widedeq train --config THIS_FILE --out ANOTHER_DIRECTORY\n";
   for (const Setting& entry : settings()) {
     const auto value = entry.get(config);
-    if (!value) continue;
+    // A limit is of the time one process has: neither repeating nor resuming is to inherit it.
+    if (!value || entry.name == "max-walltime") continue;
     text += fmt::format("{} = {}\n", entry.name, toml_value(entry.kind, *value));
   }
   return text;

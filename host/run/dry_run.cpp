@@ -9,7 +9,7 @@ Estimate dry_run(const TrainConfig& config) {
   PlannedRun run = plan(config);
   if (!run.config.width) run.config.width = load_weights(run.config.weights).A.rows;
   Workload work = workload_of(run.config, run.data.inputs.columns, run.data.inputs.rows);
-  work.checkpoints = run.config.checkpoint_every.is_never() ? 0 : run.config.keep;
+  work.checkpoints = run.config.checkpoints_at_once();
   return estimate(*run.backend, work, config.out);
 }
 

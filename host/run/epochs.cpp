@@ -37,12 +37,10 @@ CertifyOptions certify_options(const TrainConfig& config) {
   return options;
 }
 
-/// Seconds that stopping takes: a checkpoint, and the weights, of about the same size. The first
-/// time it is a guess: 100 MB/s for the change of A in double.
+/// Seconds that stopping takes: a checkpoint, and the weights, of about the same size.
 double time_to_stop(const Training& training) {
-  const auto m = static_cast<double>(training.run.facts.width);
-  const double guess = 0.5 + 8.0 * m * m / 1e8;
-  return 2.0 * (training.longest_save > 0.0 ? training.longest_save : guess);
+  return training.longest_save > 0.0 ? 2.0 * training.longest_save
+                                     : seconds_to_stop(training.run.facts.width);
 }
 
 bool is_time_to_stop(const Training& training) {
@@ -121,7 +119,7 @@ bool keep_safe(Training& training, double seconds) {
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
 //          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)
-//          all but the Grams and Phi are eight int8 products each (kernels/digit_update.hpp)
+//          all but the Grams and Phi are six int8 products each (kernels/digit_update.hpp)
 //   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
 //          their packing 9 a digit); 34 m n a sweep: P, Z and what they gain read and written,
 //          increments

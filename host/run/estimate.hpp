@@ -30,7 +30,7 @@ struct Workload {
   int epochs = 0;
   int gram_every = 0;
   bool automatic_rate = true;  // the first Gram is wanted whatever gram_every says
-  int checkpoints = 0;         // kept on the disk; 0: none are written
+  int checkpoints = 0;         // on the disk at once, but for a new one; 0: none are written
   WeightSource weights = WeightSource::lattice;
   double gamma = 0.5;
   double tolerance = 1e-6;

@@ -8,12 +8,6 @@
 #include "kernels/panels.hpp"
 
 namespace widedeq {
-namespace {
-
-/// Samples a chunk takes when nobody says (host/trainer.cpp); a test compares it with a trainer's.
-constexpr Index trainers_chunk = 1024;
-
-}  // namespace
 
 Sizes::Sizes(const Workload& work)
     : m(static_cast<double>(work.width)),
@@ -21,11 +15,11 @@ Sizes::Sizes(const Workload& work)
       d(static_cast<double>(work.inputs)),
       real(static_cast<double>(size_of(real_of(work.precision)))),
       is_mixed(work.precision == Precision::mixed) {
-  const Index chunk = std::min(work.samples, work.chunk > 0 ? work.chunk : trainers_chunk);
+  TrainerOptions how(work.chunk);
+  how.warm_start = work.warm_start && !work.is_flow && work.batch == 0;
+  const Index chunk = Trainer::chunk_of(work.samples, work.width, how);
   c = static_cast<double>(chunk);
   is_chunked = chunk < work.samples;
-  TrainerOptions how(chunk);
-  how.warm_start = work.warm_start && !work.is_flow && work.batch == 0;
   is_flow = work.is_flow;
   steps = work.batch > 0 ? std::ceil(n / static_cast<double>(work.batch)) : 1.0;
   how.audit_every = work.audit_every;

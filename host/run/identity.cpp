@@ -2,8 +2,14 @@
 
 #include <fmt/format.h>
 #include <gnu/libc-version.h>
+#include <link.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "build_info.hpp"
 #include "host/data/byte_source.hpp"
@@ -13,18 +19,50 @@
 namespace widedeq {
 namespace {
 
-/// XXH3 of the file this process runs: two builds of one commit may differ.
+/// XXH3 of a file: two builds of one commit may differ.
+std::string file_checksum(const std::string& path) {
+  InputFile file(path);
+  Checksum sum;
+  std::vector<std::byte> buffer(std::size_t{1} << 20);
+  const ByteSource source = file.source();
+  while (const std::size_t count = source(buffer))
+    sum.add(std::span(buffer).first(count));
+  return fmt::format("{:016x}", sum.value());
+}
+
+/// Of the file this process runs.
 std::string program_checksum() {
-  static const std::string checksum = [] {
-    InputFile file("/proc/self/exe");
-    Checksum sum;
-    std::vector<std::byte> buffer(std::size_t{1} << 20);
-    const ByteSource source = file.source();
-    while (const std::size_t count = source(buffer))
-      sum.add(std::span(buffer).first(count));
-    return fmt::format("{:016x}", sum.value());
-  }();
+  static const std::string checksum = file_checksum("/proc/self/exe");
   return checksum;
+}
+
+/// The shared objects that are loaded, by the names of their files, links followed.
+std::vector<std::filesystem::path> loaded_objects() {
+  std::vector<std::filesystem::path> objects;
+  const auto add = [](dl_phdr_info* object, std::size_t, void* to) {
+    std::error_code error;
+    const auto path = std::filesystem::canonical(object->dlpi_name, error);
+    if (!error) static_cast<std::vector<std::filesystem::path>*>(to)->push_back(path);
+    return 0;
+  };
+  dl_iterate_phdr(add, &objects);
+  std::ranges::sort(objects);
+  return objects;
+}
+
+/// What a GPU's backend consists of beside the program: the checksum of our own module, and
+/// CUDA's libraries and the driver by the versions in their files' names. To be called once they
+/// are loaded.
+Json find_modules() {
+  Json object;
+  for (const std::filesystem::path& path : loaded_objects()) {
+    const std::string name = path.filename().string();
+    if (name.starts_with("libwidedeq"))
+      object[name] = file_checksum(path.string());
+    else if (name.starts_with("libcu"))  // cublas, cublasLt, cudart, cusolver, and the driver's
+      object[name.substr(0, name.find('.'))] = name;
+  }
+  return object;
 }
 
 }  // namespace
@@ -36,6 +74,10 @@ Json identity(const RunFacts& facts) {
   object["program"] = program_checksum();
   object["processor"] = processor_model();
   object["backend"] = facts.backend;
+  if (facts.backend.starts_with("cuda")) {
+    static const Json modules = find_modules();
+    object["modules"] = modules;
+  }
   object["libc"] = gnu_get_libc_version();
   object["data"] = facts.data_checksum;
   return object;

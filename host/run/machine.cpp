@@ -2,6 +2,7 @@
 #include "host/run/machine.hpp"
 
 #include <fmt/chrono.h>
+#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,14 +11,13 @@
 #include <ctime>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+
+#include "host/failure.hpp"
+#include "host/run/estimate.hpp"
 
 namespace widedeq {
 namespace {
@@ -124,12 +124,14 @@ std::vector<std::string> processor_features() {
   return features;
 }
 
+int allowed_cores() {
+  // Asked of OpenMP: where it binds threads (OMP_PROC_BIND), this one has been bound to a single
+  // core before main() began, which is all the system would tell of.
+  return std::max(1, omp_get_num_procs());
+}
+
 int default_threads() {
-  int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-#if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = std::max(1, CPU_COUNT(&allowed));
-#endif
+  const int cores = allowed_cores();
   // The variable may be a list or nonsense; more threads than cores only get in each other's way.
   const char* wanted = std::getenv("OMP_NUM_THREADS");
   const long threads = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
@@ -161,6 +163,16 @@ std::optional<double> available_memory_bytes() {
   const double available = 1024.0 * kibibytes;
   const auto limit = memory_limit();
   return limit ? std::clamp(limit->limit - limit->used, 0.0, available) : available;
+}
+
+void require_memory(double bytes, const std::string& remedy) {
+  constexpr double estimates_error = 1.1;
+  const auto available = available_memory_bytes();
+  if (available && bytes > estimates_error * *available)
+    throw Failure(ExitCode::usage,
+                  fmt::format("{} of memory needed, {} available", format_bytes(bytes),
+                              format_bytes(*available)),
+                  "memory", remedy);
 }
 
 double last_cache_bytes() {

@@ -13,6 +13,9 @@ std::string processor_model();
 /// Those instruction sets this program has a use for that the processor has, as Linux names them.
 std::vector<std::string> processor_features();
 
+/// The cores this process may run on, at least 1; those of its places where OpenMP binds threads.
+int allowed_cores();
+
 /// The threads to use when nobody says how many: OMP_NUM_THREADS where a batch system sets it, else
 /// the cores this process may run on; at least 1. The same count as coreutils' nproc.
 int default_threads();
@@ -35,6 +38,10 @@ std::optional<MemoryLimit> memory_limit(const std::string& root = "");
 /// Memory that can be had without swapping and within memory_limit(), in bytes; nothing where the
 /// system does not tell.
 std::optional<double> available_memory_bytes();
+
+/// Throws Failure (usage) where memory for so many bytes plainly is not there (estimates are good
+/// to a tenth): the system would end the process in the middle of its work instead of refusing.
+void require_memory(double bytes, const std::string& remedy);
 
 /// The size of the last cache before the memory, in bytes; 0 where the system does not tell.
 double last_cache_bytes();

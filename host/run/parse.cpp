@@ -25,13 +25,17 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
+/// Of a duration: a thousand years.
+constexpr double most_seconds = 1000.0 * 365.25 * 86400.0;
+
 std::optional<double> parse_duration(std::string_view text) {
   if (text.empty()) return std::nullopt;
   if (text.find(':') == text.npos) {
     const double unit = text.ends_with('s') ? 1.0 : text.ends_with('m') ? 60.0 : 3600.0;
     if (unit == 3600.0 && !text.ends_with('h')) return std::nullopt;
     const auto number = parse_number(text.substr(0, text.size() - 1));
-    return number && *number >= 0.0 ? std::optional(*number * unit) : std::nullopt;
+    if (!number || *number < 0.0 || *number > most_seconds / unit) return std::nullopt;
+    return *number * unit;
   }
   double days = 0.0;
   if (const std::size_t dash = text.find('-'); dash != text.npos) {

@@ -10,10 +10,12 @@
 
 #include "host/failure.hpp"
 #include "host/run/config_file.hpp"
+#include "host/run/estimate.hpp"
 #include "host/run/guards.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/outcome.hpp"
 #include "host/run/provenance.hpp"
+#include "host/run/time_limit.hpp"
 #include "host/run/training.hpp"
 #include "host/run/weights_file.hpp"
 
@@ -194,6 +196,27 @@ void check_place(const TrainConfig& config, bool goes_on) {
   if (!goes_on) RunDirectory::check(config.out);
 }
 
+/// Throws Failure (usage) for a run that the host's memory does not hold. How wide weights of a
+/// file are is not known yet.
+void require_room(const PlannedRun& run) {
+  if (!run.config.width) return;
+  const Workload work = workload_of(run.config, run.data.inputs.columns, run.data.inputs.rows);
+  const bool on_device = run.backend->free_device_memory().has_value();
+  require_memory(estimate_memory(work, on_device).peak(),
+                 "lower --width, --samples or --chunk, or run it where there is more");
+}
+
+/// Throws Failure (usage) for a limit that is over before a single epoch can be.
+void require_time(const TrainConfig& config) {
+  if (!config.max_walltime || !config.width || config.epochs == 0) return;
+  const double least = seconds_to_stop(*config.width);
+  if (*config.max_walltime <= least)
+    throw Failure(ExitCode::usage,
+                  fmt::format("saving is taken to need {:.1f} s, and there are {:.3g} s in all",
+                              least, *config.max_walltime),
+                  "--max-walltime", "give more, or leave it out");
+}
+
 /// Whether the run has nothing left to do.
 bool is_done(const RunDirectory& directory, TrainConfig config,
              const std::optional<TrainConfig>& before) {
@@ -226,8 +249,11 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
     }
     has_checkpoint = !Checkpoints(directory->path(), config.keep).epochs().empty();
   }
-  PreparedRun prepared = prepare(plan(std::move(config)),
-                                 has_checkpoint ? WeightsFrom::checkpoint : WeightsFrom::config);
+  PlannedRun planned = plan(std::move(config));
+  require_room(planned);
+  require_time(planned.config);
+  PreparedRun prepared =
+      prepare(std::move(planned), has_checkpoint ? WeightsFrom::checkpoint : WeightsFrom::config);
   ResumePoint point;
   if (directory) {
     point = resume_point(*directory, prepared, resume);

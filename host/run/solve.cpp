@@ -52,6 +52,14 @@ void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMat
   add_finite(file, "grad_v", {m}, std::move(gradient.v));
 }
 
+/// Bytes of the host's that solving takes at least, beside A: the two Grams and what eigenvalues
+/// are computed in, Z or L in double, and P, what is added to it, and Z or L of both solves, of
+/// which an entry has `real` bytes.
+double least_memory(Index width, Index samples, std::size_t real) {
+  const auto m = static_cast<double>(width), n = static_cast<double>(samples);
+  return sizeof(double) * (3.0 * n * n + m * n) + 6.0 * static_cast<double>(real) * m * n;
+}
+
 }  // namespace
 
 SolveResult solve(const SolveRequest& request) {
@@ -86,6 +94,8 @@ SolveResult solve(const SolveRequest& request) {
   }();
   const Index m = model.width(), n = inputs.columns;
   const Element real = real_of(result.precision);
+  require_memory(least_memory(m, n, backend->free_device_memory() ? 0 : size_of(real)),
+                 "give fewer inputs at a time");
   refuse_overwriting({request.weights, request.inputs, request.targets}, request.out);
   NpzWriter file(request.out);
 

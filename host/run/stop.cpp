@@ -1,19 +1,31 @@
 #include "host/run/stop.hpp"
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 
 namespace widedeq {
 namespace {
 
 // SIGXCPU: the soft limit of processor time; the hard one follows.
 constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU};
+constexpr std::int64_t nanoseconds = 1'000'000'000;
 
-volatile std::sig_atomic_t requested = 0;
+/// Of a clock that never stands at zero, when the stop was asked for; 0: it was not.
+std::atomic<std::int64_t> requested{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free, "a handler may touch no other");
 
-extern "C" void request_stop(int) {
-  requested = 1;
-  for (const int signal : signals)
-    std::signal(signal, SIG_DFL);
+extern "C" void request_stop(int signal) {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now = nanoseconds * time.tv_sec + time.tv_nsec + 1;
+  std::int64_t first = 0;
+  if (requested.compare_exchange_strong(first, now)) return;
+  // The kernel sends SIGXCPU every second from the first one on.
+  if (signal == SIGXCPU || now - first < nanoseconds) return;
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // blocked in here, it ends the process when the handler returns
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 namespace widedeq {
 
 /// From now on the first SIGINT, SIGTERM, SIGHUP, SIGUSR1 (which batch systems send ahead of a
-/// time limit) or SIGXCPU only asks for a stop; a second one, whichever it is, ends the process at
-/// once.
+/// time limit) or SIGXCPU only asks for a stop. A second one ends the process at once when it comes
+/// a second later or more: what comes sooner is the same request by another way, as a closing
+/// terminal's, or that of a launcher who signals a process and then its group. SIGXCPU never does.
+/// SIGHUP stays ignored where it was (nohup).
 void stop_on_signals();
 
 /// Whether a stop was asked for.

@@ -35,6 +35,9 @@ LimitResult limit(const LimitRequest& request) {
   const HostMatrix inputs = load_inputs(request.inputs);
   refuse_zero_samples(inputs, request.inputs);
   refuse_overwriting({request.inputs}, request.out);
+  // The four kernels, and a copy whose eigenvalues are wanted.
+  const auto n_real = static_cast<double>(inputs.columns);
+  require_memory(5.0 * sizeof(double) * n_real * n_real, "give fewer inputs");
   NpzWriter file(request.out);
   LimitResult result;
   result.warning = describe_duplicate(inputs);

@@ -79,18 +79,6 @@ void require_same_run(const StudyCell& cell) {
                   cell.directory, "move it away, and the cell will be done");
 }
 
-/// A run that the memory does not hold is not begun: the system would kill the process, and the
-/// cells after it would never be done.
-void require_memory(const CellPlan& plan) {
-  constexpr double estimates_error = 1.1;
-  const auto available = available_memory_bytes();
-  if (available && plan.memory > estimates_error * *available)
-    throw Failure(ExitCode::usage,
-                  fmt::format("{} of memory needed, {} available", format_bytes(plan.memory),
-                              format_bytes(*available)),
-                  "memory", "call the study again where there is more");
-}
-
 /// How an attempt at a cell ended.
 enum class Ending : std::uint8_t { done, failed, busy, stopped };
 
@@ -159,8 +147,8 @@ bool Session::is_to_retry(int number, const CellState& state) const {
 bool Session::is_time_to_stop(int number) const {
   if (stop_requested()) return true;
   // A run saves its weights and a checkpoint before the time is over; see host/run/epochs.cpp.
-  const auto m = static_cast<double>(plan_[index(number)].work.width);
-  return !has_time(cell(number).config.max_walltime, 1.0 + 2.0 * 8.0 * m * m / 1e8);
+  const double saving = seconds_to_stop(plan_[index(number)].work.width);
+  return !has_time(cell(number).config.max_walltime, saving);
 }
 
 RunSummary Session::run_cell(const StudyCell& cell, Resume resume, const CellState& state) const {
@@ -214,7 +202,7 @@ Ending Session::attempt(int number, bool trusting) {
       if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, true);
       resume = Resume::again;
     }
-    require_memory(plan_[index(number)]);
+    require_memory(plan_[index(number)].memory, "call the study again where there is more");
     log_.record(label_of(cell) + ": begun");
     RunSummary run;
     try {

@@ -119,7 +119,7 @@ std::vector<CellPlan> plan_cells(const Study& study) {
     if (!config.width && config.weights_from_file()) config.width = memory.width_in(config.weights);
     CellPlan one;
     one.work = workload_of(config, data.samples, data.inputs);
-    one.work.checkpoints = config.checkpoint_every.is_never() ? 0 : config.keep;
+    one.work.checkpoints = config.checkpoints_at_once();
     one.operations = estimate_work(one.work);
     const bool on_device = backend.free_device_memory().has_value();
     const MemoryEstimate memory_needed = estimate_memory(one.work, on_device);

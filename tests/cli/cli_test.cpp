@@ -64,7 +64,7 @@ TEST_F(CliTest, ValuesOutOfRange) {
       {"--samples 0", "an integer from 1"},
       {"--learning-rate fast", "or auto"},
       {"--precision fp16", "fp32"},
-      {"--classes ''", "class labels"},
+      {"--classes ''", "an empty value"},
       {"--classes 0,,1", "class labels"},
       {"--data digit", "mnist:DIR"},
       {"--threads -1", "an integer from 0"},
@@ -73,6 +73,64 @@ TEST_F(CliTest, ValuesOutOfRange) {
     expect_refused("train " + arguments + " --out run", 2, {arguments.substr(0, 6), allowed});
   expect_refused("train --tolerance 1e-12 --precision fp32 --out run", 2, {"1e-12", "fp64"});
   expect_refused("train --tolerance 1e-15 --precision fp64 --out run", 2, {"at least"});
+}
+
+TEST_F(CliTest, AnEmptyValueIsNotNoValue) {
+  // "$VARIABLE" that was never set.
+  expect_refused("train --epochs 1 --config '' --out r", 2, {"--config has an empty value"});
+  expect_refused("train --epochs 1 --weights '' --out r", 2, {"--weights has an empty value"});
+  expect_refused("study --config s.toml --cell '' --out s", 2, {"--cell has an empty value"});
+  expect_refused("solve --weights w.npz --inputs x.npy --targets '' --gamma 0.5 --out o.npz", 2,
+                 {"--targets has an empty value"});
+  expect_refused("report run --out ''", 2, {"--out has an empty value"});
+}
+
+TEST_F(CliTest, AFlagTakesItsValue) {
+  const std::string few = "train --width 8 --samples 6 --epochs 0 ";
+  for (const auto& [option, value] : {std::pair{"--skip", true},
+                                      {"--skip=true", true},
+                                      {"--skip=false", false},
+                                      {"--no-skip", false},
+                                      {"--no-skip=true", false},
+                                      {"--no-skip=false", true},
+                                      {"--warm-start=false", true}}) {
+    fs::remove_all(path("r"));
+    ASSERT_EQ(run(few + option + " --out r").code, 0) << option;
+    EXPECT_EQ(read_text(path("r/config.toml")).find("skip = true") != std::string::npos, value)
+        << option;
+  }
+  expect_refused(few + "--skip=perhaps --out none", 2, {"--skip=perhaps is not allowed"});
+}
+
+TEST_F(CliTest, ClosedDescriptorsDoNotBecomeFiles) {
+  // What goes to stdout and stderr must not end in the files that would get their numbers.
+  const std::string few = "train --width 8 --samples 6 --epochs 3 --gram-every 1 --out ";
+  const Result none = run(few + "none <&- >&- 2>&- #");
+  EXPECT_EQ(none.code, 74);  // the table at the end was for somebody
+  for (const auto& record : read_records(path("none/metrics.jsonl")))
+    EXPECT_TRUE(record.contains("kind"));
+  EXPECT_EQ(read_text(path("none/STATUS")), "done\n");
+  EXPECT_EQ(run(few + "silent 2>&- #").code, 0);
+  EXPECT_EQ(read_text(path("silent/LOCK")).find("epoch"), std::string::npos);
+}
+
+TEST_F(CliTest, BoundThreadsAreNotOne) {
+  // Where OpenMP binds threads, this one has been bound to one core before anybody could ask.
+  const auto threads = [](const Result& info) {
+    const std::size_t line = info.output.find("threads ");
+    return info.output.substr(line, info.output.find('\n', line) - line);
+  };
+  const std::string free = threads(run_with("-u OMP_NUM_THREADS -u OMP_PROC_BIND", "info"));
+  EXPECT_EQ(threads(run_with("-u OMP_NUM_THREADS OMP_PROC_BIND=close", "info")), free);
+}
+
+TEST_F(CliTest, WhatARecordCannotHoldIsRefused) {
+  const std::string few = "train --width 8 --samples 6 --epochs 1 ";
+  expect_refused(few + "--max-walltime 1e308h --out r", 2,
+                 {"--max-walltime 1e308h is not allowed"});
+  expect_refused(few + "--max-walltime 100000000h --out r", 2, {"is not allowed"});
+  expect_refused("train --data \"npy:$(printf 'lat\\351n').npy,y.npy\" --out r", 2, {"not UTF-8"});
+  expect_refused("bench --json f --csv f", 2, {"the same file"});
 }
 
 TEST_F(CliTest, ConfigurationFileMistakes) {

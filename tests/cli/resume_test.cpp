@@ -190,23 +190,42 @@ TEST_F(ResumeTest, SignalsStopWithACheckpoint) {
 }
 
 TEST_F(ResumeTest, ASecondSignalEndsItAtOnce) {
-  // An epoch of this takes a second, and the first one is over: another is under way. Nobody waits
-  // for it after the second signal.
+  // An epoch of this takes several seconds, and the first one is over: another is under way. Nobody
+  // waits for it after the second signal.
   const auto start = std::chrono::steady_clock::now();
   const std::string script =
       "cd '" + directory.string() +
       "' && '" WIDEDEQ_BINARY
-      "' train --width 3000 --samples 600 --data sphere --epochs 100000 --gram-every 0 "
-      "--learning-rate 1e-6 --precision fp64 --out run >o 2>e & p=$!; "
+      "' train --width 4000 --samples 1200 --data sphere --epochs 100000 --gram-every 0 "
+      "--learning-rate 1e-6 --precision fp64 --threads 2 --out run >o 2>e & p=$!; "
       "for i in $(seq 600); do grep -q '\"epoch\"' '" +
       path("run/metrics.jsonl") +
-      "' 2>/dev/null && break; sleep 0.05; done; kill -TERM $p; sleep 0.2; kill -USR1 $p; wait $p";
+      "' 2>/dev/null && break; sleep 0.05; done; kill -TERM $p; sleep 1.2; kill -USR1 $p; wait $p";
   const int status = std::system(script.c_str());
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 128 + SIGUSR1) << seconds << read_text(path("e"));
   EXPECT_EQ(read_text(path("run/STATUS")), "running\n");
+}
+
+TEST_F(ResumeTest, TheSameRequestByTwoWaysIsOne) {
+  // As from a launcher that signals the process and then its group, or a terminal that closes.
+  const std::string command =
+      "train --width 64 --samples 40 --epochs 1000000 --gram-every 0 --learning-rate 1e-6 ";
+  for (const std::string signal : {"TERM", "HUP"}) {
+    const Result stopped = run_with_signals(command, signal, {signal, signal, signal});
+    EXPECT_EQ(stopped.code, 75) << signal << "\n" << stopped.error;
+    EXPECT_EQ(read_text(path(signal + "/STATUS")), "stopped\n");
+  }
+}
+
+TEST_F(ResumeTest, ALimitOfTimeIsOfOneSession) {
+  const std::string command = "train --width 64 --samples 40 --gram-every 0 --learning-rate 1e-4 ";
+  // Shorter than saving is taken to need: it would be stopped for ever.
+  expect_refused(command + "--max-walltime 1s --out none", 2, {"--max-walltime", "saving"});
+  ASSERT_EQ(run(command + "--epochs 10000000 --max-walltime 2s --out run").code, 75);
+  EXPECT_EQ(read_text(path("run/config.toml")).find("max-walltime"), std::string::npos);
 }
 
 TEST_F(ResumeTest, TheTimeThatRunsOutStopsIt) {

@@ -202,7 +202,7 @@ TEST_F(StudyTest, TheTimeThatRunsOutEndsIt) {
   EXPECT_EQ(read_text(path("st/cells/width-32/STATUS")), "stopped\n");
   EXPECT_FALSE(fs::exists(path("st/cells/width-48")));
   // Without time for a cell, none is begun.
-  const Result none = run("study --out st --max-walltime 1s --cell 1");
+  const Result none = run("study --out st --max-walltime 1.002s --cell 1");
   EXPECT_EQ(none.code, 75) << none.error;
   expect_parts(none.error, {"no time left for another cell"});
   EXPECT_FALSE(fs::exists(path("st/cells/width-48")));

@@ -197,7 +197,7 @@ TEST_F(Mnist, PrefersTheTrainingPart) {
 }
 
 TEST_F(Mnist, RefusesADirectoryWithoutIt) {
-  expect_refused(request(), ExitCode::io, "t10k-images-idx3-ubyte");
+  expect_refused(request(), ExitCode::io, "train-images-idx3-ubyte");
   write_images("train-images-idx3-ubyte");
   write_labels("t10k-labels-idx1-ubyte");
   expect_refused(request(), ExitCode::io, "labels are missing");

@@ -35,6 +35,25 @@ std::vector<double> flat(const Weights& weights) {
   return all;
 }
 
+TEST(Trainer, ChoosesHowManySamplesAtATime) {
+  const auto chosen = [](Index samples, Index width, bool warm = true) {
+    TrainerOptions how;
+    how.warm_start = warm;
+    return Trainer::chunk_of(samples, width, how);
+  };
+  EXPECT_EQ(chosen(1, 1), 1);
+  EXPECT_EQ(chosen(1024, 1), 1024);
+  EXPECT_EQ(chosen(1025, 8), 513);  // not one of 1024 and one of 1
+  EXPECT_EQ(chosen(1500, 1000), 1500);
+  EXPECT_EQ(chosen(1501, 1000), 751);         // warm starts would not pay
+  EXPECT_EQ(chosen(1500, 1000, false), 750);  // there are none
+  EXPECT_EQ(chosen(8000, 8192), 8000);        // 64 Mi entries hold it
+  EXPECT_EQ(chosen(8200, 8192), 912);         // or not
+  EXPECT_EQ(chosen(60000, 131072), 1017);
+  EXPECT_EQ(Trainer::chunk_of(5000, 9000, TrainerOptions(7)), 7);
+  EXPECT_EQ(Trainer::chunk_of(5, 9000, TrainerOptions(7)), 5);
+}
+
 TEST_P(Training, GradientDoesNotDependOnTheChunk) {
   for (const bool skip : {true, false}) {
     const Shape shape{.m = 65, .n = 23, .d = 6, .gamma = 0.6};
