@@ -69,7 +69,8 @@ void GramMonitor::take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi) 
   backend_.copy(Phi, Phi_.columns(first, Phi.columns));
 }
 
-void GramMonitor::submit(const Model& model, ConstBlock X, const WeightNorms& norms) {
+void GramMonitor::submit(const Model& model, ConstBlock X, const WeightNorms& norms,
+                         bool is_awaited) {
   backend_.copy(model.v, v_);
   X_ = X;
   s_ = model.s();
@@ -79,7 +80,8 @@ void GramMonitor::submit(const Model& model, ConstBlock X, const WeightNorms& no
   // GNU's OpenMP lets none of them spin at its barriers: hence a thread for each Gram, which is
   // gone when epochs run alone. (Measured, 2 cores, Grams every 20 epochs, seconds for 200 epochs
   // at 512 x 200: 2.5 with one thread for all Grams, 1.6 so.)
-  result_ = std::async(std::launch::async, [this] { return compute(); });
+  result_ = std::async(is_awaited ? std::launch::deferred : std::launch::async,
+                       [this] { return compute(); });
 }
 
 void GramMonitor::transfer(Archive& archive) {

@@ -52,8 +52,10 @@ class GramMonitor {
   /// Copies the columns first ... of Z, L and Phi.
   void take(Index first, ConstBlock Z, ConstBlock L, ConstBlock Phi);
   /// Hands the copies to another thread. X is d x n and must outlive the computation; `norms`
-  /// is passed on, for A changes when the caller goes on.
-  void submit(const Model& model, ConstBlock X, const WeightNorms& norms = {});
+  /// is passed on, for A changes when the caller goes on. Where it does not go on before it has the
+  /// Gram (`is_awaited`), wait() makes it, with all threads, and poll() has none until then.
+  void submit(const Model& model, ConstBlock X, const WeightNorms& norms = {},
+              bool is_awaited = false);
   /// Saves or restores what later Grams depend on. No Gram may be in flight.
   void transfer(Archive& archive);
 

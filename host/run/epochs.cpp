@@ -166,8 +166,8 @@ void train(Training& training, int end) {
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
     const auto norm = norm_if_due(training, monitor != nullptr);
     if (monitor)
-      monitor->submit(*training.run.model, training.run.trainer->X(),
-                      weight_norms(training, *norm));
+      monitor->submit(*training.run.model, training.run.trainer->X(), weight_norms(training, *norm),
+                      !state.eta);
 
     // q = gamma ||A||_2 / sqrt(m) < 1
     if (norm) {

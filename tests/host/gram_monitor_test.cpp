@@ -52,7 +52,11 @@ TEST_P(Monitor, GivesTheOraclesKernelForAnyChunks) {
 
       monitor.begin(42);
       ASSERT_TRUE(trainer.evaluate(&monitor).converged());
-      monitor.submit(it.model, trainer.X(), {1.5, 0.25});
+      const bool is_awaited = chunk == 6;
+      monitor.submit(it.model, trainer.X(), {1.5, 0.25}, is_awaited);
+      if (is_awaited) {
+        EXPECT_FALSE(monitor.poll().has_value());  // wait() is to make it
+      }
       const std::optional<GramStatistics> is = monitor.wait();
       ASSERT_TRUE(is.has_value());
       EXPECT_EQ(is->epoch, 42);
