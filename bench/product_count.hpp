@@ -7,12 +7,12 @@ namespace widedeq::bench {
 
 class ProductCount {
  public:
-  explicit ProductCount(const Case& c) : backend_(c.backend), shape_(c.shape) {}
+  explicit ProductCount(const Case& c) : backend_(&c.backend), shape_(c.shape) {}
 
   /// Around a call.
-  void begin() { start_ = backend_.operations(); }
+  void begin() { start_ = backend_->operations(); }
   void end() {
-    const Operations now = backend_.operations();
+    const Operations now = backend_->operations();
     sum_.fp64 += now.fp64 - start_.fp64;
     sum_.fp32 += now.fp32 - start_.fp32;
     sum_.int8 += now.int8 - start_.int8;
@@ -32,7 +32,7 @@ class ProductCount {
   double calls() const { return calls_; }
 
  private:
-  Backend& backend_;
+  Backend* backend_;
   Shape shape_;
   Operations start_, sum_;
   double calls_ = 0.0;

@@ -100,11 +100,12 @@ class Bench {
     const auto calls = [&](std::size_t count) {
       return time_calls(backend_, *trial, count, flush_.get());
     };
-    row.timing = take_samples(calls, now, report_.options.stopping);
+    row.timing = take_samples(calls, now, report_.options.stopping, [&] { trial->start_timing(); });
     row.failure = trial->failure();
     if (!row.ok()) return;
     row.warning = shortcoming(row.timing, report_.options.stopping);
     row.work = trial->work();
+    row.work_varies = trial->work_varies();
     trial.reset();  // its memory, before the bare product takes its own
     for (const Precision precision : all_precisions)
       if (row.work.products[precision] > 0.0)

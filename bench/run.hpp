@@ -43,16 +43,19 @@ struct Row {
 
   // The rest holds nothing after a failure.
   Statistics timing;
-  std::string warning;  // why the timing is not to be trusted; "" when it is
-  Work work;
+  std::string warning;            // why the timing is not to be trusted; "" when it is
+  Work work;                      // of a call, in the mean
+  bool work_varies = false;       // between calls
   double product_seconds = 0.0;   // of the library's bare products in it; 0 without any
   double roofline_seconds = 0.0;  // the least
 
   bool ok() const { return failure.empty(); }
-  double flops_per_second() const { return work.total_flops() / timing.median; }
-  double bytes_per_second() const { return work.bytes / timing.median; }
-  double share_of_product() const { return product_seconds / timing.median; }
-  double share_of_roofline() const { return roofline_seconds / timing.median; }
+  /// Of a call of that work.
+  double seconds() const { return work_varies ? timing.mean : timing.median; }
+  double flops_per_second() const { return work.total_flops() / seconds(); }
+  double bytes_per_second() const { return work.bytes / seconds(); }
+  double share_of_product() const { return product_seconds / seconds(); }
+  double share_of_roofline() const { return roofline_seconds / seconds(); }
 };
 
 struct BenchReport {

@@ -69,8 +69,12 @@ class Trial {
   virtual void prepare() {}
   /// The stage, once. Timed; may run asynchronously.
   virtual void call() = 0;
-  /// The cost of a call: of those made, the mean.
+  /// The warm-up is over.
+  virtual void start_timing() {}
+  /// The cost of a call: where calls cost differently, the mean of those since start_timing().
   virtual Work work() const = 0;
+  /// Whether they do; then rates are means as well, for the median call is not the mean one.
+  virtual bool work_varies() const { return false; }
   /// Why the last call's result is of no use ("diverged after 40 sweeps"); "" when it is.
   virtual std::string failure() const { return ""; }
   /// How wrong the stage is, relative; to be asked for after prepare() and one call(). Compares

@@ -68,7 +68,8 @@ bool StoppingRule::is_done(double elapsed) {
 }
 
 Statistics take_samples(const std::function<double(std::size_t)>& calls,
-                        const std::function<double()>& now, const StoppingOptions& options) {
+                        const std::function<double()>& now, const StoppingOptions& options,
+                        const std::function<void()>& warmed_up) {
   const double start = now();
   const auto elapsed = [&] { return now() - start; };
 
@@ -81,6 +82,7 @@ Statistics take_samples(const std::function<double(std::size_t)>& calls,
       (static_cast<int>(warm_up) < options.warm_up_calls || elapsed() < options.warm_up_seconds) &&
       elapsed() < options.warm_up_share * options.max_seconds);
 
+  warmed_up();
   constexpr double shortest = 1e-9;  // a clock too coarse for a call may say 0
   const auto batch = static_cast<std::size_t>(
       std::max(1.0, std::ceil(options.least_sample / std::max(fastest, shortest))));

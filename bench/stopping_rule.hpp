@@ -76,8 +76,10 @@ class StoppingRule {
 };
 
 /// Warms up, chooses the batch and takes samples until the rule says stop. `calls(k)` makes k calls
-/// and returns their seconds; `now()` is the wall clock in seconds.
-Statistics take_samples(const std::function<double(std::size_t)>& calls,
-                        const std::function<double()>& now, const StoppingOptions& options);
+/// and returns their seconds; `now()` is the wall clock in seconds. `warmed_up()` is called between
+/// the two.
+Statistics take_samples(
+    const std::function<double(std::size_t)>& calls, const std::function<double()>& now,
+    const StoppingOptions& options, const std::function<void()>& warmed_up = [] {});
 
 }  // namespace widedeq::bench

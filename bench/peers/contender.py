@@ -135,6 +135,11 @@ class Peer:
     def end(self):
         self.worker.close()
 
+    def begin_again(self):
+        self.end()
+        self.records = []
+        self.begin()
+
 
 class WidedeqRuns:
     """Every turn is one whole run from the start: as many epochs as a peer has in all, of which
@@ -149,6 +154,9 @@ class WidedeqRuns:
         self.records = []
 
     def begin(self):
+        pass
+
+    def begin_again(self):
         pass
 
     def turn(self, count):

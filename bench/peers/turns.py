@@ -4,9 +4,9 @@ Every peer has a process of its own from beginning to end, which trains a block 
 is its turn and sleeps while others have theirs; compiled code and a warm start stay with it.
 widedeq is a command, so its turn is a whole run (contender.WidedeqRuns). A turn waits until nobody
 else keeps the machine busy, within limits, and the load that others made during it is measured.
-Whoever has no undisturbed turn after all rounds gets more of them, as many again at most. Disturbed
-turns are left out of the statistics; of a contender that has no others, the figure is shown without
-a ratio.
+Whoever has no undisturbed turn after all rounds gets more of them, as many again at most, from the
+first epoch on, for later ones take less. Disturbed turns are left out of the statistics; of a
+contender that has no others, the figure is shown without a ratio.
 """
 
 import math
@@ -77,6 +77,9 @@ def take_turns(contenders, plan):
     for count in plan.blocks():
         for contender in contenders:
             take_turn(contender, count)
+    for contender in contenders:
+        if not undisturbed(blocks[contender.title]):
+            contender.begin_again()
     for count in plan.blocks():
         for contender in contenders:
             if not undisturbed(blocks[contender.title]):

@@ -24,6 +24,13 @@ class Epoch final : public Trial {
     adjoint_ += evaluation_.adjoint.sweeps;
   }
 
+  /// Epochs take fewer sweeps the longer training goes on: those of the warm-up most.
+  void start_timing() override {
+    count_ = ProductCount(case_);
+    forward_ = adjoint_ = 0.0;
+  }
+  bool work_varies() const override { return true; }
+
   Work work() const override {
     Work work = inject_work(case_);
     work += readout_work(case_);

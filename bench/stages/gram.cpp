@@ -24,7 +24,7 @@ class Gram final : public Trial {
     const auto [m, n, d] = sizes(case_);
     Work work;
     work.flops.fp64 = 4.0 * m * n * n + d * n * n;  // symmetric: half a product's
-    work.bytes = real_bytes(case_.precision) * (3.0 * m * n + d * n + m) + 16.0 * n * n;
+    work.bytes = real_bytes(case_.precision) * (3.0 * m * n + d * n + m) + 32.0 * n * n;
     return work;
   }
 

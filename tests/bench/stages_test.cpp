@@ -74,6 +74,23 @@ TEST_P(EveryStage, FailsItsCheckWithoutACall) {
 }
 
 // The products that shares are computed from are those of the formulas.
+TEST_P(EveryStage, SweepsMultiplyAsManyTimesAsTheySay) {
+  // As the backend counts: the first sweep of an iteration, which has less to multiply, is not
+  // timed.
+  for (const Shape shape : {Shape{64, 20}, Shape{1500, 20}})
+    for (const bool adjoint : {false, true}) {
+      const Stage stage = adjoint ? sweep_adjoint_stage() : sweep_stage();
+      const auto trial = stage.set_up(small_case(GetParam(), shape));
+      trial->prepare();
+      const Operations before = test::backend().operations();
+      trial->call();
+      const Operations now = test::backend().operations();
+      const double counted =
+          now.fp64 - before.fp64 + now.fp32 - before.fp32 + now.int8 - before.int8;
+      EXPECT_NEAR(trial->work().total_flops() / counted, 1.0, 1e-12) << stage.name;
+    }
+}
+
 TEST_P(EveryStage, CountsItsProducts) {
   const Case c = small_case(GetParam());
   const auto work_of = [&](const Stage& stage) {
