@@ -38,7 +38,7 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
       targets_(std::move(targets)),
       options_(options),
       how_(how),
-      chunk_(chunk_of(samples(), model.width(), how)),
+      chunk_(chunk_of(samples(), model.width(), how, model.precision(), options.tolerance)),
       forward_(backend, model.precision(), model.width(), chunk_),
       adjoint_(backend, model.precision(), model.width(), chunk_) {
   if (inputs.rows != model.inputs() || inputs.columns != samples() || samples() == 0)
@@ -59,29 +59,38 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
 }
 
-Index Trainer::chunk_of(Index samples, Index width, const TrainerOptions& how) {
+Index Trainer::chunk_of(Index samples, Index width, const TrainerOptions& how, Precision precision,
+                        double tolerance) {
   constexpr Index small = 1024;                   // products gain nothing from more columns
-  constexpr Index largest = Index{64} << 20;      // entries of a matrix, of which mixed has 18
+  constexpr Index largest = Index{32} << 20;      // entries of a matrix, of which mixed has 18
   constexpr Index warm_most = 3, warm_share = 2;  // n / m
   if (how.chunk > 0) return std::min(samples, how.chunk);
   // Warm starts want all samples at once. They pay where what follows an update, two products with
   // n x n matrices and those, costs less than they save. (Measured, 2 cores, Zen 5, mixed, mean
   // seconds of 10 epochs in chunks and in one: 1024 x 1100 0.080 and 0.060, 2048 x 2000 0.54 and
   // 0.39, 4096 x 2000 1.91 and 1.21; 2048 x 4000 1.05 and 1.11, 1024 x 4000 0.30 and 0.44.)
-  const bool at_once =
-      samples <= small ||
-      (how.warm_start && warm_share * samples <= warm_most * width && samples <= largest / width);
-  if (at_once) return samples;
-  const Index chunks = (samples + small - 1) / small;
-  return (samples + chunks - 1) / chunks;  // none much smaller than the others
+  const bool at_once = warm_share * samples <= warm_most * width && samples <= largest / width &&
+                       can_start_warm(width, how, precision, tolerance);
+  if (samples <= small || at_once) return samples;
+  if (0 < how.batch && how.batch <= small) return small;
+  // No part much smaller than the others.
+  const Index whole = how.batch > 0 ? std::min(samples, how.batch) : samples;
+  const Index parts = (whole + small - 1) / small;
+  return (whole + parts - 1) / parts;
+}
+
+bool Trainer::can_start_warm(Index width, const TrainerOptions& how, Precision precision,
+                             double tolerance) {
+  // One epoch from audit to audit is enough: a warm start saves more than an audit costs, two
+  // products in double for each solve.
+  return how.warm_start &&
+         drift_after(1, sweeps_to_expect, width, precision, tolerance) <= most_drift * tolerance;
 }
 
 bool Trainer::starts_warm(Index samples, Index width, const TrainerOptions& how,
                           Precision precision, double tolerance) {
-  // One epoch from audit to audit is enough: a warm start saves more than an audit costs, two
-  // products in double for each solve.
-  return how.warm_start && chunk_of(samples, width, how) == samples &&
-         drift_after(1, sweeps_to_expect, width, precision, tolerance) <= most_drift * tolerance;
+  return can_start_warm(width, how, precision, tolerance) &&
+         chunk_of(samples, width, how, precision, tolerance) == samples;
 }
 
 int Trainer::audit_interval(Index width, const TrainerOptions& how, Precision precision,

@@ -42,6 +42,7 @@ struct TrainerOptions {
   TrainerOptions(Index samples_at_a_time = 0)
       : chunk(samples_at_a_time) {}  // NOLINT: a chunk will do
   Index chunk;                       // samples at a time; 0: see Trainer::chunk_of
+  Index batch = 0;                   // the samples of evaluate_batch(), where there are to be such
   bool warm_start = true;  // start solves where the last epoch's ended, when there is one chunk
   int audit_every = 25;  // warm epochs to an audit; fewer where the tolerance has no room for more
 };
@@ -52,9 +53,10 @@ class Trainer {
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
           const SolveOptions& options, const TrainerOptions& how = {});
 
-  /// Samples at a time: as `how` says, else all where warm starts pay and m x n stays moderate,
-  /// else equal parts of at most 1024.
-  static Index chunk_of(Index samples, Index width, const TrainerOptions& how);
+  /// Samples at a time: as `how` says; else all, where warm starts are possible and pay, and m x n
+  /// stays moderate; else equal parts of at most 1024, of a batch where there are batches.
+  static Index chunk_of(Index samples, Index width, const TrainerOptions& how, Precision precision,
+                        double tolerance);
   /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
   /// tolerance leaves room for the rounding that states gather between audits.
   static bool starts_warm(Index samples, Index width, const TrainerOptions& how,
@@ -102,6 +104,9 @@ class Trainer {
   double gradient(double alpha, Parameters& direction);
 
  private:
+  /// Whether `how` and the tolerance leave room for warm starts.
+  static bool can_start_warm(Index width, const TrainerOptions& how, Precision precision,
+                             double tolerance);
   /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand. What
   /// does not converge from there, or has shrunk, is solved cold.
   SolveReport solve_forward(Index first, Index count, bool audit);

@@ -97,6 +97,7 @@ struct TrainConfig {
     TrainerOptions options(chunk);
     options.warm_start = warm_start && optimizer == Optimizer::descent && !in_batches(of_samples);
     options.audit_every = audit_every;
+    if (in_batches(of_samples)) options.batch = batch_size;
     return options;
   }
 };

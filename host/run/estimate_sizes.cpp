@@ -17,7 +17,9 @@ Sizes::Sizes(const Workload& work)
       is_mixed(work.precision == Precision::mixed) {
   TrainerOptions how(work.chunk);
   how.warm_start = work.warm_start && !work.is_flow && work.batch == 0;
-  const Index chunk = Trainer::chunk_of(work.samples, work.width, how);
+  how.batch = work.batch;
+  const Index chunk =
+      Trainer::chunk_of(work.samples, work.width, how, work.precision, work.tolerance);
   c = static_cast<double>(chunk);
   is_chunked = chunk < work.samples;
   is_flow = work.is_flow;

@@ -38,8 +38,10 @@ void add_columns(NpzWriter& file, Backend& backend, const std::string& name, Con
 
 void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMatrix& inputs,
                   const std::string& targets, const TrainConfig& settings) {
+  TrainerOptions how;
+  how.warm_start = false;  // there is one evaluation
   Trainer trainer(backend, model, inputs, load_targets(targets, inputs.columns),
-                  settings.solve_options());
+                  settings.solve_options(), how);
   const Evaluation evaluation = trainer.evaluate();
   require_converged("forward", evaluation.forward, settings);
   require_converged("adjoint", evaluation.adjoint, settings);

@@ -202,7 +202,6 @@ Ending Session::attempt(int number, bool trusting) {
       if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, true);
       resume = Resume::again;
     }
-    require_memory(plan_[index(number)].memory, "call the study again where there is more");
     log_.record(label_of(cell) + ": begun");
     RunSummary run;
     try {

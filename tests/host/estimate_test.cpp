@@ -9,6 +9,7 @@
 #include "host/gradient_flow.hpp"
 #include "host/held_out.hpp"
 #include "host/mini_batches.hpp"
+#include "host/run/config_file.hpp"
 #include "host/run/estimate.hpp"
 #include "host/trainer.hpp"
 #include "kernels/devices.hpp"
@@ -109,16 +110,28 @@ TEST(EstimateMemory, StatesAreWhatTheBackendAllocates) {
 
 TEST(EstimateMemory, TakesTheChunkATrainerTakes) {
   const auto backend = make_cpu_backend(1);
-  const Index n = 1500;
-  Model model(*backend, Precision::fp32, {}, 2, 3, WeightLaw::lattice, 1);
-  const Trainer trainer(*backend, model, unit_columns(3, n), std::vector<double>(n), {});
-  ASSERT_LT(trainer.chunk(), n);
-  Workload chosen = workload(512, n, Precision::fp32);
-  Workload given = chosen;
-  given.chunk = trainer.chunk();
-  EXPECT_EQ(estimate_memory(chosen).peak(), estimate_memory(given).peak());
-  given.chunk /= 2;
-  EXPECT_GT(estimate_memory(chosen).peak(), estimate_memory(given).peak());
+  const auto expect_same = [&](Index m, Index n, const char* settings, Index wanted) {
+    TrainConfig config;
+    apply_config_text(config, settings, "test");
+    config.precision = Precision::fp32;
+    config.width = m;
+    Model model(*backend, Precision::fp32, {}, m, 3, WeightLaw::lattice, 1);
+    const Trainer trainer(*backend, model, unit_columns(3, n),
+                          std::vector<double>(static_cast<std::size_t>(n)), config.solve_options(),
+                          config.trainer_options(n));
+    EXPECT_EQ(trainer.chunk(), wanted) << settings;
+    const Workload chosen = workload_of(config, n, 3);
+    Workload given = chosen;
+    given.chunk = wanted;
+    EXPECT_EQ(estimate_memory(chosen).peak(), estimate_memory(given).peak()) << settings;
+    given.chunk = wanted / 2;
+    EXPECT_GT(estimate_memory(chosen).peak(), estimate_memory(given).peak()) << settings;
+  };
+  expect_same(800, 1100, "", 1100);
+  expect_same(700, 1100, "", 550);
+  expect_same(800, 1100, "warm-start = false", 550);
+  expect_same(800, 1100, "optimizer = \"flow\"", 550);
+  expect_same(800, 1100, "batch-size = 10", 1024);
 }
 
 TEST(EstimateMemory, GrowsAsTheSquareOfTheWidth) {

@@ -36,22 +36,30 @@ std::vector<double> flat(const Weights& weights) {
 }
 
 TEST(Trainer, ChoosesHowManySamplesAtATime) {
-  const auto chosen = [](Index samples, Index width, bool warm = true) {
+  const auto chosen = [](Index samples, Index width, bool warm = true, Index batch = 0,
+                         double tolerance = 1e-6) {
     TrainerOptions how;
     how.warm_start = warm;
-    return Trainer::chunk_of(samples, width, how);
+    how.batch = batch;
+    return Trainer::chunk_of(samples, width, how, Precision::fp32, tolerance);
   };
   EXPECT_EQ(chosen(1, 1), 1);
   EXPECT_EQ(chosen(1024, 1), 1024);
   EXPECT_EQ(chosen(1025, 8), 513);  // not one of 1024 and one of 1
   EXPECT_EQ(chosen(1500, 1000), 1500);
-  EXPECT_EQ(chosen(1501, 1000), 751);         // warm starts would not pay
-  EXPECT_EQ(chosen(1500, 1000, false), 750);  // there are none
-  EXPECT_EQ(chosen(8000, 8192), 8000);        // 64 Mi entries hold it
-  EXPECT_EQ(chosen(8200, 8192), 912);         // or not
+  EXPECT_EQ(chosen(1501, 1000), 751);                 // warm starts would not pay
+  EXPECT_EQ(chosen(1500, 1000, false), 750);          // there are none
+  EXPECT_EQ(chosen(1500, 1000, true, 0, 1e-7), 750);  // nor have they room
+  EXPECT_EQ(chosen(4096, 8192), 4096);                // 32 Mi entries
+  EXPECT_EQ(chosen(4097, 8192), 820);
   EXPECT_EQ(chosen(60000, 131072), 1017);
-  EXPECT_EQ(Trainer::chunk_of(5000, 9000, TrainerOptions(7)), 7);
-  EXPECT_EQ(Trainer::chunk_of(5, 9000, TrainerOptions(7)), 5);
+  // A batch that fits is solved in one piece, a large one in equal pieces.
+  EXPECT_EQ(chosen(60000, 4096, false, 32), 1024);
+  EXPECT_EQ(chosen(60000, 4096, false, 1024), 1024);
+  EXPECT_EQ(chosen(60000, 4096, false, 1100), 550);
+  EXPECT_EQ(chosen(1000, 4096, false, 32), 1000);
+  EXPECT_EQ(Trainer::chunk_of(5000, 9000, TrainerOptions(7), Precision::fp32, 1e-6), 7);
+  EXPECT_EQ(Trainer::chunk_of(5, 9000, TrainerOptions(7), Precision::fp32, 1e-6), 5);
 }
 
 TEST_P(Training, GradientDoesNotDependOnTheChunk) {
