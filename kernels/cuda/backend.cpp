@@ -385,6 +385,6 @@ std::unique_ptr<widedeq::Backend> widedeq::make_cuda_backend() {
                   error.what();
     }
   }
-  throw Unsupported("no GPU here can be used now (" + refusals +
-                    "); wait for one, or use --backend cpu");
+  // There is a GPU, and it was to be used: whoever asked must not find out by the time it takes.
+  throw DeviceError("no GPU starts (" + refusals + "); wait for one, or use --backend cpu");
 }

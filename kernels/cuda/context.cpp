@@ -33,7 +33,8 @@ std::string gibibytes(double bytes) {
   const double fits = static_cast<double>(rows) * (rows == columns ? std::sqrt(share) : share);
   if (fits >= 1.0 && share < 1.0)
     message += "; it would fit at width " + std::to_string(static_cast<Index>(fits));
-  throw OutOfDeviceMemory(message + "; use a smaller --width, fewer samples, or --backend cpu");
+  throw OutOfDeviceMemory(message +
+                          "; use a smaller --width, --chunk or fewer samples, or --backend cpu");
 }
 
 /// Stream-ordered allocation; false when there is not enough memory.
