@@ -84,14 +84,18 @@ void GramMonitor::submit(const Model& model, ConstBlock X, const WeightNorms& no
                        [this] { return compute(); });
 }
 
-void GramMonitor::transfer(Archive& archive) {
-  if (busy()) throw std::logic_error("a Gram is in flight: wait() first");
-  bool has_first = first_.has_value();
+void FirstGram::transfer(Archive& archive) {
+  bool has_first = ntk.has_value();
   archive.integer("has_first", has_first);
   if (!has_first) return;
-  if (!first_) first_.emplace();
-  archive.host_matrix("first", *first_);
-  archive.within("first_pattern", [&] { first_pattern_.transfer(archive); });
+  if (!ntk) ntk.emplace();
+  archive.host_matrix("first", *ntk);
+  archive.within("first_pattern", [&] { pattern.transfer(archive); });
+}
+
+void GramMonitor::transfer(Archive& archive) {
+  if (busy()) throw std::logic_error("a Gram is in flight: wait() first");
+  first_.transfer(archive);
 }
 
 std::optional<GramStatistics> GramMonitor::poll() {
@@ -118,20 +122,19 @@ GramStatistics GramMonitor::compute() {
                 grams);
   statistics.ntk = std::move(grams.ntk);
   const ActivationPattern pattern(backend_, Z_, tolerance_);
-  if (!first_) {
-    first_ = statistics.ntk;
-    first_pattern_ = pattern;
+  if (!first_.ntk) {
+    first_ = {statistics.ntk, pattern};
     statistics.states = std::move(grams.states);
     statistics.adjoints = std::move(grams.adjoints);
     for (double& entry : statistics.adjoints.values)
       entry /= static_cast<double>(Z_.rows());
   }
-  statistics.flipped = pattern.flipped_since(first_pattern_);
+  statistics.flipped = pattern.flipped_since(first_.pattern);
   statistics.eigenvalues = eigenvalues_of(statistics.ntk, std::move(grams.eigenvalues));
   statistics.lambda_min = statistics.eigenvalues.front();
   statistics.lambda_max = statistics.eigenvalues.back();
   statistics.trace = trace(statistics.ntk);
-  statistics.drift = relative_distance(statistics.ntk, *first_);
+  statistics.drift = relative_distance(statistics.ntk, *first_.ntk);
   statistics.feature_lambda_min =
       eigenvalues_of(std::move(grams.features), std::move(grams.feature_eigenvalues)).front();
   return statistics;

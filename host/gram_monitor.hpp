@@ -36,6 +36,14 @@ struct GramStatistics {
   void transfer(Archive& archive);
 };
 
+/// What later Grams are compared with.
+struct FirstGram {
+  std::optional<HostMatrix> ntk;  // H; empty before there has been a Gram
+  ActivationPattern pattern;      // who was active then
+
+  void transfer(Archive& archive);
+};
+
 class GramMonitor {
  public:
   /// Buffers for copies of all n samples: 3 m n reals. `tolerance` is that of the solves.
@@ -74,9 +82,8 @@ class GramMonitor {
   Injection injection_ = Injection::relu;
   bool skip_ = true;
   double tolerance_ = 0.0;
-  GramStatistics pending_;           // epoch and norms, filled by the caller
-  std::optional<HostMatrix> first_;  // H of the first Gram, which others are compared with
-  ActivationPattern first_pattern_;  // and who was active then
+  GramStatistics pending_;  // epoch and norms, filled by the caller
+  FirstGram first_;
 
   /// The last member: its end waits for the thread, which uses the others.
   std::future<GramStatistics> result_;

@@ -143,6 +143,7 @@ void WeightOperator::transfer(Archive& archive) {
   archive.number("own_step", operand_->own_step);
   if (archive.is_loading()) {
     changed_ = Changed::base;
+    if (precision_ != Precision::mixed) fold_factors();  // of a run in mixed
     refresh();
   }
 }

@@ -230,10 +230,11 @@ int StudyCommand::run_cells(const std::string& command_line) const {
   if (!summary.failed.empty()) {
     std::fflush(stdout);
     const std::size_t count = summary.failed.size();
-    throw Failure(static_cast<ExitCode>(summary.failed.front().exit_code),
-                  fmt::format("{} cell{} failed, the first is cell {}", count,
-                              count == 1 ? "" : "s", summary.failed.front().number),
-                  out_, "widedeq study status --out " + shell_quoted(out_) + " says why");
+    throw Failure(
+        static_cast<ExitCode>(summary.failed.front().exit_code),
+        fmt::format("{} cell{} failed, the first is cell {}: {}", count, count == 1 ? "" : "s",
+                    summary.failed.front().number, summary.failed.front().reason),
+        out_, "widedeq study status --out " + shell_quoted(out_) + " says why");
   }
   return static_cast<int>(ExitCode::done);
 }

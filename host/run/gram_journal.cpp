@@ -45,11 +45,12 @@ void GramJournal::settle() {
 }
 
 void GramJournal::transfer(Archive& archive) {
-  // A run may be resumed with other Grams than it had, or none: what has been announced stays so.
-  bool has_monitor = monitor_ != nullptr;
-  archive.integer("has_monitor", has_monitor);
-  if (!has_monitor) return;
-  if (monitor_ != nullptr) monitor_->transfer(archive);
+  // A run may be resumed with other Grams than it had, or none: what has been announced stays so,
+  // and what they are compared with.
+  bool has_grams = monitor_ != nullptr || first_.has_value();
+  archive.integer("has_monitor", has_grams);
+  if (!has_grams) return;
+  monitor_ != nullptr ? monitor_->transfer(archive) : carried_.transfer(archive);
   const auto transfer_gram = [&](const char* name, std::optional<GramStatistics>& gram) {
     archive.within(name, [&] {
       bool is_there = gram.has_value();

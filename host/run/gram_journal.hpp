@@ -45,6 +45,7 @@ class GramJournal {
   Progress& progress_;
   std::optional<GramStatistics> first_, last_;
   bool unwritten_ = false;
+  FirstGram carried_;  // where there is no monitor to keep it: there may be one again
 };
 
 }  // namespace widedeq

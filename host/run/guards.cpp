@@ -26,7 +26,8 @@ std::string at(int epoch) {
 }  // namespace
 
 std::string_view name_of(Cause cause) {
-  constexpr std::array<std::string_view, 5> names{"solve", "contraction", "loss", "step", "flow"};
+  constexpr std::array<std::string_view, 6> names{"solve", "contraction", "loss",
+                                                  "step",  "flow",        "stall"};
   return names.at(static_cast<std::size_t>(cause));
 }
 
@@ -93,7 +94,7 @@ void require_arrived(const FlowReport& flow, const TrainConfig& config, int epoc
       Failure(ExitCode::not_converged, "the flow's steps have shrunk to nothing", where,
               fmt::format("raise --flow-tolerance ({:g}) or lower --tolerance ({:g})",
                           config.flow_tolerance, config.tolerance)),
-      Cause::flow, epoch);
+      Cause::stall, epoch);
 }
 
 double automatic_rate(const GramStatistics& gram) {

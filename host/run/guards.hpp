@@ -20,7 +20,8 @@ enum class Cause : std::uint8_t {
   contraction,  // gamma ||A||_2 / sqrt(m) has passed 1
   loss,         // has grown a thousandfold, or is not finite
   step,         // is not finite
-  flow,         // does not come to the epoch's end
+  flow,         // is not finite
+  stall,        // the flow's steps have shrunk to nothing
 };
 
 /// The word in records.

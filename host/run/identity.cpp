@@ -50,19 +50,33 @@ std::vector<std::filesystem::path> loaded_objects() {
   return objects;
 }
 
-/// What a GPU's backend consists of beside the program: the checksum of our own module, and
-/// CUDA's libraries and the driver by the versions in their files' names. To be called once they
-/// are loaded.
-Json find_modules() {
-  Json object;
+/// What numbers depend on beside the program, of what is loaded: libraries by the versions in their
+/// files' names, our own module by its checksum. CUDA's and the module only where `on_gpu`: on
+/// another backend they may be loaded and do nothing.
+Json find_libraries(bool on_gpu) {
+  // libcu: cublas, cublasLt, cudart, cusolver, and the driver's.
+  const std::vector<std::string_view> always{"libopenblas", "liblapack", "libdnnl", "libgomp",
+                                             "libomp"};
+  Json object = Json::object();
   for (const std::filesystem::path& path : loaded_objects()) {
     const std::string name = path.filename().string();
-    if (name.starts_with("libwidedeq"))
+    const auto begins = [&](std::string_view word) { return name.starts_with(word); };
+    if (on_gpu && begins("libwidedeq"))
       object[name] = file_checksum(path.string());
-    else if (name.starts_with("libcu"))  // cublas, cublasLt, cudart, cusolver, and the driver's
+    else if (std::ranges::any_of(always, begins) || (on_gpu && begins("libcu")))
       object[name.substr(0, name.find('.'))] = name;
   }
   return object;
+}
+
+/// The same, found once the backend has loaded what it needs.
+Json libraries(bool on_gpu) {
+  if (on_gpu) {
+    static const Json found = find_libraries(true);
+    return found;
+  }
+  static const Json found = find_libraries(false);
+  return found;
 }
 
 }  // namespace
@@ -74,10 +88,7 @@ Json identity(const RunFacts& facts) {
   object["program"] = program_checksum();
   object["processor"] = processor_model();
   object["backend"] = facts.backend;
-  if (facts.backend.starts_with("cuda")) {
-    static const Json modules = find_modules();
-    object["modules"] = modules;
-  }
+  object["libraries"] = libraries(facts.backend.starts_with("cuda"));
   object["libc"] = gnu_get_libc_version();
   object["data"] = facts.data_checksum;
   return object;

@@ -37,6 +37,7 @@ std::optional<TrainConfig> stored_config(const std::string& directory) {
   if (!std::filesystem::exists(file, error)) return std::nullopt;
   TrainConfig config;
   apply_config_file(config, file.string());
+  config.max_walltime.reset();  // of another session, where an older version has written it
   return config;
 }
 
@@ -124,12 +125,15 @@ void take_up(Training& training, const ResumePoint& point) {
     restore(training, *point.file);
   }
   TrainingState& state = training.state;
-  if (any_of(point.changes, std::array{"learning-rate"})) {
+  if (state.epoch > 0 && any_of(point.changes, std::array{"learning-rate"})) {
     const auto& first_gram = training.journal->first();
     if (!config.learning_rate && !first_gram)
       throw Failure(ExitCode::usage, "there is no Gram to take a learning rate from",
                     "--learning-rate auto", "give a number");
     state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
+    // Halvings still to come were of the other one.
+    std::erase_if(state.halvings,
+                  [&](const Halving& halving) { return halving.epoch >= state.epoch; });
   }
   if (changes_steps(point.changes)) state.first_residual.clear();
   state.weights_are_good = state.epoch > 0;
@@ -141,6 +145,13 @@ void go_on(Training& training, const ResumePoint& point) {
   training.checkpoints.drop_after(state.epoch);
   training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
   if (point.changes.empty()) return;
+  if (state.epoch == 0) {  // nothing was computed with the settings as they were
+    training.sink.restart(0);
+    begin(training);
+    training.saved_epoch = -1;
+    save_checkpoint(training);
+    return;
+  }
   state.exact_since = state.epoch;
   state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +

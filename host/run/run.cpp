@@ -100,17 +100,15 @@ void recover(Training& training, const Divergence& divergence) {
     state.halvings.push_back(std::move(halving));
     training.progress.note(fmt::format("going on from epoch {} with half the step", good));
   }
-  if (stopped_on_the_way || !training.run.config.checkpoint_every.is_never())
+  if (stopped_on_the_way || !training.run.config.checkpoint_every.is_never()) {
     save_checkpoint(training);
+  } else {
+    training.checkpoints.drop_after(
+        state.epoch);  // one of what is computed anew would be in the way
+  }
   training.sink.restart(state.start_of(state.epoch));
-}
-
-/// Starts from epoch 0; without a new record of the run where `auto` waits for the first Gram,
-/// which says the learning rate.
-void begin(Training& training) {
-  training.state.first_eta = training.state.eta = training.run.config.learning_rate;
-  if (training.state.eta || training.run.config.epochs == 0)
-    training.sink.write(run_record(training.run.config, training.run.facts));
+  // Where later epochs begin will be known when they are computed.
+  state.starts.resize(static_cast<std::size_t>(state.epoch) + 1);
 }
 
 /// Epochs to the last one, however often training runs away.
@@ -135,6 +133,7 @@ RunSummary summary_of(const Training& training) {
   summary.first_scores = state.first_scores;
   summary.last_scores = state.last_scores;
   summary.halvings = state.times_halved();
+  summary.tolerance = training.run.config.tolerance;
   summary.learning_rate = state.first_eta;
   summary.first_residual = state.first_residual;
   return summary;
@@ -163,6 +162,9 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
     has_begun = true;
     directory.set_status("running");
     if (point.file) go_on(training, point);
+    // The way back to the start leads through a file that may be another by then.
+    if (!point.file && run.config.weights_from_file() && !run.config.checkpoint_every.is_never())
+      save_checkpoint(training, IfUnwritable::warn);
     directory.write_text("config.toml", to_toml(run.config));
     write_provenance(directory, run.config, run.facts,
                      {command_line, training.state.epoch, point.changes});

@@ -17,6 +17,7 @@ struct RunSummary {
   bool is_flow = false;                   // epochs are the learning rate in time
   bool in_batches = false;                // losses are sums over batches
   int halvings = 0;                       // of the step
+  double tolerance = 0.0;                 // of solves
   std::vector<double> losses;             // of every epoch, before its update
   EpochScores first_scores, last_scores;  // of the first epoch and of the last
   std::optional<double> learning_rate;    // none without an epoch

@@ -134,6 +134,14 @@ CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend) {
   return origin;
 }
 
+void begin(Training& training) {
+  TrainingState& state = training.state;
+  state.first_eta = state.eta = training.run.facts.learning_rate =
+      training.run.config.learning_rate;
+  if (state.eta || training.run.config.epochs == 0)
+    training.sink.write(run_record(training.run.config, training.run.facts));
+}
+
 void restore(Training& training, CheckpointFileReader& file) {
   LoadingArchive archive(*training.run.backend, file);
   transfer_training(archive, training);
@@ -149,8 +157,12 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   archive.within("state", [&] { training.state.transfer(archive); });
   forget_later_starts(training.state);
   release(training);
-  PreparedRun old = prepare({before, std::move(training.run.data), std::move(training.run.backend)},
-                            WeightsFrom::checkpoint);
+  // Masters in mixed are those of single precision, and mixed may not run here.
+  TrainConfig readable = before;
+  if (before.precision == Precision::mixed) readable.precision = Precision::fp32;
+  PreparedRun old =
+      prepare({readable, std::move(training.run.data), std::move(training.run.backend)},
+              WeightsFrom::checkpoint);
   LoadingArchive old_archive(*old.backend, file);
   old_archive.within("model", [&] { old.model->transfer(old_archive); });
   const Weights weights = download_weights(*old.backend, *old.model);

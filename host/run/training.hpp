@@ -93,6 +93,10 @@ CheckpointOrigin origin_of(CheckpointFileReader& file, Backend& backend);
 /// Takes weights, states and Grams from a checkpoint. What throws may leave the run half restored.
 void restore(Training& training, CheckpointFileReader& file);
 
+/// Starts from epoch 0; without a record of the run where `auto` waits for the first Gram, which
+/// says the learning rate.
+void begin(Training& training);
+
 /// Takes only what does not depend on the configuration's numerics: the weights, by way of doubles,
 /// and the history. `before` is the configuration the checkpoint was written with.
 void restore_weights(Training& training, CheckpointFileReader& file, const TrainConfig& before);

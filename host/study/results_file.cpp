@@ -160,7 +160,7 @@ std::string format_analysis(const StudyAnalysis& analysis) {
                           verdict.evidence);
   }
   for (const std::string& remark : analysis.remarks)
-    text += fmt::format("\nwithout limits of infinite width: {}\n", remark);
+    text += fmt::format("\nremark: {}\n", remark);
   return text;
 }
 

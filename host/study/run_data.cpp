@@ -151,6 +151,26 @@ void take_settings(RunData& run, const Json& settings) {
     run.settings.emplace_back(name, setting_text(value));
 }
 
+/// Settings that a run was resumed with; other changes are of what it ran on.
+void take_changes(RunData& run, const ResumedRecord& resumed, const Line& line) {
+  Json now = config_json(run.config);
+  for (const Change& change : resumed.changes) {
+    const bool is_setting = std::ranges::any_of(
+        settings(), [&](const Setting& setting) { return setting.name == change.name; });
+    if (!is_setting) continue;
+    now[change.name] = change.now;
+    auto shown =
+        std::ranges::find(run.settings, change.name, [](const auto& it) { return it.first; });
+    if (shown == run.settings.end()) shown = run.settings.insert(shown, {change.name, ""});
+    shown->second = setting_text(change.now);
+  }
+  try {
+    run.config = config_from(now);
+  } catch (const Failure& failure) {
+    refuse(failure.what(), line.where());
+  }
+}
+
 void take_run(RunData& run, const Line& line) {
   if (!run.record.is_null()) refuse("a second record 'run'", line.where());
   if (line.integer("schema") > metrics_schema)
@@ -252,6 +272,33 @@ std::optional<Index> count_in(const Json& record, const char* name) {
 
 }  // namespace
 
+double RunData::tolerance_at(int epoch) const {
+  double tolerance = config.tolerance;
+  for (auto record = resumed.rbegin(); record != resumed.rend() && epoch < record->epoch; ++record)
+    for (const Change& change : record->changes)
+      if (change.name == "tolerance" && change.before.is_number())
+        tolerance = change.before.get<double>();
+  return tolerance;
+}
+
+bool RunData::meets_tolerance() const {
+  return std::ranges::all_of(epochs, [&](const EpochRecord& epoch) {
+    const double tolerance = tolerance_at(epoch.epoch);
+    return std::ranges::all_of(
+        std::array{epoch.residual_forward, epoch.residual_adjoint, epoch.audit_forward,
+                   epoch.audit_adjoint},
+        [&](const std::optional<double>& residual) { return residual.value_or(0.0) <= tolerance; });
+  });
+}
+
+double RunData::zero_to_rounding() const {
+  const auto n = static_cast<double>(samples().value_or(1));
+  double largest = 1.0;
+  for (const GramRecord& gram : grams)
+    largest = std::max(largest, gram.lambda_max);
+  return std::numeric_limits<double>::epsilon() * n * largest;
+}
+
 std::optional<Index> RunData::width() const {
   if (const auto width = count_in(record, "width")) return width;
   return config.width;
@@ -297,6 +344,7 @@ void parse_metrics(RunData& run, const std::string& text, const std::string& whe
       run.ended = EndedRecord{line.integer("epoch"), line.text("cause"), line.text("reason")};
     } else if (kind == "resumed") {
       run.resumed.push_back(resumed_of(line));
+      take_changes(run, run.resumed.back(), line);
     }  // whatever else a later version of this schema adds
   }
 }
@@ -320,7 +368,7 @@ RunData read_run(const std::string& directory, Reading reading) {
   // Files of Grams without a record are of epochs that were, or are to be, computed again.
   run.spectra = read_spectra(place / "gram");
   std::erase_if(run.spectra, [&](const Spectrum& spectrum) {
-    return std::ranges::find(run.grams, spectrum.epoch, &GramRecord::epoch) == run.grams.end();
+    return !std::ranges::binary_search(run.grams, spectrum.epoch, {}, &GramRecord::epoch);
   });
   for (const auto& [name, gram] :
        {std::pair("ntk-first.npy", &run.ntk_first), std::pair("ntk-last.npy", &run.ntk_last)})

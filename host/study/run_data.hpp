@@ -84,8 +84,8 @@ struct RunData {
   std::string status;     // the line of STATUS: running, done, stopped, "failed: REASON"; "unknown"
   /// The record "run" of metrics.jsonl; null where the run has not come that far.
   Json record;
-  /// The configuration the run was started with, and every setting in it by name, as train takes
-  /// it: {"width", "1024"}. Of the record; before there is one, of config.toml.
+  /// The configuration the run was last resumed with, or started, and every setting in it by name,
+  /// as train takes it: {"width", "1024"}. Of the records; before there is one, of config.toml.
   TrainConfig config;
   std::vector<std::pair<std::string, std::string>> settings;
   std::optional<double> learning_rate;  // of the first epoch
@@ -107,6 +107,13 @@ struct RunData {
   bool has_unknown_end() const { return status.starts_with("failed") && !ended; }
   /// Training has ended for this cause.
   bool ended_by(std::string_view cause) const { return ended && ended->cause == cause; }
+
+  /// Of solves in that epoch: a run may be resumed with another one.
+  double tolerance_at(int epoch) const;
+  /// Whether all residuals and audits are within it.
+  bool meets_tolerance() const;
+  /// What rounding leaves of an eigenvalue that is zero, of Phi'Phi or of H, which is larger.
+  double zero_to_rounding() const;
 
   /// Of the record, the configuration or the Grams; nothing where none says.
   std::optional<Index> width() const, samples() const;

@@ -122,21 +122,18 @@ StudyVerdict posed_verdict(const RunData& run, const RunDigest& digest) {
 }
 
 StudyVerdict converged_verdict(const RunData& run, const RunDigest& digest) {
-  const double tolerance = run.config.tolerance;
-  double worst = 0.0;
   std::string evidence;
   for (const auto& [residual, what] : {std::pair(&digest.residual_forward, "forward"),
                                        std::pair(&digest.residual_adjoint, "adjoint"),
                                        std::pair(&digest.audit_forward, "audited forward"),
                                        std::pair(&digest.audit_adjoint, "audited adjoint")}) {
     if (!*residual) continue;
-    worst = std::max(worst, (*residual)->value);
     evidence += fmt::format("{}{} {} (epoch {})", evidence.empty() ? "largest residual " : ", ",
                             what, people_number((*residual)->value), (*residual)->epoch);
   }
-  StudyVerdict verdict{worst <= tolerance ? StudyFinding::holds : StudyFinding::fails,
+  StudyVerdict verdict{run.meets_tolerance() ? StudyFinding::holds : StudyFinding::fails,
                        fmt::format("every sample converged in every epoch: residuals <= {}",
-                                   people_number(tolerance)),
+                                   people_number(run.config.tolerance)),
                        evidence};
   take_end(verdict, run, "solve");
   return verdict;
@@ -148,13 +145,17 @@ StudyVerdict kernel_verdict(const RunData& run) {
   for (const GramRecord& gram : run.grams)
     if (gram.lambda_min < least->lambda_min) least = &gram;
   // The theory's induction: lambda_min(H) stays above half of what it is at the start.
+  const bool is_zero = first.lambda_min <= run.zero_to_rounding();
   const bool holds = least->lambda_min >= 0.5 * first.lambda_min;
   std::string evidence =
       fmt::format("{} at the start, least {} (epoch {})", people_number(first.lambda_min),
                   people_number(least->lambda_min), least->epoch);
   if (const auto& drift = run.grams.back().drift)
     evidence += fmt::format("; the kernel has drifted by {} of its norm", people_percent(*drift));
-  return {holds ? StudyFinding::holds : StudyFinding::fails,
+  if (is_zero) evidence += "; that is zero to rounding, and no start";
+  return {is_zero ? StudyFinding::open
+          : holds ? StudyFinding::holds
+                  : StudyFinding::fails,
           "lambda_min(H) stays above half of its first value", evidence};
 }
 

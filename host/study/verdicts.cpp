@@ -28,16 +28,6 @@ StudyFinding finding_of(std::size_t good, std::size_t all) {
   return good == all ? StudyFinding::holds : StudyFinding::fails;
 }
 
-/// The cells with at least two epochs that are done, or whose training could not go on: what those
-/// have shown may refute a statement about all epochs, but does not bear it out.
-Cells trained(const Cells& cells) {
-  Cells some;
-  std::ranges::copy_if(cells, std::back_inserter(some), [](const CellData* cell) {
-    return (cell->is_done || cell->run.ended) && cell->run.epochs.size() >= 2;
-  });
-  return some;
-}
-
 bool is_flow(const CellData& cell) {
   return cell.run.config.optimizer == Optimizer::flow;
 }
@@ -56,6 +46,18 @@ double most_loss(double bound, double noise) {
 /// The loss itself has run away, by an epoch that has no record.
 bool has_lost_rate(const CellData& cell) {
   return cell.run.ended_by("loss") || cell.run.ended_by("step") || cell.run.ended_by("flow");
+}
+
+/// The cells with at least two epochs that are done, or whose training could not go on: what those
+/// have shown may refute a statement about all epochs, but does not bear it out. Where the loss has
+/// run away there was one epoch more than is recorded.
+Cells trained(const Cells& cells) {
+  Cells some;
+  std::ranges::copy_if(cells, std::back_inserter(some), [](const CellData* cell) {
+    const std::size_t epochs = cell->run.epochs.size() + (has_lost_rate(*cell) ? 1 : 0);
+    return (cell->is_done || cell->run.ended) && !cell->run.epochs.empty() && epochs >= 2;
+  });
+  return some;
 }
 
 /// Cells asked whether all their epochs do something.
@@ -97,7 +99,7 @@ StudyVerdict all_converged(const Cells& cells) {
       for (const auto& residual : {epoch.residual_forward, epoch.residual_adjoint,
                                    epoch.audit_forward, epoch.audit_adjoint})
         largest = std::max(largest, residual.value_or(0.0));
-    good += !failed && largest <= cell->run.config.tolerance ? 1 : 0;
+    good += !failed && cell->run.meets_tolerance() ? 1 : 0;
     worst = std::max(worst, largest);
   }
   std::string evidence = share(good, ended);
@@ -142,15 +144,6 @@ StudyVerdict well_posed(const Cells& cells) {
                            failure};
 }
 
-/// What rounding leaves of an eigenvalue that is zero, of Phi'Phi or of H, which is larger.
-double zero_to_rounding(const CellData& cell) {
-  const auto n = static_cast<double>(cell.run.samples().value_or(1));
-  double largest = 1.0;
-  for (const GramRecord& gram : cell.run.grams)
-    largest = std::max(largest, gram.lambda_max);
-  return std::numeric_limits<double>::epsilon() * n * largest;
-}
-
 /// Of cells whose lambda is zero: any loss that does not rise falls at that rate. And of those that
 /// held as far as they came.
 std::string rest_text(const Tally& tally, const char* lambda) {
@@ -174,7 +167,7 @@ StudyVerdict paper_rate(const Cells& cells) {
     if (!eta || cell->run.grams.empty() || !cell->run.grams.front().feature_lambda_min) continue;
     if (!cell->run.config.skip) continue;
     const double lambda = *cell->run.grams.front().feature_lambda_min;
-    if (lambda <= zero_to_rounding(*cell)) {
+    if (lambda <= cell->run.zero_to_rounding()) {
       ++tally.at_zero;
       continue;
     }
@@ -214,7 +207,7 @@ StudyVerdict kernel_rate(const Cells& cells) {
     double lambda = cell->run.grams.front().lambda_min;
     for (const GramRecord& gram : cell->run.grams)
       lambda = std::min(lambda, gram.lambda_min);
-    if (lambda <= zero_to_rounding(*cell)) {
+    if (lambda <= cell->run.zero_to_rounding()) {
       ++tally.at_zero;
       continue;
     }
@@ -225,7 +218,7 @@ StudyVerdict kernel_rate(const Cells& cells) {
     }
     const EpochRange range =
         linear_range(cell->run.epochs, std::exp(-guaranteed), cell->run.config.tolerance);
-    const double steps = static_cast<double>(cell->run.epochs.size()) - 1.0;
+    const double steps = std::max(1.0, static_cast<double>(cell->run.epochs.size()) - 1.0);
     if (has_lost_rate(*cell) && failure.empty()) failure = end_text(*cell);
     const bool holds = range.length() >= steps && !has_lost_rate(*cell);
     if (tally.add(*cell, holds) && range.length() / steps < least_share) {
@@ -256,7 +249,7 @@ StudyVerdict stays_above(const Cells& cells, const char* statement, double bound
     const auto& grams = cell->run.grams;
     if (grams.size() < 2 || !lambda(grams.front())) continue;
     const double start = *lambda(grams.front());
-    if (start <= zero_to_rounding(*cell)) {
+    if (start <= cell->run.zero_to_rounding()) {
       tally.add(*cell, false);
       ++tally.at_zero;
       continue;
@@ -264,7 +257,7 @@ StudyVerdict stays_above(const Cells& cells, const char* statement, double bound
     double smallest = INFINITY;
     for (const GramRecord& gram : grams)
       smallest = std::min(smallest, lambda(gram).value_or(INFINITY) / start);
-    const bool is_positive = smallest * start > zero_to_rounding(*cell);
+    const bool is_positive = smallest * start > cell->run.zero_to_rounding();
     if (tally.add(*cell, smallest > bound && is_positive) && smallest < least) {
       least = smallest;
       place = cell->describe();

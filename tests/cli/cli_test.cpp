@@ -124,6 +124,11 @@ TEST_F(CliTest, BoundThreadsAreNotOne) {
   EXPECT_EQ(threads(run_with("-u OMP_NUM_THREADS OMP_PROC_BIND=close", "info")), free);
 }
 
+TEST_F(CliTest, WhatTheMemoryDoesNotHoldIsRefused) {
+  expect_refused("train --width 1048576 --precision fp32 --epochs 1 --out r", 2,
+                 {"of memory needed", "available", "--width"});
+}
+
 TEST_F(CliTest, WhatARecordCannotHoldIsRefused) {
   const std::string few = "train --width 8 --samples 6 --epochs 1 ";
   expect_refused(few + "--max-walltime 1e308h --out r", 2,

@@ -552,6 +552,55 @@ TEST_F(ResumeTest, GramsMayEndWithAnInexactResume) {
   EXPECT_EQ(gram_epochs("part"), (std::vector<int>{0, 5}));
 }
 
+TEST_F(ResumeTest, GramsThatPauseAreComparedWithTheFirstOne) {
+  const std::string settings = "train --width 32 --samples 12 --learning-rate 0.05 --out ";
+  ASSERT_EQ(run(settings + "run --epochs 3 --gram-every 1").code, 0);
+  const std::string first = read_text(path("run/gram/ntk-first.npy"));
+  ASSERT_EQ(run("train --resume=inexact --gram-every 0 --epochs 5 --out run").code, 0);
+  ASSERT_EQ(run("train --resume=inexact --gram-every 1 --epochs 7 --out run").code, 0);
+  EXPECT_EQ(gram_epochs("run"), (std::vector{0, 1, 2, 5, 6}));
+  EXPECT_EQ(read_text(path("run/gram/ntk-first.npy")), first);
+  const auto grams = of_kind(read_records(path("run/metrics.jsonl")), "gram");
+  EXPECT_GT(grams[3].at("drift"), grams[2].at("drift"));
+}
+
+TEST_F(ResumeTest, WithoutAnEpochItBeginsWithTheSettingsThereAre) {
+  for (const std::string rate : {"", "--learning-rate 0.05 "}) {
+    fs::remove_all(path("run"));
+    const std::string settings = "--width 16 --samples 6 --gram-every 0 ";
+    ASSERT_EQ(run("train " + settings + "--epochs 0 --out run").code, 0);
+    ASSERT_EQ(run("train --resume=inexact --epochs 3 " + rate + "--out run").code, 0);
+    const auto records = read_records(path("run/metrics.jsonl"));
+    EXPECT_EQ(records.front().at("kind"), "run");
+    EXPECT_EQ(of_kind(records, "run").size(), 1U);
+    EXPECT_EQ(of_kind(records, "resumed").size(), 0U);
+    EXPECT_EQ(of_kind(records, "epoch").size(), 3U);
+    EXPECT_GT(records.front().at("learning_rate"), 0.0);
+    EXPECT_EQ(run("report run --out page").code, 0);
+    fs::remove_all(path("page"));
+    // As if it had been so from the start.
+    ASSERT_EQ(run("train " + settings + "--epochs 3 " + rate + "--out whole").code, 0);
+    EXPECT_EQ(without_times(read_text(path("run/metrics.jsonl"))),
+              without_times(read_text(path("whole/metrics.jsonl"))));
+    fs::remove_all(path("whole"));
+  }
+}
+
+TEST_F(ResumeTest, MixedGoesOnInSinglePrecision) {
+  if (!has_mixed()) GTEST_SKIP() << "no mixed precision here";
+  // Few samples: updates are kept as factors, which single precision does not know.
+  const std::string settings =
+      "train --width 256 --samples 4 --gram-every 0 --learning-rate 0.02 --epochs ";
+  ASSERT_EQ(run(settings + "8 --precision fp32 --out single").code, 0);
+  ASSERT_EQ(run(settings + "4 --precision mixed --out run").code, 0);
+  ASSERT_EQ(run("train --resume=inexact --precision fp32 --epochs 8 --out run").code, 0);
+  const auto is = of_kind(read_records(path("run/metrics.jsonl")), "epoch");
+  const auto wanted = of_kind(read_records(path("single/metrics.jsonl")), "epoch");
+  ASSERT_EQ(is.size(), 8U);
+  for (std::size_t k = 0; k < is.size(); ++k)
+    EXPECT_NEAR(is[k].at("loss").get<double>() / wanted[k].at("loss").get<double>(), 1.0, 1e-4);
+}
+
 TEST_F(ResumeTest, WhatCannotGoOnLeavesADoneRunAsItWas) {
   ASSERT_EQ(run(std::string(small) + "--out part").code, 0);
   // The last Gram's record is behind the last checkpoint's.

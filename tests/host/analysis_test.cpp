@@ -325,6 +325,31 @@ TEST_F(Analysis, ALossThatRanAwayRefutesTheRates) {
     EXPECT_NE(above.evidence.find(part), std::string::npos) << above.evidence;
 }
 
+TEST_F(Analysis, ALossThatRanAwayAtOnceRefutesToo) {
+  const Study study = make_study(made_up);
+  for (const StudyCell& cell : study.cells)
+    make_cell(cell, 0.02);
+  // One epoch is recorded, the second has ended the run; and a flow that found no step small
+  // enough.
+  const fs::path metrics = fs::path(study.cells[0].directory) / "metrics.jsonl";
+  std::ifstream file(metrics);
+  std::string kept;
+  for (std::string line; std::getline(file, line);)
+    if (line.find("\"kind\":\"run\"") != std::string::npos ||
+        line.find("\"epoch\":0,") != std::string::npos)
+      kept += line + '\n';
+  std::ofstream(metrics) << kept << to_line(ended_record(1, "loss", "from 100 to 1e9")) << '\n';
+  std::ofstream(fs::path(study.cells[0].directory) / "STATUS") << "failed: from 100 to 1e9\n";
+  fail(study.cells[1], "stall", "the flow's steps have shrunk to nothing");
+  const StudyAnalysis analysis = analyse_study(directory);
+  for (const char* words : {"of the theorem", "of the kernel: every epoch"}) {
+    const StudyVerdict& rate = verdict(analysis.groups[0], words);
+    EXPECT_EQ(rate.finding, StudyFinding::fails) << rate.statement;
+    for (const char* part : {"7 of 8 cells", "1 more failed", "from 100 to 1e9"})
+      EXPECT_NE(rate.evidence.find(part), std::string::npos) << rate.evidence;
+  }
+}
+
 TEST_F(Analysis, ADamagedCellHidesNoOther) {
   const Study study = make_study(made_up);
   for (const StudyCell& cell : study.cells)

@@ -172,5 +172,31 @@ TEST(CarryOnCases, AreWhatTheirNamesSay) {
   EXPECT_FALSE(model_after({66, 9, 4, 0.5}, 0.5).A.operand().own_base.empty());
 }
 
+/// States that are carried on are of the base that they were made with: another one is audited.
+TEST(CarryOnCases, ANewBaseOfTheDigitsIsAudited) {
+  SKIP_UNLESS_SUPPORTED(Precision::mixed);
+  Model model(backend(), Precision::mixed, {.gamma = 0.5, .panels = 0}, 66, 4, WeightLaw::lattice,
+              3);
+  TrainerOptions rarely;
+  rarely.audit_every = 1000;
+  Trainer trainer(backend(), model, Random(5).sphere(4, 9), std::vector<double>(9, 3.0),
+                  {.tolerance = 1e-6}, rarely);
+  int version = 0, changes = 0, others = 0;
+  for (int k = 0; k < 8; ++k) {
+    const bool has_changed = k > 0 && model.A.operand().base_version != version;
+    version = model.A.operand().base_version;
+    const Evaluation now = trainer.evaluate();
+    ASSERT_TRUE(now.converged());
+    if (k > 0) {
+      EXPECT_EQ(now.forward.audit.has_value(), has_changed) << k;
+      EXPECT_EQ(now.adjoint.audit.has_value(), has_changed) << k;
+      (has_changed ? changes : others) += 1;
+    }
+    trainer.update(0.5 / 9.0);
+  }
+  EXPECT_GT(changes, 0);
+  EXPECT_GT(others, 0);
+}
+
 }  // namespace
 }  // namespace widedeq::test

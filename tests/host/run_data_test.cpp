@@ -99,8 +99,8 @@ TEST(RunDataTest, ReadsWhatTheRecordsSay) {
   EXPECT_EQ(run.config.width, 8);
   EXPECT_FALSE(run.config.learning_rate);
   const std::vector<std::pair<std::string, std::string>> settings = {
-      {"data", "digits"}, {"classes", "0,1"}, {"width", "8"},
-      {"skip", "true"},   {"gamma", "0.5"},   {"learning-rate", "auto"}};
+      {"data", "digits"}, {"classes", "0,1"},        {"width", "8"},  {"skip", "true"},
+      {"gamma", "0.5"},   {"learning-rate", "auto"}, {"threads", "4"}};
   EXPECT_EQ(run.settings, settings);
 }
 
@@ -150,6 +150,24 @@ TEST(RunDataTest, RefusesWhatNoRunWrites) {
   first(R"({"kind":"run","schema":1})", "'config'");
   first(R"({"kind":"run","schema":1,"width":0,"config":{}})", "'width'");
   first(R"({"kind":"run","schema":1,"config":{"gamma":"much"}})", "gamma = much");
+}
+
+TEST(RunDataTest, SettingsAreThoseItWasLastResumedWith) {
+  const auto epoch = [](int number, const char* residual) {
+    return R"({"kind":"epoch","epoch":)" + std::to_string(number) +
+           R"(,"loss":1,"residual_forward":)" + residual + "}\n";
+  };
+  const std::string resumed =
+      R"({"kind":"resumed","epoch":1,"changed":{"tolerance":[1e-06,1e-04],"epochs":[1,2],)"
+      R"("processor":["a","b"]}})"
+      "\n";
+  const RunData run = parsed(run_line + epoch(0, "9e-7") + resumed + epoch(1, "9e-5"));
+  EXPECT_EQ(run.config.tolerance, 1e-4);
+  EXPECT_EQ(run.config.epochs, 2);
+  EXPECT_EQ(run.tolerance_at(0), 1e-6);
+  EXPECT_EQ(run.tolerance_at(1), 1e-4);
+  EXPECT_TRUE(run.meets_tolerance());
+  EXPECT_FALSE(parsed(run_line + epoch(0, "2e-6") + resumed + epoch(1, "9e-5")).meets_tolerance());
 }
 
 /// A directory with a run in it, and the records of two Grams.
