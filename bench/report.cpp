@@ -118,7 +118,8 @@ Json to_json(const BenchReport& report) {
                        {"least_samples", options.stopping.least_samples},
                        {"least_seconds", options.stopping.least_seconds},
                        {"most_noise", options.stopping.most_noise},
-                       {"max_seconds", options.stopping.max_seconds}};
+                       {"max_seconds", options.stopping.max_seconds},
+                       {"epochs", options.epochs}};
   record["roofline"] = roofline_json(report.roofline);
   record["stopped"] = report.stopped;
   Json& rows = record["rows"] = Json::array();

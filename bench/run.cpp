@@ -100,7 +100,9 @@ class Bench {
     const auto calls = [&](std::size_t count) {
       return time_calls(backend_, *trial, count, flush_.get());
     };
-    row.timing = take_samples(calls, now, report_.options.stopping, [&] { trial->start_timing(); });
+    StoppingOptions stopping = report_.options.stopping;
+    if (trial->work_varies()) stopping.exact_samples = report_.options.epochs;
+    row.timing = take_samples(calls, now, stopping, [&] { trial->start_timing(); });
     row.failure = trial->failure();
     if (!row.ok()) return;
     row.warning = shortcoming(row.timing, report_.options.stopping);

@@ -23,7 +23,8 @@ struct BenchOptions {
   Index inputs = 64;
   TrainConfig config;  // backend, threads, gamma, tolerance and seed of it
   StoppingOptions stopping;
-  bool cold = false;  // caches are emptied before every call
+  std::size_t epochs = 0;  // of the stage epoch, after the warm-up; 0: as for others
+  bool cold = false;       // caches are emptied before every call
 };
 
 /// "all", or names separated by commas, each once, in the order fp64, fp32, mixed; all is an empty

@@ -60,6 +60,7 @@ void StoppingRule::add(double seconds, double batch_seconds) {
 
 bool StoppingRule::is_done(double elapsed) {
   if (samples_.empty()) return false;
+  if (options_.exact_samples > 0) return samples_.size() >= options_.exact_samples;
   if (elapsed >= options_.max_seconds) return true;
   if (samples_.size() < std::max(options_.least_samples, next_look_)) return false;
   if (timed_ < options_.least_seconds) return false;
@@ -73,19 +74,26 @@ Statistics take_samples(const std::function<double(std::size_t)>& calls,
   const double start = now();
   const auto elapsed = [&] { return now() - start; };
 
+  const bool is_exact = options.exact_samples > 0;
   std::size_t warm_up = 0;
   double fastest = std::numeric_limits<double>::infinity();
+  const auto is_warm = [&] {
+    const bool has_calls = static_cast<int>(warm_up) >= options.warm_up_calls;
+    if (is_exact) return has_calls;
+    return (has_calls && elapsed() >= options.warm_up_seconds) ||
+           elapsed() >= options.warm_up_share * options.max_seconds;
+  };
   do {
     fastest = std::min(fastest, calls(1));
     ++warm_up;
-  } while (
-      (static_cast<int>(warm_up) < options.warm_up_calls || elapsed() < options.warm_up_seconds) &&
-      elapsed() < options.warm_up_share * options.max_seconds);
+  } while (!is_warm());
 
   warmed_up();
   constexpr double shortest = 1e-9;  // a clock too coarse for a call may say 0
-  const auto batch = static_cast<std::size_t>(
-      std::max(1.0, std::ceil(options.least_sample / std::max(fastest, shortest))));
+  const auto batch = is_exact
+                         ? std::size_t{1}
+                         : static_cast<std::size_t>(std::max(
+                               1.0, std::ceil(options.least_sample / std::max(fastest, shortest))));
   StoppingRule rule(options);
   double timed = 0.0;
   while (!rule.is_done(elapsed())) {

@@ -27,6 +27,8 @@ struct StoppingOptions {
   double most_noise = 0.005;
   // ... and the end in any case, by the wall clock from the warm-up on.
   double max_seconds = 5.0;
+  // Not 0: that many samples of a call each, after warm_up_calls, however long it takes.
+  std::size_t exact_samples = 0;
 
   // The warm-up goes on until both hold, or has used up this share of max_seconds.
   int warm_up_calls = 3;

@@ -3,6 +3,7 @@
 Both have
 
     begin()             gets ready, warm-up epochs included
+    begin_again()       the same, all that has been forgotten
     turn(count)         trains; returns the epoch records that count as measured
     own_seconds()       CPU time spent so far, to tell it from other people's
     losses()            {epoch: loss} of all epochs so far

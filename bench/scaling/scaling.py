@@ -52,7 +52,9 @@ def parse_arguments():
     add("--threads", type=numbers, default=numbers("1,2"), metavar="LIST", help="[1,2]")
     add("--rounds", type=int, default=1, help="[%(default)s]")
     add("--max-seconds", type=float, default=30.0, metavar="S",
-        help="of a row up to m = 4096; times (m/4096)^2 beyond [%(default)s]")  # fmt: skip
+        help="of the bare product's row up to m = 4096; times (m/4096)^2 beyond [%(default)s]")  # fmt: skip
+    add("--epochs", type=int, default=20, metavar="N",
+        help="epochs timed, after three: the same ones in every case [%(default)s]")  # fmt: skip
     add("--patience", type=float, default=60.0, metavar="S",
         help="seconds a case waits for a quiet machine [%(default)s]")  # fmt: skip
     add("--out", type=Path, default=ROOT / "bench/results/cpu/scaling.json", help="[%(default)s]")
@@ -70,7 +72,7 @@ def bench_command(options, m, threads, json_file):
     return [
         options.widedeq, "bench", "--stages", "product,epoch", "--precision", "mixed",
         "--shapes", f"{m}x{options.samples}", "--threads", threads, "--backend", "cpu",
-        "--max-seconds", f"{limit:g}", "--json", json_file,
+        "--max-seconds", f"{limit:g}", "--epochs", str(options.epochs), "--json", json_file,
     ]  # fmt: skip
 
 

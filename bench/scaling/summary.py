@@ -75,12 +75,11 @@ def summarise(measurements):
 
 
 def speed_up(measurements, alone):
-    """Median over rounds of the operations a second with these threads / with one: not of seconds,
-    for the slower case has timed fewer epochs, and early ones take more products. A round has both,
-    one right after the other. None where no round of both counts."""
-    before = {one["round"]: one["epoch"]["flops_per_second"] for one in undisturbed(alone)}
+    """Median over rounds of the seconds with one thread / with these. A round has both, one right
+    after the other, of the same epochs. None where no round of both counts."""
+    before = {one["round"]: one["epoch"]["seconds_median"] for one in undisturbed(alone)}
     ratios = [
-        one["epoch"]["flops_per_second"] / before[one["round"]]
+        before[one["round"]] / one["epoch"]["seconds_median"]
         for one in undisturbed(measurements)
         if one["round"] in before
     ]

@@ -117,6 +117,14 @@ BenchCommand::BenchCommand(CLI::App& parent)
                require(value && *value > 0 ? value : std::nullopt, "--max-seconds", text,
                        "a finite number above 0");
          });
+  option(
+      "--epochs", "N",
+      "time N epochs, the fourth and on, whatever --max-seconds says: with fewer, or later ones, "
+      "another case's are not to be compared",
+      [this](const std::string& text) {
+        options_.epochs = static_cast<std::size_t>(require(
+            parse_integer(text, 1, 1'000'000), "--epochs", text, "an integer from 1 to 1000000"));
+      });
   option("--json", "FILE", "everything measured, with the machine",
          [this](const std::string& text) { json_ = text; });
   option("--csv", "FILE", "the rows", [this](const std::string& text) { csv_ = text; });

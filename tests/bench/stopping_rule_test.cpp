@@ -100,6 +100,21 @@ struct Machine {
   }
 };
 
+TEST(StoppingRule, SoManyCallsAreAskedForAndMade) {
+  // Neither the clock nor noise changes which calls they are.
+  for (const double seconds : {1e-6, 10.0}) {
+    Machine machine{[&](int call) { return seconds * (call < 4 ? 9.0 : 1.0 + call % 2); }};
+    StoppingOptions options;
+    options.exact_samples = 12;
+    const Statistics result = machine.measure(options);
+    EXPECT_EQ(result.warm_up_calls, 3U);
+    EXPECT_EQ(result.samples, 12U);
+    EXPECT_EQ(result.batch, 1U);
+    EXPECT_EQ(machine.calls, 15);
+    EXPECT_DOUBLE_EQ(result.most, 9.0 * seconds);  // the fourth call is timed
+  }
+}
+
 TEST(StoppingRule, SteadyCallsStopAfterHalfASecond) {
   Machine machine{[](int) { return 1e-3; }};
   const Statistics result = machine.measure();
