@@ -72,11 +72,13 @@ Index Trainer::chunk_of(Index samples, Index width, const TrainerOptions& how, P
   const bool at_once = warm_share * samples <= warm_most * width && samples <= largest / width &&
                        can_start_warm(width, how, precision, tolerance);
   if (samples <= small || at_once) return samples;
-  if (0 < how.batch && how.batch <= small) return small;
-  // No part much smaller than the others.
-  const Index whole = how.batch > 0 ? std::min(samples, how.batch) : samples;
-  const Index parts = (whole + small - 1) / small;
-  return (whole + parts - 1) / parts;
+  // No part much smaller than the others, and a batch that fits is one.
+  const auto equal_parts = [](Index count) {
+    const Index parts = (count + small - 1) / small;
+    return (count + parts - 1) / parts;
+  };
+  if (how.batch > small) return equal_parts(std::min(samples, how.batch));
+  return std::max(how.batch, equal_parts(samples));
 }
 
 bool Trainer::can_start_warm(Index width, const TrainerOptions& how, Precision precision,

@@ -392,7 +392,8 @@ class Range {
 
 /// The CPU backend with that many threads (0: all cores).
 std::unique_ptr<Backend> make_cpu_backend(int threads);
-/// The CUDA backend. Throws Unsupported with the reason when there is none.
+/// The CUDA backend. Throws Unsupported with the reason when there is none, BusyDevice when none of
+/// the devices starts.
 std::unique_ptr<Backend> make_cuda_backend();
 
 }  // namespace widedeq

@@ -22,6 +22,13 @@ class DeviceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// There are devices, and none of them starts: another process has them, or their memory. what() is
+/// one sentence that says what to do.
+class BusyDevice : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
+
 /// A device's memory does not suffice. what() says what was asked, what is free, and what to do.
 class OutOfDeviceMemory : public DeviceError {
  public:

@@ -105,7 +105,7 @@ Precision choose_precision(const std::optional<Precision>& asked, const Backend&
   const std::string why_not = backend.why_not_mixed();
   if (*asked == Precision::mixed && !why_not.empty())
     throw Failure(ExitCode::usage, "mixed precision does not run here: " + why_not, "--precision",
-                  "use fp32, or auto for the fastest there is");
+                  "use fp32");
   return *asked;
 }
 

@@ -88,7 +88,12 @@ struct TrainConfig {
   /// Checkpoints that may lie on the disk, before an old one makes room for a new one.
   int checkpoints_at_once() const {
     if (checkpoint_every.is_never()) return 0;
-    return keep + (on_divergence == OnDivergence::halve ? 1 : 0);
+    return keep + (needs_way_back() ? 1 : 0);
+  }
+  /// Whether the state before the last look at the norm has to stay in a checkpoint: to go back to
+  /// it and on from there, or because the way from the start leads through a file.
+  bool needs_way_back() const {
+    return on_divergence == OnDivergence::halve || weights_from_file();
   }
   /// Whether epochs of so many samples go in batches. A batch that holds them all is none.
   bool in_batches(Index of_samples) const { return batch_size > 0 && batch_size < of_samples; }
@@ -145,7 +150,8 @@ void check_tolerance(double tolerance, Precision precision);
 void check_flow_tolerance(const TrainConfig& config, Precision precision);
 
 /// The backend asked for; `automatic` takes CUDA where the build and the machine have it, and
-/// `choice` becomes what it took. Throws Unsupported when the one asked for is not there.
+/// `choice` becomes what it took. Throws Unsupported when the one asked for is not there,
+/// BusyDevice when it is and does not start.
 std::unique_ptr<Backend> make_backend(BackendChoice& choice, int threads);
 
 /// The precision asked for on that backend. Throws Failure (usage) when the machine has no mixed.

@@ -64,6 +64,11 @@ Finding examine_precisions(const Backend& backend) {
 Finding examine_gpu() {
   try {
     return {.name = "gpu", .text = make_cuda_backend()->description(), .remedy = {}};
+  } catch (const BusyDevice& error) {
+    return {.name = "gpu",
+            .severity = Severity::warn,
+            .text = error.what(),
+            .remedy = "runs stop for that, unless they say --backend cpu"};
   } catch (const std::exception& error) {
     std::error_code ignored;
     const bool is_there = std::filesystem::exists("/dev/nvidia0", ignored);

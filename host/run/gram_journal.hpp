@@ -16,7 +16,7 @@ namespace widedeq {
 
 class GramJournal {
  public:
-  /// Without a monitor, in a run that never looks at a Gram, nothing here does anything.
+  /// Without a monitor, in a session that looks at no Gram, it keeps those of sessions before.
   GramJournal(GramMonitor* monitor, const RunDirectory& directory, Sink& sink, Progress& progress);
 
   /// Announces the Gram in flight if it is done; never waits. Throws what went wrong in computing

@@ -87,8 +87,8 @@ Json identity(const RunFacts& facts) {
   object["commit"] = build_info::git_commit;
   object["program"] = program_checksum();
   object["processor"] = processor_model();
-  object["backend"] = facts.backend;
-  object["libraries"] = libraries(facts.backend.starts_with("cuda"));
+  object["device"] = facts.backend;
+  object.update(libraries(facts.backend.starts_with("cuda")));
   object["libc"] = gnu_get_libc_version();
   object["data"] = facts.data_checksum;
   return object;

@@ -7,8 +7,9 @@
 
 namespace widedeq {
 
-/// The program (XXH3 of its file, version, commit), the processor, the backend with its libraries
-/// and threads, the C library, and the data's checksum.
+/// The program (XXH3 of its file, version, commit), the processor, the device as its backend
+/// describes it, with threads, the libraries, one by one, and the data's checksum. No name but
+/// "data" is a setting's.
 Json identity(const RunFacts& facts);
 
 /// The entries that differ between two objects.

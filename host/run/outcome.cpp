@@ -18,6 +18,7 @@ Outcome outcome_of(const std::exception& error) {
   if (const auto* failure = dynamic_cast<const Failure*>(&error)) {
     outcome.exit_code = static_cast<int>(failure->code());
   } else if (dynamic_cast<const Unsupported*>(&error) != nullptr ||
+             dynamic_cast<const BusyDevice*>(&error) != nullptr ||
              dynamic_cast<const OutOfDeviceMemory*>(&error) != nullptr) {
     outcome.exit_code = static_cast<int>(ExitCode::usage);
   } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {

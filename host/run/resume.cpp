@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "host/data/checksum.hpp"
 #include "host/failure.hpp"
 #include "host/run/config_file.hpp"
 #include "host/run/guards.hpp"
@@ -19,7 +20,7 @@ namespace {
 constexpr std::array experiment{"data",      "classes", "samples", "width", "gamma",
                                 "injection", "skip",    "weights", "seed"};
 /// Settings under which saved states are of no use; the weights are.
-constexpr std::array numerics{"precision",  "backend",   "chunk",
+constexpr std::array numerics{"precision",  "backend",   "device",    "chunk",
                               "warm-start", "optimizer", "batch-size"};
 
 template <std::size_t count>
@@ -65,6 +66,10 @@ void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoin
   while (auto file = checkpoints.newest(latest, pass_over)) {
     CheckpointOrigin origin = origin_of(*file, backend);
     point.sink = Sink::take_up(records, origin.mark);
+    if (!point.sink && file->epoch() == 0) {  // no record there was is of anything it holds
+      origin.mark = {0, Checksum().value()};
+      point.sink = Sink::take_up(records, origin.mark);
+    }
     if (point.sink) {
       point.file = std::move(file);
       point.origin = std::move(origin);
@@ -106,7 +111,8 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
                   fmt::format("{} epochs are done, and --epochs is {}", point.file->epoch(),
                               run.config.epochs),
                   place, "give more");
-  if (point.origin)
+  // Before the first epoch there are no bits to keep.
+  if (point.origin && point.file->epoch() > 0)
     for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
       point.changes.push_back(std::move(change));
   if (!point.changes.empty() && resume == Resume::exact)
@@ -125,12 +131,13 @@ void take_up(Training& training, const ResumePoint& point) {
     restore(training, *point.file);
   }
   TrainingState& state = training.state;
-  if (state.epoch > 0 && any_of(point.changes, std::array{"learning-rate"})) {
+  if (any_of(point.changes, std::array{"learning-rate"})) {
     const auto& first_gram = training.journal->first();
-    if (!config.learning_rate && !first_gram)
+    if (!config.learning_rate && !first_gram && state.epoch > 0)
       throw Failure(ExitCode::usage, "there is no Gram to take a learning rate from",
                     "--learning-rate auto", "give a number");
-    state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
+    if (state.epoch > 0)
+      state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
     // Halvings still to come were of the other one.
     std::erase_if(state.halvings,
                   [&](const Halving& halving) { return halving.epoch >= state.epoch; });
@@ -144,14 +151,15 @@ void go_on(Training& training, const ResumePoint& point) {
   training.sink.restart(point.origin->mark.bytes);
   training.checkpoints.drop_after(state.epoch);
   training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
-  if (point.changes.empty()) return;
-  if (state.epoch == 0) {  // nothing was computed with the settings as they were
+  // Before the first epoch there is no history to tell of: the records begin with what is now.
+  if (state.epoch == 0 && (!point.changes.empty() || point.origin->mark.bytes == 0)) {
     training.sink.restart(0);
     begin(training);
     training.saved_epoch = -1;
     save_checkpoint(training);
     return;
   }
+  if (point.changes.empty()) return;
   state.exact_since = state.epoch;
   state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +

@@ -52,8 +52,8 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
 void take_up(Training& training, const ResumePoint& point);
 
 /// Goes on from there: cuts off what came after it. Where something has changed it says so in the
-/// metrics, and there is a checkpoint at once: from there on the run is exact again. Throws
-/// Failure.
+/// metrics, or begins them anew before the first epoch, and there is a checkpoint at once: from
+/// there on the run is exact again. Throws Failure.
 void go_on(Training& training, const ResumePoint& point);
 
 }  // namespace widedeq

@@ -240,22 +240,25 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
     if (many && directory->status().starts_with("failed") && directory->outcome() != many->outcome)
       throw Busy(ExitCode::usage, "another process has tried the run meanwhile", config.out,
                  "look at it again");
-    if (resume == Resume::again) directory->clear();
-    const auto before = stored_config(config.out);
-    if (before) keep_choices(config, *before);
-    if (is_done(*directory, config, before)) {
-      RunSummary summary;
-      summary.directory = config.out;
-      summary.was_done = true;
-      return summary;
+    if (resume != Resume::again) {
+      const auto before = stored_config(config.out);
+      if (before) keep_choices(config, *before);
+      if (is_done(*directory, config, before)) {
+        RunSummary summary;
+        summary.directory = config.out;
+        summary.was_done = true;
+        return summary;
+      }
+      has_checkpoint = !Checkpoints(directory->path(), config.keep).epochs().empty();
     }
-    has_checkpoint = !Checkpoints(directory->path(), config.keep).epochs().empty();
   }
   PlannedRun planned = plan(std::move(config));
   require_room(planned);
   require_time(planned.config);
   PreparedRun prepared =
       prepare(std::move(planned), has_checkpoint ? WeightsFrom::checkpoint : WeightsFrom::config);
+  // Only now is it sure that there will be another result.
+  if (directory && resume == Resume::again) directory->clear();
   ResumePoint point;
   if (directory) {
     point = resume_point(*directory, prepared, resume);

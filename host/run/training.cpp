@@ -105,8 +105,7 @@ void save_checkpoint(Training& training, IfUnwritable unwritable) {
   CheckpointOrigin origin{identity(training.run.facts), config_json(training.run.config),
                           training.sink.mark(bytes)};
   // The earliest state a halving may go back to, and what an inexact history begins with.
-  const bool needs_way_back =
-      training.run.config.on_divergence == OnDivergence::halve || state.exact_since > 0;
+  const bool needs_way_back = training.run.config.needs_way_back() || state.exact_since > 0;
   try {
     const std::uint64_t size = training.checkpoints.write(
         state.epoch, needs_way_back ? std::optional(state.last_norm_epoch) : std::nullopt,

@@ -151,23 +151,19 @@ void take_settings(RunData& run, const Json& settings) {
     run.settings.emplace_back(name, setting_text(value));
 }
 
-/// Settings that a run was resumed with; other changes are of what it ran on.
-void take_changes(RunData& run, const ResumedRecord& resumed, const Line& line) {
-  Json now = config_json(run.config);
+/// Settings that a run was resumed with. Other changes are of what it ran on, and may be called as
+/// a setting is (data, and backend in older records): those say nothing that the setting takes.
+void take_changes(RunData& run, const ResumedRecord& resumed) {
   for (const Change& change : resumed.changes) {
-    const bool is_setting = std::ranges::any_of(
-        settings(), [&](const Setting& setting) { return setting.name == change.name; });
-    if (!is_setting) continue;
-    now[change.name] = change.now;
+    if (change.now.is_null() || change.name == "data") continue;
+    const auto setting = std::ranges::find(settings(), change.name, &Setting::name);
+    if (setting == settings().end()) continue;
+    const std::string text = setting_text(change.now);
+    if (!setting->set(run.config, text)) continue;
     auto shown =
         std::ranges::find(run.settings, change.name, [](const auto& it) { return it.first; });
     if (shown == run.settings.end()) shown = run.settings.insert(shown, {change.name, ""});
-    shown->second = setting_text(change.now);
-  }
-  try {
-    run.config = config_from(now);
-  } catch (const Failure& failure) {
-    refuse(failure.what(), line.where());
+    shown->second = text;
   }
 }
 
@@ -344,7 +340,7 @@ void parse_metrics(RunData& run, const std::string& text, const std::string& whe
       run.ended = EndedRecord{line.integer("epoch"), line.text("cause"), line.text("reason")};
     } else if (kind == "resumed") {
       run.resumed.push_back(resumed_of(line));
-      take_changes(run, run.resumed.back(), line);
+      take_changes(run, run.resumed.back());
     }  // whatever else a later version of this schema adds
   }
 }

@@ -386,5 +386,5 @@ std::unique_ptr<widedeq::Backend> widedeq::make_cuda_backend() {
     }
   }
   // There is a GPU, and it was to be used: whoever asked must not find out by the time it takes.
-  throw DeviceError("no GPU starts (" + refusals + "); wait for one, or use --backend cpu");
+  throw BusyDevice("no GPU starts (" + refusals + "); wait for one, or use --backend cpu");
 }

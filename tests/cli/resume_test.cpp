@@ -335,6 +335,9 @@ TEST_F(ResumeTest, WhatHasChangedIsRefusedUnlessInexact) {
     EXPECT_EQ(sessions.size(), 2U);
     EXPECT_EQ(sessions[1].at("from_epoch"), 8);
     EXPECT_FALSE(sessions[1].at("changed").empty());
+    const Result report = run("report part --out page");
+    EXPECT_EQ(report.code, 0) << change << report.error;
+    fs::remove_all(path("page"));
     // And from here on it can be resumed exactly.
     ASSERT_EQ(run("train --resume --out part").code, 0);
   }
@@ -584,6 +587,28 @@ TEST_F(ResumeTest, WithoutAnEpochItBeginsWithTheSettingsThereAre) {
               without_times(read_text(path("whole/metrics.jsonl"))));
     fs::remove_all(path("whole"));
   }
+}
+
+TEST_F(ResumeTest, WeightsOfAFileAreNeededOnce) {
+  ASSERT_EQ(run("train --width 24 --samples 8 --epochs 3 --gram-every 0 --out made").code, 0);
+  const std::string settings =
+      "train --weights made/weights.npz --samples 8 --gram-every 0 --learning-rate 0.01 "
+      "--checkpoint-every 2 --keep 2 --epochs 7 ";
+  ASSERT_EQ(run(settings + "--out whole").code, 0);
+  EXPECT_TRUE(fs::exists(checkpoint("whole", 0)));  // the way back
+  rewind("whole", "part", 0);
+  fs::remove(path("made/weights.npz"));
+  const Result rest = run("train --resume --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  EXPECT_EQ(without_times(read_text(path("part/metrics.jsonl"))),
+            without_times(read_text(path("whole/metrics.jsonl"))));
+  EXPECT_TRUE(read_text(path("part/weights.npz")) == read_text(path("whole/weights.npz")));
+  // What records there were before the first epoch does not matter: they begin anew.
+  rewind("whole", "part", 0);
+  write_text("part/metrics.jsonl", "");
+  ASSERT_EQ(run("train --resume --out part").code, 0);
+  EXPECT_EQ(without_times(read_text(path("part/metrics.jsonl"))),
+            without_times(read_text(path("whole/metrics.jsonl"))));
 }
 
 TEST_F(ResumeTest, MixedGoesOnInSinglePrecision) {

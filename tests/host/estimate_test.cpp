@@ -131,7 +131,8 @@ TEST(EstimateMemory, TakesTheChunkATrainerTakes) {
   expect_same(700, 1100, "", 550);
   expect_same(800, 1100, "warm-start = false", 550);
   expect_same(800, 1100, "optimizer = \"flow\"", 550);
-  expect_same(800, 1100, "batch-size = 10", 1024);
+  expect_same(800, 1100, "batch-size = 10", 550);
+  expect_same(800, 1100, "batch-size = 1000", 1000);
 }
 
 TEST(EstimateMemory, GrowsAsTheSquareOfTheWidth) {

@@ -159,11 +159,15 @@ TEST(RunDataTest, SettingsAreThoseItWasLastResumedWith) {
   };
   const std::string resumed =
       R"({"kind":"resumed","epoch":1,"changed":{"tolerance":[1e-06,1e-04],"epochs":[1,2],)"
-      R"("processor":["a","b"]}})"
+      R"("processor":["a","b"],"backend":["cpu: 2 threads, ...","cpu: 1 thread, ..."],)"
+      R"("data":["0f","1e"],"width":[8,null]}})"
       "\n";
   const RunData run = parsed(run_line + epoch(0, "9e-7") + resumed + epoch(1, "9e-5"));
   EXPECT_EQ(run.config.tolerance, 1e-4);
   EXPECT_EQ(run.config.epochs, 2);
+  EXPECT_EQ(run.config.backend, BackendChoice::automatic);  // that was its description
+  EXPECT_EQ(run.config.data, "digits");                     // and its checksum
+  EXPECT_EQ(run.config.width, 8);
   EXPECT_EQ(run.tolerance_at(0), 1e-6);
   EXPECT_EQ(run.tolerance_at(1), 1e-4);
   EXPECT_TRUE(run.meets_tolerance());

@@ -54,7 +54,7 @@ TEST(Trainer, ChoosesHowManySamplesAtATime) {
   EXPECT_EQ(chosen(4097, 8192), 820);
   EXPECT_EQ(chosen(60000, 131072), 1017);
   // A batch that fits is solved in one piece, a large one in equal pieces.
-  EXPECT_EQ(chosen(60000, 4096, false, 32), 1024);
+  EXPECT_EQ(chosen(60000, 4096, false, 32), 1017);
   EXPECT_EQ(chosen(60000, 4096, false, 1024), 1024);
   EXPECT_EQ(chosen(60000, 4096, false, 1100), 550);
   EXPECT_EQ(chosen(1000, 4096, false, 32), 1000);
