@@ -73,10 +73,14 @@ std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, doub
   return losses;
 }
 
+double loss_noise(double first_loss, double tolerance) {
+  return 2.0 * tolerance * std::sqrt(first_loss);
+}
+
 std::span<const double> above_noise(std::span<const double> losses, double tolerance) {
   if (losses.empty()) return losses;
   constexpr double most = 0.1;  // of a loss, which is open by twice what its root is
-  const double least = std::pow(2.0 * 2.0 * tolerance / most, 2) * losses.front();
+  const double least = std::pow(2.0 * loss_noise(losses.front(), tolerance) / most, 2);
   const auto end = std::ranges::find_if(losses, [&](double loss) { return loss < least; });
   return losses.first(static_cast<std::size_t>(end - losses.begin()));
 }
@@ -96,6 +100,13 @@ double loss_factor(std::span<const double> losses) {
   }
   if (count < 2) return std::numeric_limits<double>::quiet_NaN();
   return std::exp((count * klog_sum - k_sum * log_sum) / (count * kk_sum - k_sum * k_sum));
+}
+
+LossFactors loss_factors(std::span<const double> losses, std::span<const double> predicted,
+                         double tolerance) {
+  const std::span<const double> measured = above_noise(losses, tolerance);
+  const std::size_t same = std::min(predicted.size(), measured.size());
+  return {loss_factor(measured), loss_factor(predicted.first(same)), measured.size()};
 }
 
 }  // namespace widedeq

@@ -19,13 +19,25 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta, int epochs);
 inline constexpr int flow_terms = 20;  // 1/20! is below a rounding
 
-/// The losses before solves to `tolerance` leave them open by more than a tenth: they know ||r|| to
-/// about 2 tolerance ||yhat||, ||yhat|| being taken as r(0)'s size.
+/// How far the root of a loss is open by solves to `tolerance`: they know ||r|| to about
+/// 2 tolerance ||yhat||, ||yhat|| being taken as r(0)'s size.
+double loss_noise(double first_loss, double tolerance);
+
+/// The losses before solves to `tolerance` leave them open by more than a tenth.
 std::span<const double> above_noise(std::span<const double> losses, double tolerance);
 
 /// The factor by which the loss falls each epoch: exp of the slope of the least-squares line
 /// through log loss over the second half of the epochs. NaN with fewer than two positive losses
 /// there.
 double loss_factor(std::span<const double> losses);
+
+/// loss_factor() of the losses above noise and of the predicted ones of the same epochs: where the
+/// loss falls faster and faster, or slower, a mean depends on which they are. NaN for none.
+struct LossFactors {
+  double measured, predicted;
+  std::size_t epochs;
+};
+LossFactors loss_factors(std::span<const double> losses, std::span<const double> predicted,
+                         double tolerance);
 
 }  // namespace widedeq

@@ -132,15 +132,17 @@ void take_up(Training& training, const ResumePoint& point) {
   }
   TrainingState& state = training.state;
   if (any_of(point.changes, std::array{"learning-rate"})) {
-    const auto& first_gram = training.journal->first();
-    if (!config.learning_rate && !first_gram && state.epoch > 0)
-      throw Failure(ExitCode::usage, "there is no Gram to take a learning rate from",
-                    "--learning-rate auto", "give a number");
-    if (state.epoch > 0)
-      state.eta = config.learning_rate ? *config.learning_rate : automatic_rate(*first_gram);
     // Halvings still to come were of the other one.
     std::erase_if(state.halvings,
                   [&](const Halving& halving) { return halving.epoch >= state.epoch; });
+    const auto& first_gram = training.journal->first();
+    if (config.learning_rate || state.epoch == 0)  // where auto looks for itself
+      state.eta = config.learning_rate;
+    else if (first_gram)
+      state.eta = automatic_rate(*first_gram);
+    else
+      throw Failure(ExitCode::usage, "there is no Gram to take a learning rate from",
+                    "--learning-rate auto", "give a number");
   }
   if (changes_steps(point.changes)) state.first_residual.clear();
   state.weights_are_good = state.epoch > 0;

@@ -103,8 +103,8 @@ void recover(Training& training, const Divergence& divergence) {
   if (stopped_on_the_way || !training.run.config.checkpoint_every.is_never()) {
     save_checkpoint(training);
   } else {
-    training.checkpoints.drop_after(
-        state.epoch);  // one of what is computed anew would be in the way
+    // One of what is computed anew would be in the way.
+    training.checkpoints.drop_after(state.epoch);
   }
   training.sink.restart(state.start_of(state.epoch));
   // Where later epochs begin will be known when they are computed.

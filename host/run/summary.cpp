@@ -68,14 +68,13 @@ std::string summary_table(const RunSummary& summary) {
                !compared         ? ""
                : summary.is_flow ? "by r(t) = exp(-H(0) t) r"
                                  : "by r <- (I - eta H(0)) r");
-  const std::span<const double> measured = above_noise(summary.losses, summary.tolerance);
-  const auto same = std::span(predicted).first(std::min(predicted.size(), measured.size()));
+  const LossFactors factors = loss_factors(summary.losses, predicted, summary.tolerance);
   table += row(
-      "loss per epoch", "x " + number(loss_factor(measured)),
-      compared ? "x " + number(loss_factor(same)) : "",
-      measured.size() == summary.losses.size()
+      "loss per epoch", "x " + number(factors.measured),
+      compared ? "x " + number(factors.predicted) : "",
+      factors.epochs == summary.losses.size()
           ? "fit of log loss over the second half"
-          : fmt::format("the same over {} epochs, whose losses solves can tell", measured.size()));
+          : fmt::format("the same over {} epochs, whose losses solves can tell", factors.epochs));
   if (summary.halvings > 0)
     table += row("step halved", fmt::format("{} x", summary.halvings), "",
                  fmt::format("from {}", number(*summary.learning_rate)));

@@ -268,6 +268,13 @@ std::optional<Index> count_in(const Json& record, const char* name) {
 
 }  // namespace
 
+double EpochRecord::largest_residual() const {
+  double largest = 0.0;
+  for (const auto& residual : {residual_forward, residual_adjoint, audit_forward, audit_adjoint})
+    largest = std::max(largest, residual.value_or(0.0));
+  return largest;
+}
+
 double RunData::tolerance_at(int epoch) const {
   double tolerance = config.tolerance;
   for (auto record = resumed.rbegin(); record != resumed.rend() && epoch < record->epoch; ++record)
@@ -279,11 +286,7 @@ double RunData::tolerance_at(int epoch) const {
 
 bool RunData::meets_tolerance() const {
   return std::ranges::all_of(epochs, [&](const EpochRecord& epoch) {
-    const double tolerance = tolerance_at(epoch.epoch);
-    return std::ranges::all_of(
-        std::array{epoch.residual_forward, epoch.residual_adjoint, epoch.audit_forward,
-                   epoch.audit_adjoint},
-        [&](const std::optional<double>& residual) { return residual.value_or(0.0) <= tolerance; });
+    return epoch.largest_residual() <= tolerance_at(epoch.epoch);
   });
 }
 

@@ -32,6 +32,9 @@ struct EpochRecord {
   std::optional<int> sweeps_forward, sweeps_adjoint;
   std::optional<double> gradient_norm;
   std::optional<double> seconds;
+
+  /// Of the four; 0 where none is recorded.
+  double largest_residual() const;
 };
 
 /// A Gram, H being the empirical NTK of its epoch.

@@ -225,11 +225,9 @@ RunDigest digest(const RunData& run) {
   for (const EpochRecord& record : run.epochs)
     digest.losses.push_back(record.loss);
   if (!run.epochs.empty()) digest.predicted = predicted_losses(run);
-  // Both over the same epochs: of losses that fall faster and faster, or slower, so is the mean.
-  const auto measured = above_noise(digest.losses, run.config.tolerance);
-  digest.factor = loss_factor(measured);
-  digest.predicted_factor = loss_factor(
-      std::span(digest.predicted).first(std::min(measured.size(), digest.predicted.size())));
+  const LossFactors factors = loss_factors(digest.losses, digest.predicted, run.config.tolerance);
+  digest.factor = factors.measured;
+  digest.predicted_factor = factors.predicted;
   for (const auto& [epoch, q] : all_looks(run)) {
     const AtEpoch look{q, epoch};
     ++digest.q_looks;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "host/run/prediction.hpp"
 #include "host/study/quantities.hpp"
 
 namespace widedeq {
@@ -30,11 +31,6 @@ StudyFinding finding_of(std::size_t good, std::size_t all) {
 
 bool is_flow(const CellData& cell) {
   return cell.run.config.optimizer == Optimizer::flow;
-}
-
-/// How far sqrt(loss) is open, where solves are to `tolerance`: see verdicts.hpp.
-double noise_of(const std::vector<EpochRecord>& epochs, double tolerance) {
-  return epochs.empty() ? 0.0 : 2.0 * tolerance * std::sqrt(epochs.front().loss);
 }
 
 /// The largest loss that may be one of `bound`.
@@ -72,6 +68,9 @@ struct Tally {
     good += counts && holds ? 1 : 0;
     return counts;
   }
+  std::string cut_short_text() const {
+    return cut_short == 0 ? "" : fmt::format("; {} more failed before their last epoch", cut_short);
+  }
 };
 
 std::string range_text(const EpochRange& range) {
@@ -94,13 +93,9 @@ StudyVerdict all_converged(const Cells& cells) {
     ++ended;
     const bool failed = cell->run.ended_by("solve");
     if (failed && failure.empty()) failure = end_text(*cell);
-    double largest = 0.0;
-    for (const EpochRecord& epoch : cell->run.epochs)
-      for (const auto& residual : {epoch.residual_forward, epoch.residual_adjoint,
-                                   epoch.audit_forward, epoch.audit_adjoint})
-        largest = std::max(largest, residual.value_or(0.0));
     good += !failed && cell->run.meets_tolerance() ? 1 : 0;
-    worst = std::max(worst, largest);
+    for (const EpochRecord& epoch : cell->run.epochs)
+      worst = std::max(worst, epoch.largest_residual());
   }
   std::string evidence = share(good, ended);
   if (worst > 0.0) evidence += fmt::format("; largest residual {:.2g}", worst);
@@ -152,9 +147,7 @@ std::string rest_text(const Tally& tally, const char* lambda) {
     text += fmt::format("; {} more with {} = 0, which gives no rate", tally.at_zero, lambda);
   if (tally.too_large > 0)
     text += fmt::format("; {} more with steps that no statement is about", tally.too_large);
-  if (tally.cut_short > 0)
-    text += fmt::format("; {} more failed before their last epoch", tally.cut_short);
-  return text;
+  return text + tally.cut_short_text();
 }
 
 /// loss(k) <= (1 - eta lambda_0/2)^k loss(0), lambda_0 = lambda_min(Phi'Phi) at the start.
@@ -268,8 +261,7 @@ StudyVerdict stays_above(const Cells& cells, const char* statement, double bound
   if (!place.empty())
     evidence += fmt::format("; at least {:.4g} times its start ({})", least, place);
   if (tally.at_zero > 0) evidence += fmt::format("; {} of them start at 0", tally.at_zero);
-  if (tally.cut_short > 0)
-    evidence += fmt::format("; {} more failed before their last epoch", tally.cut_short);
+  evidence += tally.cut_short_text();
   return {finding_of(tally.good, tally.asked), statement, evidence};
 }
 
@@ -309,7 +301,7 @@ StudyVerdict exponent_verdict(const Quantity& quantity, const ExpectedExponent& 
 
 EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor, double tolerance) {
   EpochRange longest, current;
-  const double noise = noise_of(epochs, tolerance);
+  const double noise = epochs.empty() ? 0.0 : loss_noise(epochs.front().loss, tolerance);
   for (std::size_t k = 0; k + 1 < epochs.size(); ++k) {
     const int epoch = epochs[k].epoch;
     const bool falls = epochs[k + 1].loss <= most_loss(factor * epochs[k].loss, noise);
@@ -326,7 +318,7 @@ EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor, d
 
 std::optional<int> first_above(const std::vector<EpochRecord>& epochs, double factor,
                                double tolerance) {
-  const double noise = noise_of(epochs, tolerance);
+  const double noise = epochs.empty() ? 0.0 : loss_noise(epochs.front().loss, tolerance);
   for (std::size_t k = 1; k < epochs.size(); ++k) {
     const double bound = std::pow(factor, static_cast<double>(k)) * epochs.front().loss;
     if (!(epochs[k].loss <= most_loss(bound, noise))) return epochs[k].epoch;

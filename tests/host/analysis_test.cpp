@@ -138,6 +138,14 @@ class Analysis : public testing::Test {
     std::ofstream(out / "STATUS") << "done\n";
   }
 
+  /// A study whose cells are all made, and scatter alike.
+  Study make_whole_study(const std::string& text) const {
+    Study study = make_study(text);
+    for (const StudyCell& cell : study.cells)
+      make_cell(cell, 0.02);
+    return study;
+  }
+
   /// Appends a record to a cell's metrics.
   static void append(const StudyCell& cell, const Json& record) {
     std::ofstream(fs::path(cell.directory) / "metrics.jsonl", std::ios::app)
@@ -284,9 +292,7 @@ TEST_F(Analysis, AnEigenvalueThatStartsAtZeroDoesNotStayAboveHalf) {
 }
 
 TEST_F(Analysis, WhatEndedARunDecidesItsOwnVerdictOnly) {
-  const Study study = make_study(made_up);
-  for (const StudyCell& cell : study.cells)
-    make_cell(cell, 0.02);
+  const Study study = make_whole_study(made_up);
   // Seeds change fastest: the first three have gamma 0.3.
   fail(study.cells[0], "contraction", "q = gamma ||A||/sqrt(m) went from 0.57 to 1.0003");
   fail(study.cells[1], "loss", "the loss went from 100 to 1e6");
@@ -304,9 +310,7 @@ TEST_F(Analysis, WhatEndedARunDecidesItsOwnVerdictOnly) {
 }
 
 TEST_F(Analysis, ALossThatRanAwayRefutesTheRates) {
-  const Study study = make_study(made_up);
-  for (const StudyCell& cell : study.cells)
-    make_cell(cell, 0.02);
+  const Study study = make_whole_study(made_up);
   // The first three have gamma 0.3. What the second and third have recorded falls as it should.
   fail(study.cells[0], "loss", "the loss went from 100 to 1e6");
   fail(study.cells[1], "contraction", "q went from 0.57 to 1.0003");
@@ -326,9 +330,7 @@ TEST_F(Analysis, ALossThatRanAwayRefutesTheRates) {
 }
 
 TEST_F(Analysis, ALossThatRanAwayAtOnceRefutesToo) {
-  const Study study = make_study(made_up);
-  for (const StudyCell& cell : study.cells)
-    make_cell(cell, 0.02);
+  const Study study = make_whole_study(made_up);
   // One epoch is recorded, the second has ended the run; and a flow that found no step small
   // enough.
   const fs::path metrics = fs::path(study.cells[0].directory) / "metrics.jsonl";
@@ -351,9 +353,7 @@ TEST_F(Analysis, ALossThatRanAwayAtOnceRefutesToo) {
 }
 
 TEST_F(Analysis, ADamagedCellHidesNoOther) {
-  const Study study = make_study(made_up);
-  for (const StudyCell& cell : study.cells)
-    make_cell(cell, 0.02);
+  const Study study = make_whole_study(made_up);
   std::ofstream(fs::path(study.cells[0].directory) / "metrics.jsonl", std::ios::app) << "{]\n";
   fs::resize_file(fs::path(study.cells[1].directory) / "gram" / "ntk-first.npy", 100);
   const StudyAnalysis analysis = analyse_study(directory);
@@ -369,9 +369,7 @@ TEST_F(Analysis, ADamagedCellHidesNoOther) {
 }
 
 TEST_F(Analysis, WhatAnAuditFindsIsAResidual) {
-  const Study study = make_study(made_up);
-  for (const StudyCell& cell : study.cells)
-    make_cell(cell, 0.02);
+  const Study study = make_whole_study(made_up);
   append(study.cells[0], {{"kind", "epoch"},
                           {"epoch", 20},
                           {"loss", 12.0},
@@ -397,9 +395,7 @@ TEST_F(Analysis, ARateByAnEigenvalueThatIsZeroIsNone) {
 
 TEST_F(Analysis, StatementsAreAboutTheRunsTheyAreAbout) {
   const auto verdicts_of = [&](const std::string& more) {
-    const Study study = make_study(more + made_up);
-    for (const StudyCell& cell : study.cells)
-      make_cell(cell, 0.02);
+    make_whole_study(more + made_up);
     return analyse_study(directory).groups[0];
   };
   // Without the skip, Phi'Phi is no part of H.
