@@ -4,7 +4,8 @@
 #
 # CMake does the work; this file only puts its commands in order. `make help` lists the targets.
 # Settings: PRESET=release|debug|asan|tsan (CMakePresets.json), JOBS=<parallel jobs>,
-# FUZZ_SECONDS=<for each fuzzer>, PACKAGES=no leaves the system's packages alone.
+# FUZZ_SECONDS=<for each fuzzer>, PACKAGES=no leaves the system's packages alone,
+# CMAKE_ARGS='-DWIDEDEQ_ARCH=x86-64-v3 -DWIDEDEQ_CUDA=off' for what CMake is to know.
 
 PRESET   ?= release
 JOBS     ?= $(shell nproc)
@@ -45,7 +46,7 @@ build: packages $(BUILD)/build.ninja  ## Compile everything
 
 # Ninja configures again by itself when a CMakeLists.txt changes; the presets it does not watch.
 $(BUILD)/build.ninja: CMakePresets.json | packages
-	cmake --preset $(PRESET)
+	cmake --preset $(PRESET) $(CMAKE_ARGS)
 	@touch $@
 
 packages:  ## Install the missing system packages (none missing: does nothing)

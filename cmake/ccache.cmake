@@ -16,7 +16,11 @@ if(WIDEDEQ_CCACHE)
 endif()
 if(WIDEDEQ_CCACHE AND NOT ccache_failed)
   set(WIDEDEQ_PROCESSOR_FILE ${PROJECT_BINARY_DIR}/processor.txt)
-  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native -Q --help=target
+  set(ask -Q --help=target)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    set(ask -dM -E -x c++ /dev/null)
+  endif()
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native ${ask}
                   OUTPUT_FILE ${WIDEDEQ_PROCESSOR_FILE} ERROR_QUIET)
   set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env CCACHE_EXTRAFILES=${WIDEDEQ_PROCESSOR_FILE} ${WIDEDEQ_CCACHE})

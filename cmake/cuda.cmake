@@ -17,9 +17,22 @@ endif()
 set(WIDEDEQ_CUDA_LEAST 13.0)
 # Machine code for Ampere and its successors up to Ada, and for Hopper with all it has; for newer
 # devices the driver compiles the rest, PTX. Kernels of several architectures lie side by side.
+set(architectures ${CMAKE_CUDA_ARCHITECTURES})
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
+  string(REPLACE "," ";" architectures "$ENV{CUDAARCHS}")
 endif()
+# What another project has chosen for itself, CMake's default (75) among it, may be too old.
+foreach(architecture IN LISTS architectures)
+  if(architecture MATCHES "^all" OR (architecture MATCHES "^([0-9]+)" AND CMAKE_MATCH_1 LESS 80))
+    message(STATUS "CUDA backend: needs compute capability 8.0; not built for ${architectures}")
+    set(architectures "")
+    break()
+  endif()
+endforeach()
+if(NOT architectures)
+  set(architectures 80-real 90a-real 90-virtual)
+endif()
+set(CMAKE_CUDA_ARCHITECTURES ${architectures})
 
 set(WIDEDEQ_HAVE_CUDA OFF)
 set(WIDEDEQ_WHY_NO_CUDA "")
@@ -66,6 +79,11 @@ else()
     set(WIDEDEQ_WHY_NO_CUDA "CUDA ${nvcc_version} is older than ${WIDEDEQ_CUDA_LEAST}")
   else()
     set(ENV{CUDACXX} ${nvcc})
+    # nvcc would take the first g++ of the PATH, which may be another one, and too old.
+    if(NOT CMAKE_CUDA_HOST_COMPILER AND "$ENV{CUDAHOSTCXX}" STREQUAL ""
+       AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      set(ENV{CUDAHOSTCXX} ${CMAKE_CXX_COMPILER})
+    endif()
     check_language(CUDA)  # in a project of its own
     if(NOT CMAKE_CUDA_COMPILER)
       set(WIDEDEQ_WHY_NO_CUDA "${nvcc} compiles nothing here; it may not know this C++ compiler")
@@ -87,7 +105,8 @@ if(WIDEDEQ_HAVE_CUDA)
                  "${CMAKE_CUDA_ARCHITECTURES}")
   # Where programs find the module.
   list(APPEND CMAKE_BUILD_RPATH ${PROJECT_BINARY_DIR})
-  list(APPEND CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH from_programs ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  list(APPEND CMAKE_INSTALL_RPATH "$ORIGIN/${from_programs}")
 elseif(wanted STREQUAL "on")
   message(FATAL_ERROR "WIDEDEQ_CUDA=on: ${WIDEDEQ_WHY_NO_CUDA}. Install the CUDA Toolkit "
                       "${WIDEDEQ_CUDA_LEAST} or newer, or say where it is with "

@@ -5,6 +5,10 @@
 # system's folders are found through CMAKE_PREFIX_PATH. An installed widedeq includes this same file
 # from its package config, so that what it was linked with is looked up in one way only.
 
+if(POLICY CMP0167)
+  cmake_policy(SET CMP0167 NEW)  # Boost's own package config, which 1.74 has already
+endif()
+
 set(WIDEDEQ_MISSING_LIBRARIES "")
 set(WIDEDEQ_MISSING_PACKAGES "")
 set(WIDEDEQ_DEPENDENCY_VERSIONS "")
@@ -79,7 +83,7 @@ widedeq_report(OpenMP "${OpenMP_CXX_VERSION}" OpenMP::OpenMP_CXX ${WIDEDEQ_OPENM
 
 # Debian installs three OpenBLAS side by side: by threads, by OpenMP, serial. See the check below.
 widedeq_library(OpenBLAS OpenBLAS::OpenBLAS libopenblas-openmp-dev
-    HEADER cblas.h LIBRARY openblas FOLDERS openblas-openmp openblas
+    HEADER cblas.h LIBRARY openblaso openblas_openmp openblas FOLDERS openblas-openmp openblas
     VERSION openblas_config.h OPENBLAS_VERSION)
 
 # oneDNN's CMake package in Debian wants OpenCL, which the CPU code does not use.
@@ -87,9 +91,18 @@ widedeq_library(oneDNN oneDNN::oneDNN libdnnl-dev
     HEADER oneapi/dnnl/dnnl.hpp LIBRARY dnnl
     VERSION oneapi/dnnl/dnnl_version.h DNNL_VERSION_MAJOR DNNL_VERSION_MINOR DNNL_VERSION_PATCH)
 
-# Where OpenBLAS is built with LAPACKE inside (not in Debian), that one serves.
+# Where OpenBLAS is built with LAPACKE inside (not in Debian), that one serves: another's LAPACK may
+# bring a second BLAS along.
+set(lapacke lapacke)
+if(WIDEDEQ_OpenBLAS_LIBRARY)
+  include(CheckLibraryExists)
+  check_library_exists(${WIDEDEQ_OpenBLAS_LIBRARY} LAPACKE_dsyevd "" WIDEDEQ_OPENBLAS_HAS_LAPACKE)
+  if(WIDEDEQ_OPENBLAS_HAS_LAPACKE)
+    set(lapacke openblaso openblas_openmp openblas)
+  endif()
+endif()
 widedeq_library(LAPACKE LAPACKE::LAPACKE liblapacke-dev
-    HEADER lapacke.h LIBRARY lapacke openblas FOLDERS openblas)
+    HEADER lapacke.h LIBRARY ${lapacke} FOLDERS openblas-openmp openblas)
 
 widedeq_library(Random123 Random123::Random123 librandom123-dev HEADER Random123/philox.h)
 
@@ -142,7 +155,7 @@ if(NOT WIDEDEQ_MISSING AND PROJECT_NAME STREQUAL "widedeq" AND NOT CMAKE_CROSSCO
   include(CheckCXXSourceRuns)
   set(CMAKE_REQUIRED_LIBRARIES OpenBLAS::OpenBLAS)
   check_cxx_source_runs(
-      "#include <cblas.h>\nint main() { return openblas_get_parallel() == 1; }"
+      "#include <cblas.h>\nint main() { return openblas_get_parallel() != 2; }"
       WIDEDEQ_OPENBLAS_SHARES_THREADS)
   unset(CMAKE_REQUIRED_LIBRARIES)
   if(NOT WIDEDEQ_OPENBLAS_SHARES_THREADS)

@@ -6,6 +6,8 @@
 # "changed" means: different from the last commit, or not yet committed at all.
 set -euo pipefail
 build=$1 jobs=$2 which=$3
+# As CMake calls this folder: through a symbolic link it has another name.
+home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt")
 
 # A source that is not built in this configuration has no compile command: leave it out.
 sources() {
@@ -16,13 +18,18 @@ sources() {
       git ls-files --others --exclude-standard -- '*.cpp'
       ;;
   esac | while read -r file; do
-    grep --quiet --fixed-strings "\"file\": \"$PWD/$file\"" "$build/compile_commands.json" &&
+    grep --quiet --fixed-strings "\"file\": \"$home/$file\"" "$build/compile_commands.json" &&
       echo "$file" || true
   done
 }
 
 cmake --build "$build" --target widedeq_build_info >/dev/null  # the one generated header
+list=$(sources)
+if [ "$which" = all ] && [ -z "$list" ]; then
+  echo "lint: no source has a compile command in $build" >&2
+  exit 1
+fi
 # The compile commands are GCC's; clang does not know all of its warnings.
-sources | xargs --no-run-if-empty --max-procs="$jobs" --max-args=1 \
+printf '%s' "$list" | xargs --no-run-if-empty --max-procs="$jobs" --max-args=1 \
   clang-tidy -p "$build" --quiet --warnings-as-errors='*' \
   --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument

@@ -51,8 +51,8 @@ void show_devices(Index samples) {
 }  // namespace
 
 InfoCommand::InfoCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("info",
-                                 "Show version, build, machine, GPUs and available precisions")) {
+    : Command(parent.add_subcommand(
+          "info", "Show version, build, machine, GPUs and available precisions")) {
   add_text_option(*app_, "--samples", "N",
                   "Tell the widest network that fits a GPU for N samples (default: 1000)",
                   [this](const std::string& text) {
@@ -64,13 +64,13 @@ InfoCommand::InfoCommand(CLI::App& parent)
                   });
 }
 
-int InfoCommand::run() const {
+int InfoCommand::run(const std::string&) const {
   line("version", fmt::format("{} ({})", build_info::version, build_info::git_commit));
   line("build",
        fmt::format("{}, {}, {}", build_info::build_type, build_info::compiler, build_info::flags));
   std::vector<std::string> libraries;
   for (const auto& [name, version] : build_info::dependencies)
-    libraries.push_back(fmt::format("{} {}", name, version));
+    libraries.push_back(version.empty() ? std::string(name) : fmt::format("{} {}", name, version));
   line("libraries", fmt::format("{}", fmt::join(libraries, ", ")));
 
   line("processor", processor_model());

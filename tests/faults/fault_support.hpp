@@ -109,7 +109,12 @@ inline Pass run_with_fault(Command command, const fs::path& directory, const Fau
   if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
   const fs::path place = name;  // outside `directory`
   command.environment["CUDA_VISIBLE_DEVICES"] = "";
-  command.environment["LD_PRELOAD"] = WIDEDEQ_FAULT_LIBRARY;
+  // LD_PRELOAD ends names at spaces, which the folder's may have.
+  const fs::path library = WIDEDEQ_FAULT_LIBRARY;
+  const char* const before = std::getenv("LD_LIBRARY_PATH");
+  command.environment["LD_PRELOAD"] = library.filename().string();
+  command.environment["LD_LIBRARY_PATH"] =
+      library.parent_path().string() + (before ? ":" + std::string(before) : "");
   command.environment["WIDEDEQ_FAULT_DIR"] = fs::canonical(directory).string();
   command.environment["WIDEDEQ_FAULT_REPORT"] = (place / "report").string();
   if (n > 0)
