@@ -6,12 +6,6 @@
 
 namespace widedeq::bench {
 
-HostMatrix download(Backend& backend, ConstBlock block) {
-  HostMatrix host(block.rows, block.columns);
-  backend.download(block, host.view());
-  return host;
-}
-
 HostMatrix multiply(const HostMatrix& left, const HostMatrix& right) {
   HostMatrix product(left.rows, right.columns);
   for (Index j = 0; j < right.columns; ++j)

@@ -9,9 +9,6 @@
 
 namespace widedeq::bench {
 
-/// A block as the backend holds it.
-HostMatrix download(Backend& backend, ConstBlock block);
-
 /// left * right
 HostMatrix multiply(const HostMatrix& left, const HostMatrix& right);
 /// left' * right

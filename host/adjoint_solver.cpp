@@ -25,7 +25,8 @@ SolveReport AdjointSolver::solve(const Model& model, ConstBlock P, const SolveOp
       solve_cold(backend_, state_, sweep(model, P, options), options, carried_, [&] {
         backend_.broadcast(model.u, state_.P.columns(0, state_.count));  // u 1' + s A' L at L = 0
       });
-  if (report.doubtful && report.status == SolveStatus::converged) audit(model, P, options, report);
+  if (report.wants_audit && report.status == SolveStatus::converged)
+    audit(model, P, options, report);
   return report;
 }
 
@@ -43,7 +44,7 @@ void AdjointSolver::audit(const Model& model, ConstBlock P, const SolveOptions& 
 
 void AdjointSolver::follow(const Model& model, double eta, ConstBlock Z,
                            std::span<const double> r) {
-  follow_plane(backend_, state_, model.A.operand(), eta, r, carried_);
+  note_change(backend_, state_, model.A.operand(), eta, r, carried_);
   const double s = model.s();
   backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, Z, r, L(),
                               model.precision());

@@ -153,7 +153,7 @@ struct Held {
 Kernel kernel_of(Backend& backend, const Model& model, const Held& held) {
   const Index m = model.width(), n = held.Z.columns;
   const bool skip = model.options.skip;
-  const HostMatrix v = skip ? download_double(backend, model.v) : HostMatrix();
+  const HostMatrix v = skip ? download(backend, model.v) : HostMatrix();
 
   Kernel kernel;
   const Matrix X = upload_double(backend, held.X), Z = upload_double(backend, held.Z),
@@ -257,17 +257,17 @@ Certificates certify(Backend& backend, const Model& model, ConstBlock X, ConstBl
 
   const double q = result.contraction.value;
   const InjectionBounds injection = bound_injection(backend, model, X);
-  const HostMatrix Z_held = download_double(backend, Z);
+  const HostMatrix Z_held = download(backend, Z);
   const auto forward = refine(Z_held, options, [&](const HostMatrix& state) {
     return bound_forward(backend, model, injection, state, q);
   });
   result.distances = distances_of(Z_held, forward);
   result.distance = certify_distance(worst_relative(result.distances, Z_held), result.contraction);
 
-  const auto adjoint = refine(download_double(backend, L), options, [&](const HostMatrix& state) {
+  const auto adjoint = refine(download(backend, L), options, [&](const HostMatrix& state) {
     return bound_adjoint(backend, model, forward.bounds.active, state, q);
   });
-  const HostMatrix X_held = download_double(backend, X);
+  const HostMatrix X_held = download(backend, X);
   const Kernel kernel = kernel_of(backend, model,
                                   {X_held, forward.state, adjoint.state, injection,
                                    forward.bounds.distances, adjoint.bounds.distances});

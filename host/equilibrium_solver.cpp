@@ -26,7 +26,7 @@ SolveReport EquilibriumSolver::solve(const Model& model, ConstBlock Phi,
   SolveReport report = solve_cold(backend_, state_, sweep(model, options), options, carried_, [&] {
     backend_.copy(Phi, state_.P.columns(0, state_.count));  // P = Phi + s A Z at Z = 0
   });
-  if (report.doubtful && report.status == SolveStatus::converged)
+  if (report.wants_audit && report.status == SolveStatus::converged)
     audit(model, Phi, options, report);
   return report;
 }
@@ -43,7 +43,7 @@ void EquilibriumSolver::audit(const Model& model, ConstBlock Phi, const SolveOpt
 
 void EquilibriumSolver::follow(const Model& model, double eta, ConstBlock L,
                                std::span<const double> r) {
-  follow_plane(backend_, state_, model.A.operand(), eta, r, carried_);
+  note_change(backend_, state_, model.A.operand(), eta, r, carried_);
   const double s = model.s();
   backend_.follow_rank_update(owed_to_P(backend_, state_, carried_), -eta * s * s, L, r, Z(),
                               model.precision());

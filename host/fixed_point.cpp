@@ -1,68 +1,16 @@
-// The loop around sweeps; see fixed_point.hpp.
+// Cold and warm solves, audits, and what one solve leaves to the next; see fixed_point.hpp.
 #include "host/fixed_point.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "host/drift.hpp"
 
 namespace widedeq {
 namespace {
 
-/// An increment this much longer than the first one will not come back: the map expands.
-constexpr double hopeless_growth = 1e4;
-
-/// With a plane, sweep this far before the first settling: near enough to measure the plane's gain.
-constexpr double first_target = 0.05;
-
-/// The gain of fewer columns than this may be small by chance, in a move that says little of the
-/// next.
-constexpr Index enough_columns = 8;
-
 /// Where an audit finds a residual above the tolerance, it is not far above.
 constexpr double sweeps_after_audit = 4.0;
-
-/// A plane that weighs so much more than assumed has been settled with too few digits.
-constexpr double most_surprise = 8.0;
-
-/// What a look at the columns means for the solve.
-void note(const SweepStatus& status, SolveReport& report) {
-  if (!status.finite) {
-    report.status = SolveStatus::non_finite;
-  } else if (status.worst_growth > hopeless_growth) {
-    report.status = SolveStatus::diverged;
-  }
-}
-
-/// Adds what an iteration has come to, `most` sweeps having been allowed.
-void add_sweeps(const SweepStatus& status, int most, SolveReport& report) {
-  report.sweeps += status.sweeps;
-  note(status, report);
-  if (report.status == SolveStatus::converged && status.open > 0 && status.sweeps >= most)
-    report.status = SolveStatus::max_sweeps;
-}
-
-/// A sample that has become so much smaller carries too much of its former rounding. (With 2,
-/// audits have found residuals of 1.15e-6 at a tolerance of 1e-6, in single precision without fused
-/// multiply-adds: a sample at 1/1.94 of its former size.)
-constexpr double most_shrinkage = 1.5;
-
-/// Brings the peaks up to date; returns whether a sample has shrunk.
-bool note_sizes(std::vector<double>& peaks, const std::vector<double>& sizes) {
-  peaks.resize(sizes.size());
-  bool has_shrunk = false;
-  for (std::size_t j = 0; j < sizes.size(); ++j) {
-    peaks[j] = std::max(peaks[j], sizes[j]);
-    has_shrunk = has_shrunk || peaks[j] > most_shrinkage * sizes[j];
-  }
-  return has_shrunk;
-}
-
-/// 0 where there are none.
-double largest(const std::vector<double>& values) {
-  return values.empty() ? 0.0 : *std::ranges::max_element(values);
-}
 
 void transfer_drives(Archive& archive, Index samples, Drives& drives) {
   auto count = static_cast<std::int64_t>(drives.size());
@@ -130,7 +78,8 @@ double expected_drift(const Sweep& sweep, const SolveOptions& options) {
 /// keep out of reach.
 SolveOptions beside(double drift, const Sweep& sweep, SolveOptions options) {
   const double least = std::min(options.tolerance, smallest_tolerance(sweep.A.precision));
-  options.tolerance = std::max(residual_beside(drift, sweep.A.width, options.tolerance), least);
+  const double off = std::hypot(drift, options.injection_off);
+  options.tolerance = std::max(residual_beside(off, sweep.A.width, options.tolerance), least);
   return options;
 }
 
@@ -139,11 +88,6 @@ double drift_of_audit(const Sweep& sweep, const SolveOptions& options) {
   const double drift =
       drift_after(0.0, sweeps_after_audit, sweep.A.width, sweep.A.precision, options.tolerance);
   return std::min(drift, most_drift * options.tolerance);
-}
-
-Sweep with_tolerance(Sweep sweep, double tolerance) {
-  sweep.tolerance = tolerance;
-  return sweep;
 }
 
 }  // namespace
@@ -162,92 +106,33 @@ const char* describe(SolveStatus status) {
   return "?";
 }
 
+SolveOptions forward_options(SolveOptions options, Index inputs, Precision precision) {
+  const bool is_rounded = injection_sums(inputs, precision, options.tolerance) == Sums::native;
+  options.injection_off = is_rounded ? injection_rounding(inputs, precision) : 0.0;
+  return options;
+}
+
+void merge(SolveReport& all, SolveReport more) {
+  if (more.status != SolveStatus::converged) all.status = more.status;
+  if (more.audit) all.audit = std::max(all.audit.value_or(0.0), *more.audit);
+  all.sweeps = std::max(all.sweeps, more.sweeps);
+  all.worst_residual = std::max(all.worst_residual, more.worst_residual);
+  all.residuals.insert(all.residuals.end(), more.residuals.begin(), more.residuals.end());
+}
+
 double smallest_tolerance(Precision precision) {
   // A few units of rounding in P, which every sweep adds to.
   return precision == Precision::fp64 ? 1e-14 : 1e-7;
 }
 
-SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
-                              const SolveOptions& options, Start start, Carried& carried) {
-  Sweep sweep = equation;
-  sweep.jacobi = carried.jacobi;
-  sweep.hopeless_growth = hopeless_growth;
-  PlaneForecast& plane = carried.plane;
-  const bool has_plane = sweep.A.has_plane;
-  const Lacking lacking(options.tolerance, sweep.A.width);
-  double target = has_plane ? lacking.target(plane.expected) : options.tolerance;
-  if (start == Start::cold) {
-    backend.fill(state.applied, 0.0);
-    backend.fill(state.pace, 0.0);
-    carried.base_version = sweep.A.base_version;
-    if (has_plane) {
-      backend.fill(state.settled, 0.0);
-      target = std::max(first_target, options.tolerance);
-    }
-  }
-
-  SolveReport report;
-  std::vector<double> moved;  // every column, relatively, since it was last settled; empty: unknown
-  double limit = 0.0, gain = 0.0;  // beyond which columns are settled; what they pass on to P
-  double found = 0.0;              // the largest gain there has been in this solve
-  const auto iterate = [&](bool measures) {
-    const Sweep towards = with_tolerance(sweep, target);
-    const int most = options.max_sweeps - report.sweeps;
-    SweepStatus status = measures ? backend.measure_and_iterate(state, towards, true, most)
-                                  : backend.iterate(state, towards, most);
-    if (measures) report.first_residual = status.first_residual;
-    add_sweeps(status, most, report);
-    moved = std::move(status.unsettled);
-  };
-  for (Settling kind = Settling::first; report.status == SolveStatus::converged;
-       kind = Settling::later) {
-    moved.clear();
-    const bool is_first = kind == Settling::first;
-    const bool measures = is_first && start != Start::predicted;
-    if (measures || state.open_count > 0) iterate(measures);
-    if (report.status != SolveStatus::converged || !has_plane) break;
-
-    if (moved.empty()) moved = backend.unsettled(state);
-    gain = std::max(plane.gain(kind, sweep), found);
-    if (is_first && start != Start::cold) plane.expected = gain * largest(moved);
-    // Columns to which a settling adds less than this wait for the next one, or the next solve.
-    const double may_wait = start == Start::cold ? lacking.negligible() : lacking.most(gain, sweep);
-    const DigitLimits limits = digit_limits(gain, may_wait);
-    const SettledColumns columns = settled_columns(moved, limits);
-    limit = limits[0];
-    if (columns.size() == 0 && target <= lacking.within(gain * columns.left)) break;
-
-    const bool all_settle = columns.left == 0.0;
-    const double allowed = lacking.within(all_settle ? 0.0 : may_wait);
-    const SettledLook settled =
-        backend.settle_and_measure(state, with_tolerance(sweep, allowed), columns);
-    if (columns.size() > 0) {
-      const bool says_all = start == Start::cold || columns.size() >= enough_columns;
-      plane.learn(kind, sweep, settled.gain, all_settle && says_all);
-      report.doubtful = report.doubtful || settled.gain > most_surprise * gain;
-      found = std::max(found, settled.gain);
-      gain = std::max(gain, found);
-    }
-    note(settled.look, report);
-    // Those that wait may do so only as long as they are not known to lack more.
-    const double waiting = gain * columns.left;
-    if (settled.look.open == 0 && waiting <= may_wait) break;
-    // z has about `worst_residual` to go, and the next settling will pass on `gain` of it, and of
-    // what waits: no use in sweeping below that, nor further than what it leaves of the tolerance.
-    const double later = std::max(plane.gain(Settling::later, sweep), found);
-    target = lacking.target(later * settled.look.worst_residual + waiting);
-  }
-  if (report.status != SolveStatus::converged) moved.clear();
-  report.residuals = backend.residuals(state);
-  lacking.add(moved, limit, gain, report.residuals);
-  report.worst_residual = largest(report.residuals);
-  if (start == Start::cold) carried.peaks.clear();
-  report.has_shrunk = note_sizes(carried.peaks, backend.sizes(state));
-  return report;
-}
-
 SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options) {
   return beside(expected_drift(sweep, options), sweep, options);
+}
+
+void leave_to_audit_where_near(const SolveOptions& options, SolveReport& report) {
+  if (report.status != SolveStatus::max_sweeps || report.worst_residual > options.tolerance) return;
+  report.status = SolveStatus::converged;
+  report.wants_audit = true;
 }
 
 bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps) {
@@ -306,8 +191,8 @@ void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool
   state.open_count = 0;
 }
 
-void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
-                  std::span<const double> r, Carried& carried) {
+void note_change(Backend& backend, SweepState& state, const Operand& A, double eta,
+                 std::span<const double> r, Carried& carried) {
   Drives& drives = carried.drives;
   if (!carried.has_followed || drives.empty()) drives.emplace(drives.begin(), r.size());
   for (std::size_t j = 0; j < r.size(); ++j)
@@ -325,15 +210,19 @@ Block owed_to_P(Backend& backend, const SweepState& state, Carried& carried) {
   return carried.owed.columns(0, state.count);
 }
 
-void forgive(Backend& backend, Carried& carried) {
+void clear_owed(Backend& backend, Carried& carried) {
   if (!carried.owed.empty()) backend.fill(carried.owed, 0.0);
 }
 
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
                        ConstBlock c, const SolveOptions& options, SolveReport& report,
                        Carried& carried) {
-  backend.rebuild(state, sweep, A, c);
-  forgive(backend, carried);
+  const auto rebuild = [&] {
+    state.open_count = 0;  // what is pending is in `applied`, of which P is made
+    backend.rebuild(state, sweep, A, c);
+  };
+  rebuild();
+  clear_owed(backend, carried);
   // Rebuilding has settled the plane.
   Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
   // Rebuilding has rounded P once, and what sweeps may follow will.
@@ -341,7 +230,15 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
   SolveReport after = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;
-  after.first_residual = report.first_residual;
+  leave_to_audit_where_near(options, after);
+  if (after.wants_audit) {  // so many sweeps have rounded P again
+    rebuild();
+    Sweep asked = sweep;
+    asked.tolerance = options.tolerance;
+    if (backend.measure(state, asked, false).open > 0) after.status = SolveStatus::max_sweeps;
+    after.residuals = backend.residuals(state);
+    after.worst_residual = *std::ranges::max_element(after.residuals);
+  }
   after.sweeps += report.sweeps;
   report = std::move(after);
 }

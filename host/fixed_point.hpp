@@ -14,33 +14,42 @@ namespace widedeq {
 
 enum class SolveStatus : std::uint8_t { converged, max_sweeps, diverged, non_finite };
 
-/// "converged", "reached the limit of sweeps", ... for logs and errors.
+/// "converged", "diverged", ... for logs and errors: what a sample or a solve did.
 const char* describe(SolveStatus status);
 
 struct SolveOptions {
   /// Per-sample relative residual ||f(z) - z|| / ||z|| at which a sample stops.
   double tolerance = 1e-6;
   int max_sweeps = 1000;
+  double injection_off = 0.0;  // what the injection is off by, relative to z (drift.hpp)
 };
+
+/// The options for forward solves of a network of so many inputs, whose injection is added up as
+/// injection_sums() has it.
+SolveOptions forward_options(SolveOptions options, Index inputs, Precision precision);
 
 /// The smallest tolerance a precision can honour: below it the residual is rounding.
 double smallest_tolerance(Precision precision);
 
 struct SolveReport {
   SolveStatus status = SolveStatus::converged;
-  int sweeps = 0;                 // products of op(A) with the whole block
+  int sweeps = 0;                 // columns that have stopped take no part in later ones
   double worst_residual = 0.0;    // the largest over samples
   std::vector<double> residuals;  // per sample, relative
   double first_residual = 0.0;    // the worst at the first look, unless the start was predicted
   /// The plane turned out to weigh much more than it was taken for: the solve wants an audit.
-  bool doubtful = false;
+  bool wants_audit = false;
   /// A sample has shrunk since P was made, and what P has of its former size's rounding may no
   /// longer be small beside it: the solve wants to start cold. (An audit would not do: where the
   /// sample has died, z = 0, what is left is all rounding and takes for ever to vanish.)
-  bool has_shrunk = false;
+  bool wants_cold_start = false;
   /// The worst residual an audit found after it had rebuilt P, before it put things right.
   std::optional<double> audit = std::nullopt;
 };
+
+/// The report over more samples: the last status that is not converged, most sweeps, largest audit,
+/// all residuals.
+void merge(SolveReport& all, SolveReport more);
 
 /// Where an iteration begins.
 enum class Start : std::uint8_t {
@@ -73,7 +82,7 @@ struct Carried {
 /// What P is to follow, m x count: whoever changes what P is made of adds to it.
 Block owed_to_P(Backend& backend, const SweepState& state, Carried& carried);
 /// P has been made anew: nothing is owed to it.
-void forgive(Backend& backend, Carried& carried);
+void clear_owed(Backend& backend, Carried& carried);
 
 /// Saves or restores what one solve leaves to the next; P, Zhat and the columns' histories only
 /// where the next one starts `warm` from them. No column may be open. `A` is what they solve for.
@@ -83,10 +92,10 @@ void transfer_solved(Archive& archive, SweepState& state, const Operand& A, bool
 /// Iterates until every sample's residual is within the tolerance.
 ///
 /// Mixed precision with a residual plane E (A = base + E): sweeps multiply the base alone; E's
-/// share of P, s op(E) z, is brought up to date when the residual has fallen to what it is stale
-/// by. In the end P = c + s op(base + E) z but for what is left to the next solve: nearly nothing
-/// after a cold one, after others less than a third of the tolerance, which a sample's residual
-/// in the report includes.
+/// share of P, s op(E) z, is brought up to date once the residual is no larger than what it lacks.
+/// In the end P = c + s op(base + E) z but for what is left to the next solve: nearly nothing after
+/// a cold one, after others less than a third of the tolerance, which a sample's residual in the
+/// report includes.
 ///
 /// Never throws for numerical reasons: divergence and non-finite values are statuses.
 SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& equation,
@@ -108,32 +117,39 @@ inline SolveReport after(const SolveReport& failed, SolveReport report) {
 /// The tolerance for a cold solve's residual as measured, so that with what its sweeps are expected
 /// to round (drift.hpp) it is the user's.
 SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options);
+/// What has reached the limit of sweeps, but with every residual within the tolerance that was
+/// asked for (the solve's own is lower, for rounding's sake), is worth an audit, whose word is
+/// final.
+void leave_to_audit_where_near(const SolveOptions& options, SolveReport& report);
 /// Whether so many sweeps may have rounded more, and an audit could put that right: next to the
 /// smallest tolerance it could not.
 bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps);
 
 /// A cold solve: `start` fills P. One that fails by row panels is tried again by all rows at once,
-/// which converges wherever ||s A|| < 1. It is doubtful where its sweeps may have rounded P by more
-/// than was taken off the tolerance for that.
+/// which converges wherever ||s A|| < 1. It wants an audit where its sweeps may have rounded P by
+/// more than was taken off the tolerance for that.
 template <class StartP>
 SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
                        const SolveOptions& options, Carried& carried, StartP start) {
   carried.has_followed = false;  // `start` knows of every change
   carried.drives.clear();
-  forgive(backend, carried);
+  clear_owed(backend, carried);
   const auto solve = [&] {
     start();
     SolveReport report = solve_fixed_point(backend, state, sweep, beside_drift(sweep, options),
                                            Start::cold, carried);
-    report.doubtful = report.doubtful || exceeds_expected_drift(sweep, options, report.sweeps);
+    report.wants_audit =
+        report.wants_audit || exceeds_expected_drift(sweep, options, report.sweeps);
     return report;
   };
   SolveReport report = solve();
+  leave_to_audit_where_near(options, report);
   const bool has_failed =
       report.status == SolveStatus::max_sweeps || report.status == SolveStatus::diverged;
   if (!has_failed || sweep.A.panels == 1 || carried.jacobi) return report;
   carried.jacobi = true;
   report = after(report, solve());
+  leave_to_audit_where_near(options, report);
   carried.jacobi = report.status == SolveStatus::converged;
   return report;
 }
@@ -145,10 +161,10 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
                        Carried& carried);
 
 /// Readies a solved state for a change dE of A's plane, whose share s dE applied P is about to
-/// take. (The next settling multiplies by dE, once too often, what E itself has still to pass on:
-/// see Lacking::most.) `A` is the operand before it. Also tells solve_warm() that there has been a
-/// change, and its drive: eta r.
-void follow_plane(Backend& backend, SweepState& state, const Operand& A, double eta,
-                  std::span<const double> r, Carried& carried);
+/// take. (The next settling multiplies what z has moved by since the last one by E + dE, although P
+/// has followed dE: what is left unsettled counts dE twice. See UnsettledShare::most.) `A` is the
+/// operand before it. Also tells solve_warm() that there has been a change, and its drive: eta r.
+void note_change(Backend& backend, SweepState& state, const Operand& A, double eta,
+                 std::span<const double> r, Carried& carried);
 
 }  // namespace widedeq

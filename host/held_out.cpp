@@ -1,7 +1,10 @@
+// Predictions and loss of samples that training does not see; see held_out.hpp.
 #include "host/held_out.hpp"
 
 #include <algorithm>
 #include <cmath>
+
+#include "host/drift.hpp"
 
 namespace widedeq {
 
@@ -25,7 +28,7 @@ HeldOut::HeldOut(Backend& backend, const Model& model, const HostMatrix& inputs,
                  std::vector<double> targets, const SolveOptions& options, Index chunk)
     : backend_(backend),
       targets_(std::move(targets)),
-      options_(options),
+      options_(forward_options(options, model.inputs(), model.precision())),
       solver_(backend, model.precision(), model.width(), std::min(chunk, inputs.columns)) {
   if (inputs.rows != model.inputs() || inputs.columns != static_cast<Index>(targets_.size()))
     throw ShapeError("held-out samples: inputs are " + shape(inputs) + ", W is " +
@@ -46,11 +49,9 @@ HeldOutScore HeldOut::evaluate(const Model& model) {
     const ConstBlock X = std::as_const(X_).block().middle_columns(first, count);
 
     // Phi = relu(W X) / sqrt(m)     Z = relu(s A Z + Phi)
-    backend_.inject(model.W, X, model.options.injection, Phi);
-    std::vector<double> residuals = std::move(score.forward.residuals);
-    score.forward = solver_.solve(model, Phi, options_);
-    score.forward.residuals.insert(score.forward.residuals.begin(), residuals.begin(),
-                                   residuals.end());
+    backend_.inject(model.W, X, model.options.injection,
+                    injection_sums(X.rows, model.precision(), options_.tolerance), Phi);
+    merge(score.forward, solver_.solve(model, Phi, options_));
     if (score.forward.status != SolveStatus::converged) break;
 
     // yhat = u'Z + v'Phi     loss = 1/2 sum (yhat - y)^2

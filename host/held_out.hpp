@@ -15,7 +15,7 @@ double classification_error(std::span<const double> predictions, std::span<const
 
 /// What held-out samples say of the current weights.
 struct HeldOutScore {
-  SolveReport forward;              // of the last chunk solved, but the residuals of all so far
+  SolveReport forward;              // over all chunks solved: see merge()
   double loss = 0.0;                // 1/2 sum (yhat - y)^2
   std::vector<double> predictions;  // yhat, n
 };
@@ -25,8 +25,6 @@ class HeldOut {
   /// inputs d x n, targets n; `chunk` samples at a time. Throws ShapeError when they do not fit.
   HeldOut(Backend& backend, const Model& model, const HostMatrix& inputs,
           std::vector<double> targets, const SolveOptions& options, Index chunk);
-
-  const std::vector<double>& targets() const { return targets_; }
 
   /// Solves Z = relu(s A Z + Phi) from Z = 0 for every sample and reads out yhat = u'Z + v'Phi.
   /// Stops at the first chunk that does not converge. Leaves nothing behind that a later call, or

@@ -16,12 +16,6 @@ Matrix upload_double(Backend& backend, const HostMatrix& matrix) {
   return copy;
 }
 
-HostMatrix download_double(Backend& backend, ConstBlock block) {
-  HostMatrix host(block.rows, block.columns);
-  backend.download(block, host.view());
-  return host;
-}
-
 HostMatrix transposed(const HostMatrix& matrix) {
   constexpr Index tile = 64;  // both ways round it stays in cache
   HostMatrix result(matrix.columns, matrix.rows);
@@ -35,8 +29,8 @@ HostMatrix transposed(const HostMatrix& matrix) {
 MasterReader::MasterReader(Backend& backend, const WeightView& A, Transpose transpose)
     : backend_(backend), A_(A), transposed_(transpose == Transpose::yes) {
   if (A.left.empty()) return;
-  const HostMatrix left = download_double(backend, transposed_ ? A.right : A.left);
-  const HostMatrix right = download_double(backend, transposed_ ? A.left : A.right);
+  const HostMatrix left = download(backend, transposed_ ? A.right : A.left);
+  const HostMatrix right = download(backend, transposed_ ? A.left : A.right);
   left_ = upload_double(backend, left);
   right_ = upload_double(backend, right);
   left_norms_ = rounding::column_norms_above(transposed(left));
@@ -45,8 +39,8 @@ MasterReader::MasterReader(Backend& backend, const WeightView& A, Transpose tran
 }
 
 HostMatrix MasterReader::read(ConstBlock block, Index first, Index count) {
-  return transposed_ ? transposed(download_double(backend_, block.middle_rows(first, count)))
-                     : download_double(backend_, block.middle_columns(first, count));
+  return transposed_ ? transposed(download(backend_, block.middle_rows(first, count)))
+                     : download(backend_, block.middle_columns(first, count));
 }
 
 HostMatrix MasterReader::columns(Index first, Index count) {
@@ -63,7 +57,7 @@ HostMatrix MasterReader::columns(Index first, Index count) {
   const std::vector<double> ones(static_cast<std::size_t>(left_.columns()), 1.0);
   backend_.rank_update(sum, 1.0, left_, ones, right_.block().middle_rows(first, count),
                        Precision::fp64);
-  return download_double(backend_, sum);
+  return download(backend_, sum);
 }
 
 // |read - exact| <= u |base + change| + gamma_k |left| |right|' + u |read|, and the first magnitude
@@ -101,7 +95,7 @@ MasterProduct multiply_masters(Backend& backend, const WeightView& A, Transpose 
                         Precision::fp64);
   }
 
-  MasterProduct product{download_double(backend, sum), squares, squares};
+  MasterProduct product{download(backend, sum), squares, squares};
   const Index terms = std::min(MasterReader::panel, m) + m / MasterReader::panel + 2;
   for (Index i = 0; i < m; ++i) {
     const auto row = static_cast<std::size_t>(i);

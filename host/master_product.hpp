@@ -15,8 +15,6 @@ namespace widedeq {
 
 /// A matrix of doubles in the backend's memory.
 Matrix upload_double(Backend& backend, const HostMatrix& matrix);
-/// A block of any element type as doubles in host memory, without error.
-HostMatrix download_double(Backend& backend, ConstBlock block);
 HostMatrix transposed(const HostMatrix& matrix);
 
 /// op(A) in double, panel by panel. The masters must stay as they are meanwhile.

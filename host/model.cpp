@@ -16,12 +16,6 @@ Matrix upload_vector(Backend& backend, Element real, const char* name,
   return vector;
 }
 
-std::vector<double> download_vector(Backend& backend, const Matrix& vector) {
-  std::vector<double> values(static_cast<std::size_t>(vector.rows()));
-  backend.download(vector, {values.data(), vector.rows(), 1});
-  return values;
-}
-
 }  // namespace
 
 Model::Model(Backend& backend, Precision precision, const ModelOptions& model_options, Index width,
@@ -68,10 +62,9 @@ ConstBlock Model::skip() const {
 Weights download_weights(Backend& backend, const Model& model) {
   Weights weights;
   weights.A = model.A.download_columns(0, model.width());
-  weights.W = HostMatrix(model.W.rows(), model.W.columns());
-  backend.download(model.W, weights.W.view());
-  weights.u = download_vector(backend, model.u);
-  weights.v = download_vector(backend, model.v);
+  weights.W = download(backend, model.W);
+  weights.u = download(backend, model.u).values;
+  weights.v = download(backend, model.v).values;
   return weights;
 }
 

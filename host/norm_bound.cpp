@@ -80,7 +80,7 @@ NormBound bound_operator_norm(Backend& backend, const WeightView& A, double esti
       best = {bound, 1.0 - options.failure_probability, NormBoundKind::gaussian};
   }
   if (by_cholesky) {
-    const auto top = largest_eigenvalue_above(download_double(backend, AAt), estimate * estimate);
+    const auto top = largest_eigenvalue_above(download(backend, AAt), estimate * estimate);
     if (top) {
       // ||A||^2 <= lambda_max(A A' as summed) + ||the sums' errors||
       const Index terms = std::min(MasterReader::panel, m) + m / MasterReader::panel + 2;

@@ -65,14 +65,14 @@ double residual_beside(double off, Index width, double tolerance) {
 
 // Near rounding a residual may not fall below the tolerance at all: then there is no margin, and
 // another round makes up for what settling adds.
-Lacking::Lacking(double tolerance, Index width)
+UnsettledShare::UnsettledShare(double tolerance, Index width)
     : tolerance_(tolerance), width_(width), has_margin_(tolerance > 10.0 * single_rounding) {}
 
-double Lacking::negligible() const {
+double UnsettledShare::negligible() const {
   return 0.003 * tolerance_;
 }
 
-double Lacking::most(double gain, const Sweep& sweep) const {
+double UnsettledShare::most(double gain, const Sweep& sweep) const {
   if (!has_margin_ || sweep.A.plane_change <= 0.0) return negligible();
   // A column that lacks L has moved by L / gain, of which dE makes `change_gain` times as much.
   const double weight = std::min(1.0, 8.0 / std::sqrt(static_cast<double>(width_)));
@@ -80,16 +80,16 @@ double Lacking::most(double gain, const Sweep& sweep) const {
   return std::clamp(negligible() * (gain / change_gain), negligible(), 0.3 * tolerance_);
 }
 
-double Lacking::within(double lacking) const {
+double UnsettledShare::within(double lacking) const {
   return has_margin_ ? residual_beside(lacking, width_, tolerance_) : tolerance_;
 }
 
-double Lacking::target(double expected) const {
+double UnsettledShare::target(double expected) const {
   return std::max(expected, within(expected));
 }
 
-void Lacking::add(const std::vector<double>& moved, double limit, double gain,
-                  std::vector<double>& residuals) const {
+void UnsettledShare::add(const std::vector<double>& moved, double limit, double gain,
+                         std::vector<double>& residuals) const {
   for (std::size_t j = 0; has_margin_ && j < moved.size(); ++j)
     if (moved[j] <= limit) residuals[j] = std::hypot(residuals[j], gain * moved[j]);
 }

@@ -40,9 +40,9 @@ struct PlaneForecast {
   void transfer(Archive& archive);
 };
 
-/// How a settling goes about it that adds to P about `gain` times what a column has moved by: not
-/// at all where that is no more than `least`, and with digits enough for what they leave out to
-/// drown in rounding.
+/// The digits for a settling that adds to P about `gain` times what a column has moved by: none
+/// where that is no more than `least`, else as many as it takes for what they leave out to drown in
+/// rounding.
 DigitLimits digit_limits(double gain, double least);
 
 /// What a column may leave as a residual, ||f(P) - z||, where P itself is off by so much, both
@@ -52,9 +52,9 @@ DigitLimits digit_limits(double gain, double least);
 double residual_beside(double off, Index width, double tolerance);
 
 /// What P lacks of the plane's share when a column stops, relative to z as its residual is.
-class Lacking {
+class UnsettledShare {
  public:
-  Lacking(double tolerance, Index width);
+  UnsettledShare(double tolerance, Index width);
 
   /// Not worth a settling.
   double negligible() const;

@@ -28,15 +28,15 @@ Sign sign_of(double x, double error) {
 InjectionBounds bound_injection(Backend& backend, const Model& model, ConstBlock X) {
   const Index m = model.width(), d = model.inputs(), n = X.columns;
   expect_shape("certificate", "X", X, d, n);
-  const HostMatrix W = download_double(backend, model.W);
-  const HostMatrix inputs = download_double(backend, X);
+  const HostMatrix W = download(backend, model.W);
+  const HostMatrix inputs = download(backend, X);
   Matrix product = backend.allocate(Element::float64, m, n);
   backend.rank_update(product, 1.0, upload_double(backend, W), std::vector<double>(at(d), 1.0),
                       upload_double(backend, transposed(inputs)), Precision::fp64);
   const std::vector<double> row_norms = rounding::column_norms_above(transposed(W));
   const std::vector<double> norms = rounding::column_norms_above(inputs);
 
-  InjectionBounds bounds{download_double(backend, product), HostMatrix(m, n),
+  InjectionBounds bounds{download(backend, product), HostMatrix(m, n),
                          std::vector<Sign>(at(m * n), Sign::yes)};
   const bool is_relu = model.options.injection == Injection::relu;
   const double root = std::sqrt(static_cast<double>(m));
@@ -98,7 +98,7 @@ AdjointBounds bound_adjoint(Backend& backend, const Model& model, const std::vec
                             const HostMatrix& L, double q) {
   const Index m = model.width(), n = L.columns;
   const MasterProduct AtL = multiply_masters(backend, model.A.view(), Transpose::yes, L);
-  const HostMatrix u = download_double(backend, model.u);
+  const HostMatrix u = download(backend, model.u);
   const std::vector<double> norms = rounding::column_norms_above(L);
   const double s = model.s();
 

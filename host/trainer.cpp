@@ -14,21 +14,10 @@ namespace {
 
 /// Whether a warm solve need not be done again, cold.
 bool is_good(const SolveReport& report) {
-  return report.status == SolveStatus::converged && !report.has_shrunk;
+  return report.status == SolveStatus::converged && !report.wants_cold_start;
 }
-
-/// Sweeps of a warm epoch, for one that has not been yet.
-constexpr int sweeps_to_expect = 8;
 
 }  // namespace
-
-void merge(SolveReport& all, SolveReport more) {
-  if (more.status != SolveStatus::converged) all.status = more.status;
-  if (more.audit) all.audit = std::max(all.audit.value_or(0.0), *more.audit);
-  all.sweeps = std::max(all.sweeps, more.sweeps);
-  all.worst_residual = std::max(all.worst_residual, more.worst_residual);
-  all.residuals.insert(all.residuals.end(), more.residuals.begin(), more.residuals.end());
-}
 
 Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
                  std::vector<double> targets, const SolveOptions& options,
@@ -37,10 +26,11 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
       model_(model),
       targets_(std::move(targets)),
       options_(options),
+      forward_options_(forward_options(options, model.inputs(), model.precision())),
       how_(how),
-      chunk_(chunk_of(samples(), model.width(), how, model.precision(), options.tolerance)),
-      forward_(backend, model.precision(), model.width(), chunk_),
-      adjoint_(backend, model.precision(), model.width(), chunk_) {
+      plan_(plan_training(samples(), model.width(), model.precision(), options.tolerance, how)),
+      forward_(backend, model.precision(), model.width(), plan_.chunk),
+      adjoint_(backend, model.precision(), model.width(), plan_.chunk) {
   if (inputs.rows != model.inputs() || inputs.columns != samples() || samples() == 0)
     throw ShapeError("trainer: inputs are " + shape(inputs) + ", W is " + shape(model.W.block()) +
                      ", targets are " + std::to_string(samples()));
@@ -48,66 +38,15 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   const Index m = model.width();
   X_ = backend.allocate(real, inputs.rows, inputs.columns);
   backend.upload(inputs.view(), X_);
-  Phi_ = backend.allocate(real, m, chunk_);
-  B_ = backend.allocate(real, m, chunk_);
-  ones_ = backend.allocate(real, 1, chunk_);
+  Phi_ = backend.allocate(real, m, plan_.chunk);
+  B_ = backend.allocate(real, m, plan_.chunk);
+  ones_ = backend.allocate(real, 1, plan_.chunk);
   backend.fill(ones_, 1.0);
   dW_ = backend.allocate(real, m, model.inputs());
   du_ = backend.allocate(real, m, 1);
   u_before_ = backend.allocate(real, m, 1);
   dv_ = backend.allocate(real, m, 1);
-  if (chunk_ < samples()) dA_ = backend.allocate(real, m, m);
-}
-
-Index Trainer::chunk_of(Index samples, Index width, const TrainerOptions& how, Precision precision,
-                        double tolerance) {
-  constexpr Index small = 1024;                   // products gain nothing from more columns
-  constexpr Index largest = Index{32} << 20;      // entries of a matrix, of which mixed has 18
-  constexpr Index warm_most = 3, warm_share = 2;  // n / m
-  if (how.chunk > 0) return std::min(samples, how.chunk);
-  // Warm starts want all samples at once. They pay where what follows an update, two products with
-  // n x n matrices and those, costs less than they save. (Measured, 2 cores, Zen 5, mixed, mean
-  // seconds of 10 epochs in chunks and in one: 1024 x 1100 0.080 and 0.060, 2048 x 2000 0.54 and
-  // 0.39, 4096 x 2000 1.91 and 1.21; 2048 x 4000 1.05 and 1.11, 1024 x 4000 0.30 and 0.44.)
-  const bool at_once = warm_share * samples <= warm_most * width && samples <= largest / width &&
-                       can_start_warm(width, how, precision, tolerance);
-  if (samples <= small || at_once) return samples;
-  // No part much smaller than the others, and a batch that fits is one.
-  const auto equal_parts = [](Index count) {
-    const Index parts = (count + small - 1) / small;
-    return (count + parts - 1) / parts;
-  };
-  if (how.batch > small) return equal_parts(std::min(samples, how.batch));
-  return std::max(how.batch, equal_parts(samples));
-}
-
-bool Trainer::can_start_warm(Index width, const TrainerOptions& how, Precision precision,
-                             double tolerance) {
-  // One epoch from audit to audit is enough: a warm start saves more than an audit costs, two
-  // products in double for each solve.
-  return how.warm_start &&
-         drift_after(1, sweeps_to_expect, width, precision, tolerance) <= most_drift * tolerance;
-}
-
-bool Trainer::starts_warm(Index samples, Index width, const TrainerOptions& how,
-                          Precision precision, double tolerance) {
-  return can_start_warm(width, how, precision, tolerance) &&
-         chunk_of(samples, width, how, precision, tolerance) == samples;
-}
-
-int Trainer::audit_interval(Index width, const TrainerOptions& how, Precision precision,
-                            double tolerance) {
-  // The audit comes with the last epoch after which there would be no room for another one.
-  const auto has_room = [&](double epochs) {
-    return drift_after(epochs, epochs * sweeps_to_expect, width, precision, tolerance) <=
-           most_drift * tolerance;
-  };
-  Index interval = 1, too_long = Index{how.audit_every} + 1;
-  while (too_long - interval > 1) {
-    const Index middle = interval + (too_long - interval) / 2;
-    (has_room(static_cast<double>(middle)) ? interval : too_long) = middle;
-  }
-  return static_cast<int>(interval);
+  if (plan_.chunk < samples()) dA_ = backend.allocate(real, m, m);
 }
 
 double Trainer::drift_in(int more) const {
@@ -125,7 +64,7 @@ Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
   const int before = is_warm() ? sweeps_ : 0;
   Evaluation result = evaluate_chunks(monitor, audit);
   if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
-  const bool carry_on = starts_warm() && result.converged();
+  const bool carry_on = plan_.starts_warm && result.converged();
   warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
   since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
   last_sweeps_ = std::max(result.forward.sweeps, result.adjoint.sweeps);
@@ -151,8 +90,8 @@ Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
   r_.resize(in_view_.targets.size());
   clear_gradient();
   const auto in_view = static_cast<Index>(r_.size());
-  for (Index first = 0; first < in_view; first += chunk_) {
-    const Index count = std::min(chunk_, in_view - first);
+  for (Index first = 0; first < in_view; first += plan_.chunk) {
+    const Index count = std::min(plan_.chunk, in_view - first);
 
     // Phi = relu(W X) / sqrt(m)     Z = relu(s A Z + Phi)
     merge(result.forward, solve_forward(first, count, audit));
@@ -178,10 +117,10 @@ Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
   return result;
 }
 
-SolveOptions Trainer::carried_options() const {
-  SolveOptions options = options_;
+SolveOptions Trainer::carried(SolveOptions options) const {
   const double drift = std::min(drift_in(1), most_drift * options.tolerance);
-  options.tolerance = residual_beside(drift, model_.width(), options.tolerance);
+  const double off = std::hypot(drift, options.injection_off);
+  options.tolerance = residual_beside(off, model_.width(), options.tolerance);
   return options;
 }
 
@@ -192,21 +131,23 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
   // Phi's change, made of numbers that are nearly the same, before P takes it: hardly rounded.
   const Block before = B_.columns(0, count);  // which the gradient does not need yet
   if (is_warm()) backend_.copy(Phi, before);
-  backend_.inject(model_.W, X, model_.options.injection, Phi);
-  if (!is_warm()) return forward_.solve(model_, Phi, options_);
+  backend_.inject(model_.W, X, model_.options.injection,
+                  injection_sums(X.rows, model_.precision(), options_.tolerance), Phi);
+  if (!is_warm()) return forward_.solve(model_, Phi, forward_options_);
 
   backend_.add_scaled(before, -1.0, Phi);
   forward_.add_injection(-1.0, before);
-  SolveReport report = forward_.solve_on(model_, carried_options());
-  if ((audit || report.doubtful) && is_good(report)) forward_.audit(model_, Phi, options_, report);
-  return is_good(report) ? report : after(report, forward_.solve(model_, Phi, options_));
+  SolveReport report = forward_.solve_on(model_, carried(forward_options_));
+  if ((audit || report.wants_audit) && is_good(report))
+    forward_.audit(model_, Phi, forward_options_, report);
+  return is_good(report) ? report : after(report, forward_.solve(model_, Phi, forward_options_));
 }
 
 SolveReport Trainer::solve_adjoint(bool audit) {
   const Range range(backend_, "adjoint");
   if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
-  SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried_options());
-  if ((audit || report.doubtful) && is_good(report))
+  SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried(options_));
+  if ((audit || report.wants_audit) && is_good(report))
     adjoint_.audit(model_, forward_.P(), options_, report);
   return is_good(report) ? report : after(report, adjoint_.solve(model_, forward_.P(), options_));
 }
@@ -303,18 +244,10 @@ double Trainer::gradient(double alpha, Parameters& direction) {
 
 Weights Trainer::gradient() {
   const Index m = model_.width();
-  Weights gradient;
   Matrix dA = backend_.allocate(real_of(model_.precision()), m, m);
   add_recurrent_gradient(dA, 1.0);
-  gradient.A = HostMatrix(m, m);
-  backend_.download(dA, gradient.A.view());
-  gradient.W = HostMatrix(m, model_.inputs());
-  backend_.download(dW_, gradient.W.view());
-  gradient.u.resize(static_cast<std::size_t>(m));
-  gradient.v.resize(static_cast<std::size_t>(m));
-  backend_.download(du_, {gradient.u.data(), m, 1});
-  backend_.download(dv_, {gradient.v.data(), m, 1});
-  return gradient;
+  return {download(backend_, dA), download(backend_, dW_), download(backend_, du_).values,
+          download(backend_, dv_).values};
 }
 
 }  // namespace widedeq

@@ -12,7 +12,7 @@
 //                                      s A' L  -= eta s^2 (Z diag r) (L'L)
 //
 // Rounding adds up in states that are carried on, so they are audited: rebuilt in full precision
-// every `audit_every` epochs, and when a solve has doubts (SolveReport::doubtful).
+// every `audit_every` epochs, and when a solve asks for it (SolveReport::wants_audit).
 #pragma once
 
 #include <optional>
@@ -22,29 +22,18 @@
 #include "host/equilibrium_solver.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/parameters.hpp"
+#include "host/training_plan.hpp"
 
 namespace widedeq {
 
 /// What an epoch saw before its update.
 struct Evaluation {
   double loss = 0.0;                // 1/2 sum r^2
-  SolveReport forward, adjoint;     // over all chunks: worst status, most sweeps, every residual
+  SolveReport forward, adjoint;     // over all chunks: see merge()
   std::vector<double> predictions;  // yhat, n
   bool converged() const {
     return forward.status == SolveStatus::converged && adjoint.status == SolveStatus::converged;
   }
-};
-
-/// The report over more samples: worst status, most sweeps, largest audit, all residuals.
-void merge(SolveReport& all, SolveReport more);
-
-struct TrainerOptions {
-  TrainerOptions(Index samples_at_a_time = 0)
-      : chunk(samples_at_a_time) {}  // NOLINT: a chunk will do
-  Index chunk;                       // samples at a time; 0: see Trainer::chunk_of
-  Index batch = 0;                   // the samples of evaluate_batch(), where there are to be such
-  bool warm_start = true;  // start solves where the last epoch's ended, when there is one chunk
-  int audit_every = 25;  // warm epochs to an audit; fewer where the tolerance has no room for more
 };
 
 class Trainer {
@@ -53,21 +42,8 @@ class Trainer {
   Trainer(Backend& backend, Model& model, const HostMatrix& inputs, std::vector<double> targets,
           const SolveOptions& options, const TrainerOptions& how = {});
 
-  /// Samples at a time: as `how` says; else all, where warm starts are possible and pay, and m x n
-  /// stays moderate; else equal parts of at most 1024, of a batch where there are batches.
-  static Index chunk_of(Index samples, Index width, const TrainerOptions& how, Precision precision,
-                        double tolerance);
-  /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
-  /// tolerance leaves room for the rounding that states gather between audits.
-  static bool starts_warm(Index samples, Index width, const TrainerOptions& how,
-                          Precision precision, double tolerance);
-  /// From how many warm epochs one is audited, if they take as many sweeps as is to be expected:
-  /// how.audit_every or fewer.
-  static int audit_interval(Index width, const TrainerOptions& how, Precision precision,
-                            double tolerance);
-
   Index samples() const { return static_cast<Index>(targets_.size()); }
-  Index chunk() const { return chunk_; }
+  Index chunk() const { return plan_.chunk; }
   ConstBlock X() const { return X_; }
   /// Z and L of the chunk that evaluate() solved last, m x chunk: of all samples when there is one.
   ConstBlock Z() const { return forward_.Z(); }
@@ -104,23 +80,18 @@ class Trainer {
   double gradient(double alpha, Parameters& direction);
 
  private:
-  /// Whether `how` and the tolerance leave room for warm starts.
-  static bool can_start_warm(Index width, const TrainerOptions& how, Precision precision,
-                             double tolerance);
   /// Z = relu(s A Z + Phi) for the samples of Phi, and then L; cold, or from where they stand. What
   /// does not converge from there, or has shrunk, is solved cold.
   SolveReport solve_forward(Index first, Index count, bool audit);
   SolveReport solve_adjoint(bool audit);
   bool is_warm() const { return warm_epochs_ > 0; }
   /// Whether the samples in view are more than one chunk, whose gradients add up in dA_.
-  bool in_chunks() const { return static_cast<Index>(r_.size()) > chunk_; }
-  bool starts_warm() const {
-    return starts_warm(samples(), model_.width(), how_, model_.precision(), options_.tolerance);
-  }
+  bool in_chunks() const { return static_cast<Index>(r_.size()) > plan_.chunk; }
   /// What carried states may have gathered so many epochs from now, relative to Z.
   double drift_in(int more) const;
-  /// A tolerance that with what carried states have gathered since the last audit makes the user's.
-  SolveOptions carried_options() const;
+  /// Those of cold solves, with a tolerance that with what carried states have gathered since the
+  /// last audit makes the user's.
+  SolveOptions carried(SolveOptions options) const;
   /// Chunk by chunk, the samples in view.
   Evaluation evaluate_chunks(GramMonitor* monitor, bool audit);
   void clear_gradient();
@@ -135,9 +106,9 @@ class Trainer {
   Backend& backend_;
   Model& model_;
   std::vector<double> targets_;
-  SolveOptions options_;
+  SolveOptions options_, forward_options_;
   TrainerOptions how_;
-  Index chunk_ = 0;
+  TrainingPlan plan_;
   int warm_epochs_ = 0;   // how long the states have been carried on; 0: they are not to be used
   int since_audit_ = 0;   // epochs since rounding was last undone
   int sweeps_ = 0;        // that have rounded P since then: forward's or adjoint's, the more

@@ -19,7 +19,7 @@
 // are few (4096 x 1000 on a sphere, 24 epochs: 9.6 int8 products an epoch instead of 11.8; 1024 x
 // 360, digits: 10.9 instead of 14.8). But the thin products with U and V take the time that this
 // saves (0.67 s an epoch for 0.66, 23 ms for 23), and R's own change in an epoch is so large a part
-// of it that what is left unsettled cannot wait for long (Lacking::most).
+// of it that what is left unsettled cannot wait for long (UnsettledShare::most).
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// Masters, operand and norm of the recurrent weights; see weight_operator.hpp.
+// Masters and operand of the recurrent weights, and how far they are from their draw; see
+// weight_operator.hpp.
 #include "host/weight_operator.hpp"
 
 #include <algorithm>

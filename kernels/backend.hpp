@@ -103,7 +103,8 @@ struct SweepState {
   Matrix scale;         // 1 x n float64: value of one unit of a pending increment
   Matrix residual;      // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
   Matrix size;          // 1 x n float64: ||applied|| when the residual was measured
-  Matrix first_step;    // 1 x n float64: ||f(P)|| or so at the start, by which growth is judged
+  Matrix first_step;    // 1 x n float64: the larger of ||f(P) - applied|| and ||applied|| at the
+                        // start, by which growth is judged
   Gains gained;         // what the solve has added, the guess it began with included
   Gains gained_before;  // what the one before it has
   Matrix known;         // 2 x n int32: of how many of these a column knows (response.hpp)
@@ -157,6 +158,9 @@ struct SettledLook {
   SweepStatus look;
 };
 
+/// How a stage adds up: in the precision of its matrices, or in double, to round once at the end.
+enum class Sums : std::uint8_t { native, in_double };
+
 /// One NTK Gram's ingredients, all n columns; see Backend::gram.
 struct GramInput {
   ConstBlock Z, L, Phi;  // m x n
@@ -209,7 +213,6 @@ class Backend {
   virtual Operations operations() const = 0;
 
   // ---- memory
-  // ------------------------------------------------------------------------------------
   /// Bytes that are free where matrices are, if that is not the host's memory.
   virtual std::optional<double> free_device_memory() const { return std::nullopt; }
   /// A zeroed matrix. Throws std::bad_alloc.
@@ -235,7 +238,6 @@ class Backend {
   virtual void synchronize() = 0;
 
   // ---- weights
-  // -----------------------------------------------------------------------------------
   /// out (int8, any shape) = the lattice law's integers for (seed, tensor).
   virtual void generate_lattice(Block out, std::uint64_t seed, Tensor tensor) = 0;
   /// out (real, any shape) = N(0,1) draws for (seed, tensor).
@@ -255,9 +257,8 @@ class Backend {
                      std::span<double> y) = 0;
 
   // ---- forward and adjoint
-  // -----------------------------------------------------------------------
   /// Phi = relu(W X)/sqrt(m) or W X/sqrt(m). W is m x d, X is d x n, Phi m x n, all real.
-  virtual void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) = 0;
+  virtual void inject(ConstBlock W, ConstBlock X, Injection injection, Sums sums, Block Phi) = 0;
   /// Buffers for an iteration on `columns` columns of height `width`.
   virtual SweepState make_sweep_state(Precision precision, Index width, Index columns) = 0;
   /// Looks at P and `applied` as they stand, without a product: measures every column's residual,
@@ -297,9 +298,8 @@ class Backend {
   }
   /// P = c + s op(A) applied anew, in double from A's masters, and settled = applied: undoes what
   /// rounding has done to a state that many solves have carried on. Only with no column open.
-  /// Returns the largest ||P - old P|| / ||applied|| over columns. Synchronises.
-  virtual double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
-                         ConstBlock c) = 0;
+  virtual void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
+                       ConstBlock c) = 0;
   /// Starts a warm solve (no column open; P up to date for `applied`, but for what is left to
   /// settle) with a guess at what it will add to P: R, extrapolated `by` from the responses that a
   /// column knows, two or one; 0 where it knows none. `state.gained` becomes `gained_before` and
@@ -309,9 +309,10 @@ class Backend {
   ///
   ///   mixed        P += R, and `applied` += what made it: exact, R = s op(base of A) times that,
   ///                since the base does not change. Returns false.
-  ///   fp64, fp32   opens every column with the increment to f(P + R), for what made R before would
-  ///                not make it now. Returns false, having opened none, when two thirds of the
-  ///                columns or more know no response, or `by` is none. May synchronise.
+  ///   fp64, fp32   opens every column with the increment to f(P + R), since in floating point the
+  ///                former increments would not make R again. Returns false, having opened none,
+  ///                when two thirds of the columns or more know no response, or `by` is none. May
+  ///                synchronise.
   virtual bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) = 0;
   /// Every column's relative residual as last measured, n doubles. Synchronises.
   virtual std::vector<double> residuals(const SweepState& state) = 0;
@@ -321,7 +322,6 @@ class Backend {
   virtual std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi) = 0;
 
   // ---- gradients and updates
-  // ---------------------------------------------------------------------
   /// B = Dphi o (L + v 1'), v may be empty; Dphi = 1[Phi > 0] for relu injection, ones for linear.
   virtual void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection,
                                   Block B) = 0;
@@ -347,7 +347,6 @@ class Backend {
   virtual void absorb(Block to, Block change) = 0;
 
   // ---- statistics
-  // --------------------------------------------------------------------------------
   /// In float64 whatever the elements, from sums of squares, hence positive semi-definite to
   /// rounding:
   ///   ntk = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z [+ Phi'Phi with the skip]
@@ -365,13 +364,11 @@ class Backend {
   }
 
   // ---- for a profiler
-  // ------------------------------------------------------------------------------
   /// Names what the calling thread does until the end of the range; ranges nest. See Range.
   virtual void begin_range(const char* /*name*/) {}
   virtual void end_range() {}
 
   // ---- the yardstick
-  // -------------------------------------------------------------------------------
   /// What stages with m x m times m x n products are measured against: the product the library
   /// offers at a precision (CPU: dgemm, sgemm, or int8 with int32 sums and A packed beforehand),
   /// ready to run. Must not outlive the backend. Throws Unsupported where mixed does not run.
@@ -390,7 +387,11 @@ class Range {
   Backend& backend_;
 };
 
-/// The CPU backend with that many threads (0: all cores).
+/// A copy of the block in double. Synchronises.
+HostMatrix download(Backend& backend, ConstBlock block);
+
+/// The CPU backend with that many threads (0: all cores). Throws Unsupported where OpenBLAS has no
+/// room for its buffers.
 std::unique_ptr<Backend> make_cpu_backend(int threads);
 /// The CUDA backend. Throws Unsupported with the reason when there is none, BusyDevice when none of
 /// the devices starts.

@@ -1,5 +1,8 @@
-// Element types and the shape check every stage begins with; see matrix.hpp.
+// Element types, the shape check every stage begins with, and copies for the host; see matrix.hpp
+// and backend.hpp.
 #include "kernels/matrix.hpp"
+
+#include "kernels/backend.hpp"
 
 namespace widedeq {
 
@@ -41,6 +44,12 @@ void expect_shape(const char* stage, const char* name, const ConstBlock& block, 
   if (block.rows == rows && block.columns == columns) return;
   throw ShapeError(std::string(stage) + ": " + name + " is " + shape(block) + ", expected " +
                    std::to_string(rows) + " x " + std::to_string(columns));
+}
+
+HostMatrix download(Backend& backend, ConstBlock block) {
+  HostMatrix host(block.rows, block.columns);
+  backend.download(block, host.view());
+  return host;
 }
 
 }  // namespace widedeq

@@ -6,13 +6,14 @@
 
 namespace widedeq {
 
-/// One function a stage that multiplies matrices, named as the stage is.
+/// One function for each stage that multiplies matrices, named as the stage is.
 class OperationCount {
  public:
   const Operations& total() const { return total_; }
 
-  void inject(const ConstBlock& W, const ConstBlock& X) {
-    of(W.element) += product(W.rows, W.columns, X.columns);
+  void inject(const ConstBlock& W, const ConstBlock& X, Sums sums) {
+    of(sums == Sums::in_double ? Element::float64 : W.element) +=
+        product(W.rows, W.columns, X.columns);
   }
   void iterate(Precision precision, const SweepStatus& status) {
     (precision == Precision::mixed ? total_.int8 : of(real_of(precision))) += status.operations;

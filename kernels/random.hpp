@@ -64,7 +64,7 @@ std::array<double, 4> standard_normals(std::uint64_t seed, Tensor tensor, Index 
 double standard_normal(std::uint64_t seed, Tensor tensor, Index row, Index column);
 
 /// The lattice law: round(32 x) / 32 with x ~ N(0,1), clipped to +-127/32. Entries are exact in
-/// int8. Variance 1 + 1/(12 * 32^2) - (what the clip takes away) = 1.0000 to four digits. Drawn by
+/// int8. Variance 1 + 1/(12 * 32^2) - (what the clip takes away) = 0.99994. Drawn by
 /// inverting the distribution function on 32-bit integers: no floating-point operation separates
 /// the word from the weight, so every backend gets the same bits.
 class LatticeLaw {
@@ -90,7 +90,7 @@ class LatticeLaw {
   static constexpr int guide_shift = 20;
   std::array<std::uint32_t, 2 * largest> upper_{};
   std::array<std::int8_t, 1U << (32 - guide_shift)>
-      first_{};  // answer for the lowest word of a bin
+      first_{};  // the value for the lowest word of each bin
 };
 
 }  // namespace widedeq

@@ -10,9 +10,9 @@
 // adds to the response of its column what says nothing about the next one, and many times as much:
 // there what was guessed is kept in place of what was found.
 //
-// Measured (4096 x 1000, gamma 0.5, sphere, epoch 21), error of the guess, half of the columns are
-// below: 1.1e-6 ||Z|| forward and 4.1e-7 ||L|| in the adjoint, where the last response, scaled by
-// the ratio of the last two's lengths, was off by 3.4e-6 and 1.4e-5. Three responses instead of two
+// Measured (4096 x 1000, gamma 0.5, sphere, epoch 21): the median error of the guess over columns
+// is 1.1e-6 ||Z|| forward and 4.1e-7 ||L|| in the adjoint, where the last response, scaled by the
+// ratio of the last two's lengths, was off by 3.4e-6 and 1.4e-5. Three responses instead of two
 // are worse, forward by half: coefficients grow, and the noise of switched units with them.
 #pragma once
 
@@ -67,9 +67,9 @@ WIDEDEQ_HOST_DEVICE constexpr KnownResponses after_found(const KnownResponses& k
   return {known.count < 2 ? known.count + 1 : 2, 0};
 }
 
-/// They have: it is what was guessed by these weights, if it was. Errors of guesses grow in those
-/// that are made by them. (Measured: with limits of 1, 3, 8 and 30 the errors above are the
-/// same within a tenth in nine columns of ten.)
+/// They have: the response kept is the one guessed by these weights, if there was a guess. Errors
+/// of guesses grow in those that are made by them. (Measured: with limits of 1, 3, 8 and 30 the
+/// errors above are the same within a tenth in nine columns of ten.)
 WIDEDEQ_HOST_DEVICE constexpr KnownResponses after_guessed(const KnownResponses& known,
                                                            const ResponseWeights& weights) {
   constexpr std::int32_t most = 8;
@@ -93,7 +93,7 @@ WIDEDEQ_HOST_DEVICE inline double most_when_off(double residual, double size, st
 }
 
 /// Whether a unit is on now, by its gate, and was off in the solution `applied`, or the reverse.
-/// Only behind a mask: relu changes its output where it switches by nothing.
+/// Only behind a mask: relu is continuous, and changes by nothing where it switches.
 template <Epilogue epilogue, class Real>
 WIDEDEQ_HOST_DEVICE inline bool has_switched(Real gate, Real applied, Real when_off) {
   return epilogue == Epilogue::mask && (gate > Real(0)) != (std::abs(applied) > when_off);

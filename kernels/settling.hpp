@@ -17,8 +17,8 @@
 
 namespace widedeq {
 
-/// How much finer a digit is than the one before. A digit covers -127 .. 127, so what one leaves
-/// out is at most half a unit, 128 units of the next.
+/// How much finer a digit is than the one before. What one leaves out is at most half a unit, 128
+/// units of the next: digits of d stop at 127, E's at -128.
 inline constexpr double digit_ratio = 256.0;
 
 /// The most digits that E and d are taken to. With the base's eight bits they hold entries to 2^-32

@@ -47,7 +47,6 @@ struct Network {
 };
 
 // ---- norms
-// ---------------------------------------------------------------------------------------
 
 inline double norm(const Vector& x) {
   double sum = 0.0;
@@ -64,7 +63,6 @@ inline double column_norm(const HostMatrix& M, Index j) {
 }
 
 // ---- forward
-// -------------------------------------------------------------------------------------
 
 /// left * right
 inline HostMatrix multiply(const HostMatrix& left, const HostMatrix& right) {
@@ -192,7 +190,6 @@ inline double loss(const Network& net) {
 }
 
 // ---- adjoint and gradients
-// -----------------------------------------------------------------------
 
 /// x with M x = b, by Gaussian elimination with partial pivoting.
 inline Vector solve_linear(HostMatrix M, Vector b) {
@@ -283,7 +280,6 @@ inline Vector weighted_sum(const HostMatrix& M, const Vector& r) {
 }
 
 // ---- kernels
-// -------------------------------------------------------------------------------------
 
 /// M'M
 inline HostMatrix inner_products(const HostMatrix& M) {
@@ -309,7 +305,6 @@ inline HostMatrix ntk(double s, bool skip, const HostMatrix& L, const HostMatrix
 }
 
 // ---- everything at once
-// --------------------------------------------------------------------------
 
 struct Solution {
   HostMatrix Phi, Z, P, L, B;
@@ -374,7 +369,6 @@ inline Solution descend(Network& net, double eta) {
 }
 
 // ---- central differences
-// -------------------------------------------------------------------------
 
 /// d/dp f(net) for every entry p of one parameter, [f(p + h) - f(p - h)] / 2h. `f` returns a
 /// vector.
@@ -411,7 +405,6 @@ inline Vector& parameter_v(Network& net) {
 }
 
 // ---- spectra
-// -------------------------------------------------------------------------------------
 
 /// The eigenvalues of a symmetric matrix, ascending, by cyclic Jacobi rotations.
 /// Source: Golub and Van Loan, Matrix Computations, section 8.5.

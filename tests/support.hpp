@@ -70,7 +70,6 @@ inline double epsilon(Precision precision) {
 }
 
 // ---- errors
-// --------------------------------------------------------------------------------------
 
 /// ||is - wanted||_2 / ||wanted||_2; NaN counts as infinite. 0/0 is 0.
 inline double relative_error(std::span<const double> is, std::span<const double> wanted) {
@@ -112,7 +111,6 @@ inline double dot(const std::vector<double>& x, const std::vector<double>& y) {
 }
 
 // ---- to and from the backend
-// ---------------------------------------------------------------------
 
 inline HostMatrix download(const ConstBlock& block) {
   HostMatrix host(block.rows, block.columns);
@@ -180,7 +178,6 @@ class Framed {
 };
 
 // ---- random networks
-// -----------------------------------------------------------------------------
 
 /// How A comes about. lattice and gaussian are drawn by the model itself; `given` are arbitrary
 /// doubles whose sizes differ by orders of magnitude, so that neither fp32 nor int8 holds them
@@ -373,7 +370,6 @@ inline Problem draw_problem(const Shape& shape, Precision precision, Draw draw, 
 }
 
 // ---- the solvers, without a trainer
-// --------------------------------------------------------------
 
 /// What the backend makes of a network: everything that `solve` writes but for the gradients.
 struct Answer {
@@ -389,7 +385,7 @@ inline Answer solve(const Model& model, const HostMatrix& X, const SolveOptions&
   const Index m = model.width(), n = X.columns;
   const Matrix inputs = upload(real, X);
   Matrix Phi = on.allocate(real, m, n);
-  on.inject(model.W, inputs, model.options.injection, Phi);
+  on.inject(model.W, inputs, model.options.injection, Sums::native, Phi);
 
   Answer answer;
   EquilibriumSolver equilibrium(on, model.precision(), m, n);

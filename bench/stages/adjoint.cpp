@@ -19,7 +19,7 @@ class Adjoint final : public Trial {
         forward_(c.backend, c.precision, c.shape.m, c.shape.n),
         solver_(c.backend, c.precision, c.shape.m, c.shape.n) {
     c.backend.upload(random_inputs(c).view(), X_);
-    c.backend.inject(model_.W, X_, Injection::relu, Phi_);
+    c.backend.inject(model_.W, X_, Injection::relu, Sums::native, Phi_);
     forward_.solve(model_, Phi_, {.tolerance = c.tolerance});
   }
 

@@ -19,7 +19,7 @@ class Forward final : public Trial {
         Phi_(c.backend.allocate(real_of(c.precision), c.shape.m, c.shape.n)),
         solver_(c.backend, c.precision, c.shape.m, c.shape.n) {
     c.backend.upload(random_inputs(c).view(), X_);
-    c.backend.inject(model_.W, X_, Injection::relu, Phi_);
+    c.backend.inject(model_.W, X_, Injection::relu, Sums::native, Phi_);
   }
 
   void call() override {

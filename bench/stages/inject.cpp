@@ -17,7 +17,7 @@ class Inject final : public Trial {
         X_(random_matrix(c, c.inputs, c.shape.n, 2)),
         Phi_(c.backend.allocate(real_of(c.precision), c.shape.m, c.shape.n)) {}
 
-  void call() override { case_.backend.inject(W_, X_, Injection::relu, Phi_); }
+  void call() override { case_.backend.inject(W_, X_, Injection::relu, Sums::native, Phi_); }
   Work work() const override { return inject_work(case_); }
 
   double error() override {

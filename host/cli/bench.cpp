@@ -92,7 +92,7 @@ Number require(const std::optional<Number>& value, const std::string& option,
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("bench", "Check and time every stage of the solver")) {
+    : Command(parent.add_subcommand("bench", "Check and time every stage of the solver")) {
   options_.stages = bench::parse_stages("all");
   const auto option = [this](const char* name, const char* type, const std::string& help,
                              std::function<void(const std::string&)> store) {
@@ -117,14 +117,14 @@ BenchCommand::BenchCommand(CLI::App& parent)
                require(value && *value > 0 ? value : std::nullopt, "--max-seconds", text,
                        "a finite number above 0");
          });
-  option(
-      "--epochs", "N",
-      "time N epochs, the fourth and on, whatever --max-seconds says: with fewer, or later ones, "
-      "another case's are not to be compared",
-      [this](const std::string& text) {
-        options_.epochs = static_cast<std::size_t>(require(
-            parse_integer(text, 1, 1'000'000), "--epochs", text, "an integer from 1 to 1000000"));
-      });
+  option("--epochs", "N",
+         "time exactly N epochs, after three of warm-up, whatever --max-seconds says: cases are "
+         "comparable only with the same N",
+         [this](const std::string& text) {
+           options_.epochs =
+               static_cast<std::size_t>(require(parse_integer(text, 1, 1'000'000), "--epochs", text,
+                                                "an integer from 1 to 1000000"));
+         });
   option("--json", "FILE", "everything measured, with the machine",
          [this](const std::string& text) { json_ = text; });
   option("--csv", "FILE", "the rows", [this](const std::string& text) { csv_ = text; });
@@ -133,7 +133,7 @@ BenchCommand::BenchCommand(CLI::App& parent)
   app_->footer(footer());
 }
 
-int BenchCommand::run() const {
+int BenchCommand::run(const std::string&) const {
   bench::BenchOptions options = options_;
   apply_given(options.config, given_);
   if (!json_.empty() && json_ == csv_)

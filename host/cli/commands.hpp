@@ -19,103 +19,89 @@ namespace widedeq {
 /// Settings by name, as they stood on the command line.
 using GivenSettings = std::vector<std::pair<std::string, std::string>>;
 
-class TrainCommand {
+class Command {
  public:
-  explicit TrainCommand(CLI::App& parent);
-  TrainCommand(const TrainCommand&) = delete;  // the parser writes into this one
-  TrainCommand& operator=(const TrainCommand&) = delete;
+  explicit Command(CLI::App* app) : app_(app) {}
+  virtual ~Command() = default;
+  Command(const Command&) = delete;  // the parser writes into this one
+  Command& operator=(const Command&) = delete;
+
   /// `command_line` is what the user typed, for provenance.
-  int run(const std::string& command_line) const;
+  virtual int run(const std::string& command_line) const = 0;
   CLI::App* app() const { return app_; }
 
- private:
+ protected:
   CLI::App* app_;
+};
+
+class TrainCommand final : public Command {
+ public:
+  explicit TrainCommand(CLI::App& parent);
+  int run(const std::string& command_line) const override;
+
+ private:
   std::string config_file_, out_;
   std::string resume_;  // "", "true" (no value given), or the value
   bool dry_run_ = false;
   GivenSettings given_;
 };
 
-class SolveCommand {
+class SolveCommand final : public Command {
  public:
   explicit SolveCommand(CLI::App& parent);
-  SolveCommand(const SolveCommand&) = delete;  // the parser writes into this one
-  SolveCommand& operator=(const SolveCommand&) = delete;
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   std::string weights_, inputs_, targets_, out_;
   GivenSettings given_;
 };
 
-class LimitCommand {
+class LimitCommand final : public Command {
  public:
   explicit LimitCommand(CLI::App& parent);
-  LimitCommand(const LimitCommand&) = delete;  // the parser writes into this one
-  LimitCommand& operator=(const LimitCommand&) = delete;
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   std::string inputs_, out_;
   GivenSettings given_;
 };
 
-class BenchCommand {
+class BenchCommand final : public Command {
  public:
   explicit BenchCommand(CLI::App& parent);
-  BenchCommand(const BenchCommand&) = delete;  // the parser writes into this one
-  BenchCommand& operator=(const BenchCommand&) = delete;
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   bench::BenchOptions options_;
   std::string json_, csv_;
   GivenSettings given_;
 };
 
-class DoctorCommand {
+class DoctorCommand final : public Command {
  public:
   explicit DoctorCommand(CLI::App& parent);
-  DoctorCommand(const DoctorCommand&) = delete;  // the parser writes into this one
-  DoctorCommand& operator=(const DoctorCommand&) = delete;
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   std::string directory_ = ".";
   bool json_ = false;
   GivenSettings given_;
 };
 
-class ReportCommand {
+class ReportCommand final : public Command {
  public:
   explicit ReportCommand(CLI::App& parent);
-  ReportCommand(const ReportCommand&) = delete;  // the parser writes into this one
-  ReportCommand& operator=(const ReportCommand&) = delete;
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   std::vector<std::string> words_;
   std::optional<std::string> out_;
 };
 
-class StudyCommand {
+class StudyCommand final : public Command {
  public:
   explicit StudyCommand(CLI::App& parent);
-  StudyCommand(const StudyCommand&) = delete;  // the parser writes into this one
-  StudyCommand& operator=(const StudyCommand&) = delete;
-  /// `command_line` is what the user typed, for provenance.
-  int run(const std::string& command_line) const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
   void add_common(CLI::App& app);
@@ -126,7 +112,6 @@ class StudyCommand {
   int print_slurm() const;
   int print_status() const;
 
-  CLI::App* app_;
   CLI::App* slurm_;
   CLI::App* status_;
   std::string config_file_, out_, cell_, share_, resume_, tasks_, time_;
@@ -134,14 +119,12 @@ class StudyCommand {
   GivenSettings given_;
 };
 
-class InfoCommand {
+class InfoCommand final : public Command {
  public:
   explicit InfoCommand(CLI::App& parent);
-  int run() const;
-  CLI::App* app() const { return app_; }
+  int run(const std::string& command_line) const override;
 
  private:
-  CLI::App* app_;
   Index samples_ = 1000;  // for which the widest network is told
 };
 

@@ -11,7 +11,8 @@
 namespace widedeq {
 
 DoctorCommand::DoctorCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("doctor", "Check machine, libraries, directory and batch job")) {
+    : Command(
+          parent.add_subcommand("doctor", "Check machine, libraries, directory and batch job")) {
   add_text_option(*app_, "--out", "DIR", "directory where runs would go [.]",
                   [this](const std::string& text) { directory_ = text; });
   add_setting(*app_, "threads", given_);
@@ -26,7 +27,7 @@ Example:
   srun --cpus-per-task 16 widedeq doctor --out /scratch/$USER/runs)");
 }
 
-int DoctorCommand::run() const {
+int DoctorCommand::run(const std::string&) const {
   TrainConfig config;
   apply_given(config, given_);
   const Diagnosis diagnosis = examine(directory_, config.threads);

@@ -11,7 +11,7 @@
 namespace widedeq {
 
 LimitCommand::LimitCommand(CLI::App& parent)
-    : app_(
+    : Command(
           parent.add_subcommand("limit", "Compute the kernels of infinite width on given inputs")) {
   const auto path = [this](const char* option, const char* type, const char* help,
                            std::string& place) {
@@ -32,7 +32,7 @@ Example:
   widedeq limit --inputs X.npy --gamma 0.5 --injection linear --out limit.npz)");
 }
 
-int LimitCommand::run() const {
+int LimitCommand::run(const std::string&) const {
   const auto require = [](bool given, const char* option) {
     if (!given)
       throw Failure(ExitCode::usage, std::string(option) + " is missing", "widedeq limit",

@@ -4,8 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -102,6 +107,15 @@ void open_standard_descriptors() {
   if (descriptor > STDERR_FILENO) ::close(descriptor);
 }
 
+/// OpenBLAS waits for ever for memory that there is no address space for (ulimit -v).
+void require_address_space() {
+  constexpr std::size_t least = std::size_t{160} << 20;  // a buffer of its, and some
+  if (const std::unique_ptr<void, decltype(&std::free)> room(std::malloc(least), &std::free); room)
+    return;
+  throw Failure(ExitCode::usage, "there is too little address space left for OpenBLAS", "ulimit -v",
+                "raise it");
+}
+
 int run_tool(int count, char** arguments) {
   CLI::App app(description, "widedeq");
   app.footer(footer);
@@ -115,6 +129,8 @@ int run_tool(int count, char** arguments) {
   const BenchCommand bench(app);
   const InfoCommand info(app);
   const DoctorCommand doctor(app);
+  const std::array<const Command*, 8> commands{&train, &solve, &limit, &report,
+                                               &study, &bench, &info,  &doctor};
   app.allow_extras();
   for (CLI::App* command : app.get_subcommands({})) {
     command->allow_extras();
@@ -131,21 +147,18 @@ int run_tool(int count, char** arguments) {
     std::replace(what.begin(), what.end(), '\n', ' ');
     throw Failure(ExitCode::usage, what, "command line", "see widedeq --help");
   }
-  const CLI::App* command = chosen_command(app);
-  if (command == train.app()) return train.run(quoted_command_line(count, arguments));
-  if (command == solve.app()) return solve.run();
-  if (command == limit.app()) return limit.run();
-  if (command == report.app()) return report.run();
-  if (command == study.app()) return study.run(quoted_command_line(count, arguments));
-  if (command == bench.app()) return bench.run();
-  if (command == doctor.app()) return doctor.run();
-  return info.run();
+  const CLI::App* chosen = chosen_command(app);
+  require_address_space();
+  for (const Command* command : commands)
+    if (command->app() == chosen) return command->run(quoted_command_line(count, arguments));
+  throw std::logic_error("no command has been chosen");
 }
 
 }  // namespace
 }  // namespace widedeq
 
 int main(int count, char** arguments) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond a limit: a write will say so
   widedeq::open_standard_descriptors();
   widedeq::restart_with_better_blas(arguments);
   try {

@@ -9,7 +9,7 @@
 namespace widedeq {
 
 ReportCommand::ReportCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("report", "Make a page with plots of a run or a study")) {
+    : Command(parent.add_subcommand("report", "Make a page with plots of a run or a study")) {
   app_->add_option("RUN_OR_STUDY", words_,
                    "directory of a run or a study; or: compare A B, two runs")
       ->expected(1, 3)
@@ -40,7 +40,7 @@ Examples:
   widedeq report compare runs/wide runs/narrow --out wide-narrow)");
 }
 
-int ReportCommand::run() const {
+int ReportCommand::run(const std::string&) const {
   if (words_.empty())
     throw Failure(ExitCode::usage, "a directory is missing", "widedeq report",
                   "give that of a run or a study; see widedeq report --help");

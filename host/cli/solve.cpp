@@ -11,7 +11,7 @@
 namespace widedeq {
 
 SolveCommand::SolveCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("solve", "Compute everything about given weights and inputs")) {
+    : Command(parent.add_subcommand("solve", "Compute everything about given weights and inputs")) {
   const auto path = [this](const char* option, const char* type, const char* help,
                            std::string& place) {
     add_text_option(*app_, option, type, help, [&place](const std::string& text) { place = text; });
@@ -35,7 +35,7 @@ Example:
       --out solution.npz)");
 }
 
-int SolveCommand::run() const {
+int SolveCommand::run(const std::string&) const {
   const auto require = [](bool given, const char* option) {
     if (!given)
       throw Failure(ExitCode::usage, std::string(option) + " is missing", "widedeq solve",

@@ -131,7 +131,7 @@ void StudyCommand::add_resume(CLI::App& app) {
 }
 
 StudyCommand::StudyCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("study", "Train a grid of networks: widths, seeds, ...")),
+    : Command(parent.add_subcommand("study", "Train a grid of networks: widths, seeds, ...")),
       slurm_(app_->add_subcommand("slurm", "Print a batch script that does it as a job array")),
       status_(app_->add_subcommand("status", "Show how far the cells are")) {
   add_common(*app_);

@@ -24,7 +24,7 @@ Resume resume_mode(const std::string& text) {
 }  // namespace
 
 TrainCommand::TrainCommand(CLI::App& parent)
-    : app_(parent.add_subcommand("train", "Train a network and watch its tangent kernel")) {
+    : Command(parent.add_subcommand("train", "Train a network and watch its tangent kernel")) {
   for (const Setting& entry : settings())
     add_setting(*app_, entry.name, given_);
   add_text_option(*app_, "--config", "FILE.toml", "take settings from a file first",
@@ -39,13 +39,13 @@ TrainCommand::TrainCommand(CLI::App& parent)
                  "say what the run would need (memory, work, disk, time) and start nothing");
   app_->footer(
       R"(Trains all weights by gradient descent on all samples at once, along its limit for small steps, or
-in batches. Settings come from these options, else from the
---config file, else they are the defaults [in brackets]. The file is TOML, KEY = VALUE, the keys
-being the long names of the options (learning-rate = 0.1; --no-skip is skip = false).
+in batches. Settings come from these options, else from the --config file, else they are the defaults
+[in brackets]. The file is TOML, KEY = VALUE, the keys being the long names of the options
+(learning-rate = 0.1; --no-skip is skip = false).
 
-The directory gets config.toml (repeats the run), provenance.json, metrics.jsonl (one record a line:
-the run, every epoch, every Gram), gram/ (eigenvalues and kernels as .npy), checkpoints/, weights.npz,
-log.txt and STATUS (running, done, stopped or failed: REASON).
+The directory gets config.toml (repeats the run), provenance.json, metrics.jsonl (one record a line: the
+run, every epoch, every Gram, and what else happens to it), gram/ (eigenvalues and kernels as .npy),
+checkpoints/, weights.npz, log.txt and STATUS (running, done, stopped or failed: REASON).
 
 INT (Ctrl-C), TERM, HUP, USR1 or --max-walltime end a run after the epoch under way, with a checkpoint
 and exit code 75; another signal, a second later or more, ends it at once. The same command with

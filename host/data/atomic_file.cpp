@@ -26,6 +26,22 @@ std::string temporary_name(const std::string& path) {
   return (destination.parent_path() / name).string();
 }
 
+/// Where the file is that `path` stands for, links followed to their ends, there or not: what takes
+/// its place is not to take a link's. Links into /proc are somebody's open files, such as
+/// /dev/stdout, and no places; they are left for what they are.
+std::string end_of_links(const std::string& path) {
+  constexpr int most = 40;  // as the system follows
+  std::filesystem::path place(path);
+  std::error_code error;
+  for (int k = 0; k < most && std::filesystem::is_symlink(place, error); ++k) {
+    const std::filesystem::path target = std::filesystem::read_symlink(place, error);
+    if (error) break;
+    place = target.is_absolute() ? target : place.parent_path() / target;
+    if (place.native().starts_with("/proc/")) break;
+  }
+  return place.string();
+}
+
 /// fsync by name, because another library may have replaced the file that was opened first.
 bool flush_to_disk(const std::string& path) {
   const int descriptor = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
@@ -44,9 +60,10 @@ bool is_no_place_to_flush(int error) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::string path) : path_(end_of_links(path)) {
   struct stat status {};
-  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+  const bool is_link = ::lstat(path_.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+  if (is_link || (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)))
     fail("the destination exists and is not a regular file", 0);
   // A process that was killed may have left a file of this name: O_EXCL, and try the next one.
   do {

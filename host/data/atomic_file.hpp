@@ -24,9 +24,10 @@ auto uninterrupted(Call call) {
 /// A file in the making. Destroyed before commit(), it leaves nothing behind.
 class AtomicFile {
  public:
-  /// Creates the temporary file, so that an unwritable directory is noticed before the work.
-  /// Throws Failure (io) when that fails, or when `path` is something other than a regular file
-  /// (a device or a directory must not be replaced).
+  /// Creates the temporary file, so that an unwritable directory is noticed before the work; where
+  /// `path` is a symbolic link, beside what it points to, and that is replaced. Throws Failure (io)
+  /// when that fails, or when `path` is something other than a regular file (a device or a
+  /// directory must not be replaced).
   explicit AtomicFile(std::string path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

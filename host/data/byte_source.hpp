@@ -50,12 +50,14 @@ inline ByteSource bytes_from_memory(std::span<const std::byte> bytes) {
 class InputFile {
  public:
   /// Throws Failure (io) when the path is missing, unreadable or not a regular file.
-  explicit InputFile(const std::string& path)
-      : path_(path), file_(std::fopen(path.c_str(), "rb"), &std::fclose) {
+  explicit InputFile(const std::string& path) : path_(path), file_(nullptr, &std::fclose) {
     struct stat status {};
+    const bool is_there = ::stat(path.c_str(), &status) == 0;
+    // Opening a pipe would wait for its other end.
+    if (is_there && !S_ISREG(status.st_mode)) fail("this is not a regular file");
+    file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_ || ::fstat(::fileno(file_.get()), &status) != 0)
       fail("cannot open the file: " + std::generic_category().message(errno));
-    if (!S_ISREG(status.st_mode)) fail("this is not a regular file");
     size_ = static_cast<std::uint64_t>(status.st_size);
   }
 

@@ -7,7 +7,7 @@
 
 #include "host/failure.hpp"
 #include "host/gradient_flow.hpp"
-#include "host/run/record.hpp"
+#include "host/run/json.hpp"
 
 namespace widedeq {
 

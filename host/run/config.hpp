@@ -1,6 +1,7 @@
-// What `widedeq train` can be told, in one table: names, allowed values, help.
+// What `widedeq train` can be told. Names, allowed values and help are one table,
+// settings_table.cpp.
 //
-// The command line and the TOML file go through the same entries, so that they accept the same
+// The command line and the TOML file go through its entries, so that they accept the same
 // values and refuse the others with the same sentence. A key of the file is the option's long name:
 // `--learning-rate 0.1` on the command line is `learning-rate = 0.1` in the file, `--no-skip` is
 // `skip = false`. Options win over the file. Relative paths count from the working directory in
@@ -60,7 +61,7 @@ struct TrainConfig {
   int test_every = 1;   // epochs, where there are held-out samples
   int norm_every = 0;   // 0: with the Grams alone
   std::int64_t seed = 1;
-  int threads = 0;  // 0: all cores
+  int threads = 0;  // 0: default_threads()
   Index chunk = 0;  // samples at a time; 0: chosen
   bool warm_start = true;
   int audit_every = TrainerOptions().audit_every;

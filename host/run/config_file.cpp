@@ -80,13 +80,6 @@ std::string toml_value(SettingKind kind, const std::string& text) {
   return is_text ? '"' + escaped(text) + '"' : text;
 }
 
-std::string read_config_text(const std::string& path) {
-  InputFile file(path);
-  std::string text(file.size(), '\0');
-  text.resize(read_fully(file.source(), std::as_writable_bytes(std::span(text))));
-  return text;
-}
-
 toml::table parse_toml(std::string_view text, const std::string& name) try {
   return toml::parse(text);
 } catch (const toml::parse_error& error) {
@@ -141,7 +134,7 @@ void apply_table(TrainConfig& config, const toml::table& table, const std::strin
 }
 
 void apply_config_file(TrainConfig& config, const std::string& path) {
-  apply_config_text(config, read_config_text(path), path);
+  apply_config_text(config, read_text(path), path);
 }
 
 void apply_config_text(TrainConfig& config, std::string_view text, const std::string& name) {

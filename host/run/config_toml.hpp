@@ -18,9 +18,6 @@ namespace widedeq {
 /// line of broken TOML.
 toml::table parse_toml(std::string_view text, const std::string& name);
 
-/// The whole file. Throws Failure (io) when it cannot be read.
-std::string read_config_text(const std::string& path);
-
 /// The keys of a table in the order of the file: toml++ keeps them in alphabetical order, and the
 /// first mistake in the file is the one to report.
 std::vector<std::string> keys_in_order(const toml::table& table);

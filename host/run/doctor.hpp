@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "host/failure.hpp"
-#include "host/run/record.hpp"
+#include "host/run/json.hpp"
 
 namespace widedeq {
 

@@ -119,10 +119,11 @@ bool keep_safe(Training& training, double seconds) {
 //          Samples that stop early leave products out.
 //   fp32   A -= eta s (L diag r) Z'  1;  what follows it in P and Q  3 n/(2 m) each: a Gram at half
 //          price and a thin product;  Phi and dW  d/m each. Where int8 is fast enough (AMX, GPUs)
-//          all but the Grams and Phi are six int8 products each (kernels/digit_update.hpp)
-//   bytes  m^2 for every product and 14 m^2 more for a new plane (change 8, a look 5, digits and
-//          their packing 9 a digit); 34 m n a sweep: P, Z and what they gain read and written,
-//          increments
+//          all but Phi and, on CPUs, the Grams are six int8 products each
+//          (kernels/digit_update.hpp)
+//   bytes  m^2 for every product, 13 m^2 for a new plane (change 8, a look 5) and 9 m^2 for every
+//          digit of it that is made and packed; 34 m n a sweep: P, Z and what they gain read and
+//          written, increments
 //
 // Measured by `widedeq bench --stages epoch --shapes 4096x1000 --precision mixed --json FILE` (its
 // products_int8, products_fp32), 14 epochs: 10.7 int8; fp32 1.76, by formula 1 + 3 n/m + 2 d/m =

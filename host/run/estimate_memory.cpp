@@ -97,12 +97,11 @@ double workspace(const Sizes& z, int panels) {
   return std::max({update, follow, norm, solve});
 }
 
-/// Rebuilding P in double, and what it is compared with. (kernels/cpu/rebuild.cpp)
+/// Rebuilding P in double. (kernels/cpu/rebuild.cpp)
 double audit(const Sizes& z) {
   if (!z.is_warm) return 0.0;
   const double rows = std::min(converted_rows, z.m);
-  return float64_bytes * (z.m * z.n + rows * (z.m + z.n) + z.factors * (2.0 * z.m + z.n)) +
-         z.m * z.n * z.real;
+  return float64_bytes * (z.m * z.n + rows * (z.m + z.n) + z.factors * (2.0 * z.m + z.n));
 }
 
 /// Copies of Z, L and Phi; eight n x n matrices: five in the making or being decomposed, the first

@@ -18,17 +18,16 @@ Sizes::Sizes(const Workload& work)
   TrainerOptions how(work.chunk);
   how.warm_start = work.warm_start && !work.is_flow && work.batch == 0;
   how.batch = work.batch;
-  const Index chunk =
-      Trainer::chunk_of(work.samples, work.width, how, work.precision, work.tolerance);
-  c = static_cast<double>(chunk);
-  is_chunked = chunk < work.samples;
+  how.audit_every = work.audit_every;
+  const TrainingPlan plan =
+      plan_training(work.samples, work.width, work.precision, work.tolerance, how);
+  c = static_cast<double>(plan.chunk);
+  is_chunked = plan.chunk < work.samples;
   is_flow = work.is_flow;
   steps = work.batch > 0 ? std::ceil(n / static_cast<double>(work.batch)) : 1.0;
-  how.audit_every = work.audit_every;
-  is_warm = Trainer::starts_warm(work.samples, work.width, how, work.precision, work.tolerance);
-  if (is_warm)
-    audit_every = Trainer::audit_interval(work.width, how, work.precision, work.tolerance);
-  const Index rank = work.batch > 0 ? work.batch : chunk;  // of an update
+  is_warm = plan.starts_warm;
+  if (is_warm) audit_every = plan.audit_every;
+  const Index rank = work.batch > 0 ? work.batch : plan.chunk;  // of an update
   if (is_mixed && !is_chunked && !work.is_flow)
     kept = static_cast<double>(updates_to_keep(work.width, rank));
   const double updates = std::max(0, work.epochs) * steps;

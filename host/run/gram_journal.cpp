@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "host/data/npy.hpp"
+#include "host/run/record.hpp"
 
 namespace widedeq {
 namespace {

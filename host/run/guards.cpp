@@ -48,8 +48,8 @@ void require_solved(const HeldOutScore& score, const TrainConfig& config, int ep
   blame(failure, Cause::solve, epoch, false);
 }
 
-void require_hope(double first_loss, const Evaluation& now, const TrainConfig& config, double eta,
-                  int epoch, bool has_stepped) {
+void require_bounded_loss(double first_loss, const Evaluation& now, const TrainConfig& config,
+                          double eta, int epoch, bool has_stepped) {
   const double loss = now.loss;
   double noise = 0.0;  // 1/2 sum (tolerance yhat)^2
   for (const double yhat : now.predictions)

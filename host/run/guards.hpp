@@ -53,8 +53,8 @@ void require_solved(const HeldOutScore& score, const TrainConfig& config, int ep
 
 /// The loss is finite and has not grown a thousandfold, nor from nothing to more than what solves
 /// to the tolerance leave open. Throws likewise.
-void require_hope(double first_loss, const Evaluation& now, const TrainConfig& config, double eta,
-                  int epoch, bool has_stepped = false);
+void require_bounded_loss(double first_loss, const Evaluation& now, const TrainConfig& config,
+                          double eta, int epoch, bool has_stepped = false);
 
 /// q = gamma ||A||_2 / sqrt(m) < 1 as it was at the start; runs that start beyond it are not
 /// guarded. `norm` is ||A||_2 / sqrt(m) from below, so that what is found is so; `before` is the

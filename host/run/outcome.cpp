@@ -7,8 +7,8 @@
 #include <system_error>
 
 #include "host/failure.hpp"
+#include "host/run/json.hpp"
 #include "host/run/machine.hpp"
-#include "host/run/record.hpp"
 #include "kernels/error.hpp"
 
 namespace widedeq {

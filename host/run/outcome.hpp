@@ -14,8 +14,9 @@ struct Outcome {
 /// Not in ExitCode, because it is nobody's fault but ours: sysexits' EX_SOFTWARE.
 inline constexpr int exit_code_of_a_bug = 70;
 
-/// Failure: its own code. Unsupported and lack of memory: usage, for another configuration helps.
-/// Anything else is a bug of this program.
+/// Failure: its own code. Unsupported, a device that is busy or full, lack of memory or threads:
+/// usage, for another configuration helps. A refused call of the system: io. Anything else: a bug
+/// of this program.
 Outcome outcome_of(const std::exception& error);
 
 /// What outcome.json says of a failed run, for programs: {"exit_code":...,"reason":...,"at":...,

@@ -41,10 +41,10 @@ std::string checksum_of(const Dataset& data) {
 /// With a width that is known.
 ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   ModelOptions options = config.model_options();
-  const bool warm = Trainer::starts_warm(data.inputs.columns, *config.width,
-                                         config.trainer_options(data.inputs.columns),
-                                         *config.precision, config.tolerance);
-  if (config.precision == Precision::mixed || !warm) options.panels = 0;
+  const TrainingPlan plan =
+      plan_training(data.inputs.columns, *config.width, *config.precision, config.tolerance,
+                    config.trainer_options(data.inputs.columns));
+  if (config.precision == Precision::mixed || !plan.starts_warm) options.panels = 0;
   return options;
 }
 

@@ -99,12 +99,14 @@ bool changes_steps(const std::vector<Change>& changes) {
   });
 }
 
-Json ended_record(int epoch, std::string_view cause, const std::string& reason) {
+Json ended_record(int epoch, std::string_view cause, const std::string& reason,
+                  std::optional<double> operator_norm) {
   Json record;
   record["kind"] = "ended";
   record["epoch"] = epoch;
   record["cause"] = cause;
   record["reason"] = reason;
+  if (operator_norm) record["operator_norm"] = *operator_norm;
   return record;
 }
 
@@ -150,16 +152,6 @@ TrainConfig config_from(const Json& object) {
                     "resume with the program that saved them");
   }
   return config;
-}
-
-std::string to_line(const Json& record) {
-  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string text_of(const Json& object, const char* name) {
-  const auto entry = object.find(name);
-  if (entry == object.end() || entry->is_null()) return "";
-  return entry->is_string() ? entry->get<std::string>() : to_line(*entry);
 }
 
 }  // namespace widedeq

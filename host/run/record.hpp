@@ -5,7 +5,7 @@
 // in provenance.json).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,13 +13,10 @@
 #include "host/certificate.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/run/config.hpp"
+#include "host/run/json.hpp"
 #include "host/trainer.hpp"
 
 namespace widedeq {
-
-/// Keeps the order in which keys are added. Doubles are written with the digits that read back as
-/// the same double, and those that are not finite as null.
-using Json = nlohmann::ordered_json;
 
 inline constexpr int metrics_schema = 1;
 
@@ -66,9 +63,11 @@ Json certificate_record(int epoch, const Certificates& certificates);
 /// update on, the step is half of what it was. `replaces` halvings at later epochs were given up.
 Json halved_record(int epoch, double learning_rate, int replaces, const std::string& reason);
 
-/// {"kind":"ended","epoch":...,"cause":"loss","reason":...}: this epoch has shown why the run
-/// cannot go on; `cause` is a word of guards.hpp.
-Json ended_record(int epoch, std::string_view cause, const std::string& reason);
+/// {"kind":"ended","epoch":...,"cause":"loss","reason":...,"operator_norm":...}: this epoch has
+/// shown why the run cannot go on; `cause` is a word of guards.hpp. The norm is that of the A it
+/// showed it with, if that was finite.
+Json ended_record(int epoch, std::string_view cause, const std::string& reason,
+                  std::optional<double> operator_norm = std::nullopt);
 
 /// {"kind":"resumed","epoch":...,"changed":{"threads":[2,4],...}}: from here on the run is not bit
 /// by bit what it would have been.
@@ -82,12 +81,5 @@ Json config_json(const TrainConfig& config);
 
 /// And back. Throws Failure (bad_data) when that is no configuration.
 TrainConfig config_from(const Json& settings);
-
-/// One line without the newline. Text that is not UTF-8 (a path) is written with replacement
-/// characters.
-std::string to_line(const Json& record);
-
-/// A field of an object: a text, or whatever it is as JSON; empty where it is not there, or null.
-std::string text_of(const Json& object, const char* name);
 
 }  // namespace widedeq

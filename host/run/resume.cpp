@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "host/data/checksum.hpp"
@@ -16,7 +17,7 @@
 namespace widedeq {
 namespace {
 
-/// Settings that make another experiment of it, whatever --resume says.
+/// See is_another_experiment().
 constexpr std::array experiment{"data",      "classes", "samples", "width", "gamma",
                                 "injection", "skip",    "weights", "seed"};
 /// Settings under which saved states are of no use; the weights are.
@@ -30,7 +31,28 @@ bool any_of(const std::vector<Change>& changes, const std::array<const char*, co
   });
 }
 
+/// "npy" of npy:INPUTS.npy,TARGETS.npy
+std::string_view kind_of(std::string_view data) {
+  return data.substr(0, data.find(':'));
+}
+
+/// Leaves out that the data lie elsewhere, if they are the same.
+void pass_over_moved_data(ResumePoint& point, const RunFacts& facts) {
+  const auto moved = std::ranges::find(point.changes, "data", &Change::name);
+  if (moved == point.changes.end() || !point.origin || !moved->before.is_string()) return;
+  const auto before = moved->before.get<std::string>(), now = moved->now.get<std::string>();
+  if (kind_of(before) != kind_of(now) ||
+      text_of(point.origin->identity, "data") != facts.data_checksum)
+    return;
+  point.warnings.push_back(fmt::format("the same data, now at {}", now));
+  point.changes.erase(moved);
+}
+
 }  // namespace
+
+bool is_another_experiment(const std::vector<Change>& changes) {
+  return any_of(changes, experiment);
+}
 
 std::optional<TrainConfig> stored_config(const std::string& directory) {
   const std::filesystem::path file = std::filesystem::path(directory) / "config.toml";
@@ -52,8 +74,9 @@ void keep_choices(TrainConfig& config, const TrainConfig& before) {
 
 namespace {
 
-/// The newest checkpoint that is whole and whose records are still there; null where there are none
-/// at all. Throws Failure: bad_data, or io when that is what ails the newest.
+/// Reads the newest checkpoint that is whole and whose records are still there; leaves `point` as
+/// it is where there are none at all. Throws Failure: bad_data, or io when that is what ails the
+/// newest.
 void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoints,
                      Backend& backend, ResumePoint& point) {
   ExitCode why = ExitCode::done;  // the newest one is of no use
@@ -97,7 +120,8 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
     const Json settings = point.origin ? point.origin->settings : config_json(*before);
     point.changes = changes_between(settings, config_json(run.config));
   }
-  if (any_of(point.changes, experiment))
+  pass_over_moved_data(point, run.facts);
+  if (is_another_experiment(point.changes))
     throw Failure(ExitCode::usage,
                   "this is not the experiment that was begun: " + describe(point.changes), place,
                   "resume with the same settings, or start another run elsewhere");

@@ -30,6 +30,9 @@ class CannotResume : public Failure {
 /// Throws Failure as apply_config_file.
 std::optional<TrainConfig> stored_config(const std::string& directory);
 
+/// Whether settings have changed that make another experiment of it, whatever --resume says.
+bool is_another_experiment(const std::vector<Change>& changes);
+
 /// What was left to be chosen (auto, 0) stays as it was chosen before.
 void keep_choices(TrainConfig& config, const TrainConfig& before);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "host/run/config_file.hpp"
 #include "host/run/estimate.hpp"
 #include "host/run/guards.hpp"
+#include "host/run/identity.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/outcome.hpp"
 #include "host/run/provenance.hpp"
@@ -54,13 +56,25 @@ void salvage(Training& training) {
   }
 }
 
+/// ||A||_2 / sqrt(m) from below as A is now; nothing when it is not finite.
+std::optional<double> norm_now(Training& training) {
+  try {
+    const Model& model = *training.run.model;
+    const double norm = training.state.norm.estimate(*training.run.backend, model.A.view()) /
+                        std::sqrt(static_cast<double>(model.width()));
+    return std::isfinite(norm) ? std::optional(norm) : std::nullopt;
+  } catch (const std::exception&) {  // of entries that are not finite, LAPACK's for one
+    return std::nullopt;
+  }
+}
+
 /// The records of a run that cannot go on: all Grams, and why.
 void write_end(Training& training, const Divergence& divergence) {
   write_run_record_at_last(training);
   training.journal->settle();
   training.journal->save_last();
-  training.sink.write(
-      ended_record(training.state.epoch, name_of(divergence.cause()), divergence.what()));
+  training.sink.write(ended_record(training.state.epoch, name_of(divergence.cause()),
+                                   divergence.what(), norm_now(training)));
 }
 
 /// Saves the last good state, which training has gone back to, and gives up.
@@ -219,12 +233,22 @@ void require_time(const TrainConfig& config) {
                   "--max-walltime", "give more, or leave it out");
 }
 
-/// Whether the run has nothing left to do.
-bool is_done(const RunDirectory& directory, TrainConfig config,
-             const std::optional<TrainConfig>& before) {
-  if (!before || directory.status() != "done") return false;
+/// The summary of a run that has nothing left to do: all its epochs are done. Settings that have
+/// changed make no difference then, unless they make another experiment of it, or the bytes that
+/// one session would have written are asked for.
+std::optional<RunSummary> summary_if_done(const RunDirectory& directory, TrainConfig config,
+                                          const std::optional<TrainConfig>& before, Resume resume) {
+  if (!before || directory.status() != "done" || config.epochs != before->epochs)
+    return std::nullopt;
   resolve(config);
-  return config_json(config) == config_json(*before);
+  const std::vector<Change> changes = changes_between(config_json(*before), config_json(config));
+  const bool may_differ = resume == Resume::inexact && !is_another_experiment(changes);
+  if (!changes.empty() && !may_differ) return std::nullopt;
+  RunSummary summary;
+  summary.directory = config.out;
+  summary.was_done = true;
+  summary.passed_over = describe(changes);
+  return summary;
 }
 
 }  // namespace
@@ -243,12 +267,7 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
     if (resume != Resume::again) {
       const auto before = stored_config(config.out);
       if (before) keep_choices(config, *before);
-      if (is_done(*directory, config, before)) {
-        RunSummary summary;
-        summary.directory = config.out;
-        summary.was_done = true;
-        return summary;
-      }
+      if (auto done = summary_if_done(*directory, config, before, resume)) return *done;
       has_checkpoint = !Checkpoints(directory->path(), config.keep).epochs().empty();
     }
   }

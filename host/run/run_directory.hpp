@@ -4,7 +4,8 @@
 //   provenance.json   what computed it: version, build, machine, time, command line, sessions
 //   metrics.jsonl     one record a line (host/run/record.hpp)
 //   gram/             eigenvalues-000010.npy (n), ascending, of the Gram of epoch 10, and so on;
-//                     ntk-first.npy and ntk-last.npy (n, n)
+//                     ntk-first.npy and ntk-last.npy, state-first.npy (Z'Z) and adjoint-first.npy
+//                     (L'L/m), (n, n) each
 //   checkpoints/      epoch-000040.ckpt, the state before epoch 40 (host/run/checkpoints.hpp)
 //   weights.npz       A, W, u, v after the last update
 //   log.txt           what was said on the terminal, with times

@@ -21,8 +21,8 @@
 
 #include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
+#include "host/run/json.hpp"
 #include "host/run/machine.hpp"
-#include "host/run/record.hpp"
 
 namespace widedeq {
 namespace {

@@ -124,7 +124,7 @@ constexpr auto table = std::to_array<Setting>({
      },
      [](const TrainConfig& c) { return Text(c.weights); }},
     {"epochs", SettingKind::integer, "E", "an integer from 0 to 2147483647",
-     "steps of gradient descent",
+     "epochs: steps of gradient descent, intervals of the flow, or passes over all batches",
      [](TrainConfig& c, std::string_view text) {
        return put(c.epochs, parse_integer(text, 0, most_int));
      },
@@ -141,8 +141,7 @@ constexpr auto table = std::to_array<Setting>({
      }},
     {"optimizer", SettingKind::text, "descent|flow", "descent or flow",
      "steps of gradient descent, or the gradient flow d theta/dt = -grad loss, of which an epoch "
-     "is "
-     "the learning rate in time",
+     "is the learning rate in time",
      [](TrainConfig& c, std::string_view text) {
        return put(c.optimizer, parse_word<Optimizer>(text, {{"descent", Optimizer::descent},
                                                             {"flow", Optimizer::flow}}));
@@ -197,7 +196,7 @@ constexpr auto table = std::to_array<Setting>({
                                                          : "cuda");
      }},
     {"gram-every", SettingKind::integer, "K", "an integer from 0 to 2147483647",
-     "look at the NTK Gram every K epochs; 0: never",
+     "look at the NTK Gram every K epochs; 0: at most once, for --learning-rate auto",
      [](TrainConfig& c, std::string_view text) {
        return put(c.gram_every, parse_integer(text, 0, most_int));
      },

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "host/run/record.hpp"
+#include "host/run/json.hpp"
 
 namespace widedeq {
 

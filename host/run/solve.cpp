@@ -10,6 +10,7 @@
 #include "host/adjoint_solver.hpp"
 #include "host/data/dataset.hpp"
 #include "host/data/npz.hpp"
+#include "host/drift.hpp"
 #include "host/equilibrium_solver.hpp"
 #include "host/failure.hpp"
 #include "host/run/machine.hpp"
@@ -31,9 +32,7 @@ void require_converged(const char* which, const SolveReport& report, const Train
 
 /// m x n columns, which are n rows of m in C order.
 void add_columns(NpzWriter& file, Backend& backend, const std::string& name, ConstBlock matrix) {
-  HostMatrix host(matrix.rows, matrix.columns);
-  backend.download(matrix, host.view());
-  add_finite(file, name, {matrix.columns, matrix.rows}, std::move(host.values));
+  add_finite(file, name, {matrix.columns, matrix.rows}, download(backend, matrix).values);
 }
 
 void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMatrix& inputs,
@@ -48,8 +47,8 @@ void add_gradient(NpzWriter& file, Backend& backend, Model& model, const HostMat
   Weights gradient = trainer.gradient();
   const Index m = model.width();
   add_finite(file, "loss", {}, {evaluation.loss});
-  add_finite(file, "grad_A", {m, m}, transposed(std::move(gradient.A)));
-  add_finite(file, "grad_W", {m, model.inputs()}, transposed(std::move(gradient.W)));
+  add_finite(file, "grad_A", {m, m}, in_c_order(std::move(gradient.A)));
+  add_finite(file, "grad_W", {m, model.inputs()}, in_c_order(std::move(gradient.W)));
   add_finite(file, "grad_u", {m}, std::move(gradient.u));
   add_finite(file, "grad_v", {m}, std::move(gradient.v));
 }
@@ -105,11 +104,14 @@ SolveResult solve(const SolveRequest& request) {
   Matrix X = backend->allocate(real, inputs.rows, n);
   backend->upload(inputs.view(), X);
   Matrix Phi = backend->allocate(real, m, n);
-  backend->inject(model.W, X, settings.injection, Phi);
+  const SolveOptions options = settings.solve_options();
+  backend->inject(model.W, X, settings.injection,
+                  injection_sums(X.rows(), result.precision, options.tolerance), Phi);
 
   // Z = relu(s A Z + Phi)
   EquilibriumSolver forward(*backend, result.precision, m, n);
-  const SolveReport forward_report = forward.solve(model, Phi, settings.solve_options());
+  const SolveReport forward_report =
+      forward.solve(model, Phi, forward_options(options, X.rows(), result.precision));
   require_converged("forward", forward_report, settings);
 
   // yhat = u'Z + v'Phi
@@ -117,7 +119,7 @@ SolveResult solve(const SolveRequest& request) {
 
   // L = D o (u 1' + s A' L)
   AdjointSolver adjoint(*backend, result.precision, m, n);
-  const SolveReport adjoint_report = adjoint.solve(model, forward.P(), settings.solve_options());
+  const SolveReport adjoint_report = adjoint.solve(model, forward.P(), options);
   require_converged("adjoint", adjoint_report, settings);
   add_columns(file, *backend, "Z", forward.Z());
   add_columns(file, *backend, "adjoint", adjoint.L());

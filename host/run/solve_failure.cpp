@@ -32,7 +32,9 @@ Failure solve_failure(const std::string& which, const SolveReport& report,
   const ExitCode code =
       report.status == SolveStatus::max_sweeps ? ExitCode::not_converged : ExitCode::diverged;
   return {code, "the " + which + " solve " + describe(report.status),
-          fmt::format("{}{} after {} sweeps", where, sample, report.sweeps), remedy};
+          fmt::format("{}{} after {} sweeps{}", where, sample, report.sweeps,
+                      report.sweeps > options.max_sweeps ? " in all" : ""),
+          remedy};
 }
 
 }  // namespace widedeq

@@ -38,7 +38,7 @@ Step step_in_batches(Training& training, const std::optional<Evaluation>& now) {
   state.losses.push_back(batches.seen.loss);
   const bool has_stepped = batches.steps > 0;
   require_solved(batches.seen, config, state.epoch, has_stepped);
-  require_hope(state.losses.front(), batches.seen, config, eta, state.epoch, has_stepped);
+  require_bounded_loss(state.losses.front(), batches.seen, config, eta, state.epoch, has_stepped);
   require_finite_step(eta, batches.gradient_norm, state.epoch);
 
   Step step;
@@ -58,7 +58,7 @@ Step take_step(Training& training, const std::optional<Evaluation>& now) {
   if (config.in_batches(training.run.facts.samples)) return step_in_batches(training, now);
 
   state.losses.push_back(now->loss);
-  require_hope(state.losses.front(), *now, config, eta, state.epoch);
+  require_bounded_loss(state.losses.front(), *now, config, eta, state.epoch);
   Step step;
   step.seen = *now;
   if (training.run.flow) {

@@ -43,9 +43,8 @@ void stop_on_signals() {
     const bool nohup = signal == SIGHUP && before.sa_handler == SIG_IGN;
     if (!nohup) ::sigaction(signal, &action, nullptr);
   }
-  // A reader of the progress lines is gone, a file grows beyond a limit: a write will say so.
+  // A reader of the progress lines is gone: a write will say so.
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_requested() {

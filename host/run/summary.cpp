@@ -38,7 +38,12 @@ std::vector<double> predicted_losses(const RunSummary& summary) {
 }  // namespace
 
 std::string summary_table(const RunSummary& summary) {
-  if (summary.was_done) return fmt::format("done before: {}\n", summary.directory);
+  if (summary.was_done)
+    return fmt::format(
+        "done before: {}{}\n", summary.directory,
+        summary.passed_over.empty()
+            ? ""
+            : "; nothing is left to do with what has changed: " + summary.passed_over);
   std::string table = fmt::format("{} {} epochs: {}\n", summary.stopped ? "stopped after" : "done,",
                                   summary.losses.size(), summary.directory);
   if (summary.losses.empty()) return table;
@@ -80,10 +85,16 @@ std::string summary_table(const RunSummary& summary) {
                  fmt::format("from {}", number(*summary.learning_rate)));
   if (summary.first_gram && !summary.in_batches && !summary.first_residual.empty()) {
     const double decay = *summary.learning_rate * summary.first_gram->lambda_min;
-    table += row("slowest mode", "",
-                 "x " + number(summary.is_flow ? std::exp(-2.0 * decay) : std::pow(1.0 - decay, 2)),
+    const double fastest = *summary.learning_rate * summary.first_gram->lambda_max;
+    // Beyond 2 / (lambda_min + lambda_max) it is the fastest mode that overshoots by most.
+    const bool overshoots = !summary.is_flow && fastest - 1.0 > 1.0 - decay;
+    const double factor = summary.is_flow ? std::exp(-2.0 * decay)
+                                          : std::pow(1.0 - (overshoots ? fastest : decay), 2);
+    table += row("slowest mode", "", "x " + number(factor),
                  fmt::format("{}, eta = {}",
-                             summary.is_flow ? "exp(-2 eta lambda_min)" : "(1 - eta lambda_min)^2",
+                             summary.is_flow ? "exp(-2 eta lambda_min)"
+                             : overshoots    ? "(1 - eta lambda_max)^2"
+                                             : "(1 - eta lambda_min)^2",
                              number(*summary.learning_rate)));
   }
   return table;

@@ -14,6 +14,7 @@ struct RunSummary {
   std::string directory;
   bool stopped = false;                   // by a signal or for lack of time, before its last epoch
   bool was_done = false;                  // there was nothing left to do
+  std::string passed_over;                // then: settings that have changed, to no effect
   bool is_flow = false;                   // epochs are the learning rate in time
   bool in_batches = false;                // losses are sums over batches
   int halvings = 0;                       // of the step

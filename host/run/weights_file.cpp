@@ -56,7 +56,7 @@ void check_finite(const std::string& name, const NpyArray& array, const std::str
 
 }  // namespace
 
-std::vector<double> transposed(HostMatrix matrix) {
+std::vector<double> in_c_order(HostMatrix matrix) {
   if (matrix.rows == matrix.columns) {
     transpose_in_place(matrix);
     return std::move(matrix.values);
@@ -97,7 +97,7 @@ Weights load_weights(const std::string& path) {
     HostMatrix matrix;
     matrix.rows = array.shape[0];
     matrix.columns = array.shape[1];
-    matrix.values = transposed(std::move(stored));
+    matrix.values = in_c_order(std::move(stored));
     return matrix;
   };
   return {from_c_order(A), from_c_order(W), std::move(arrays.at("u").values),
@@ -108,16 +108,11 @@ void save_weights(const std::string& path, Backend& backend, const Model& model)
   const NpyType type =
       real_of(model.precision()) == Element::float64 ? NpyType::float64 : NpyType::float32;
   const Index m = model.width();
-  const auto download = [&](const Matrix& matrix) {
-    HostMatrix host(matrix.rows(), matrix.columns());
-    backend.download(matrix, host.view());
-    return host;
-  };
   NpzWriter file(path);
   file.add("A", {m, m}, download_in_c_order(model.A), type);
-  file.add("W", {m, model.inputs()}, transposed(download(model.W)), type);
-  file.add("u", {m}, download(model.u).values, type);
-  file.add("v", {m}, download(model.v).values, type);
+  file.add("W", {m, model.inputs()}, in_c_order(download(backend, model.W)), type);
+  file.add("u", {m}, download(backend, model.u).values, type);
+  file.add("v", {m}, download(backend, model.v).values, type);
   file.finish();
 }
 

@@ -20,8 +20,7 @@ Weights load_weights(const std::string& path);
 /// Memory: the m x m doubles once. Throws Failure (io).
 void save_weights(const std::string& path, Backend& backend, const Model& model);
 
-/// The elements of the transpose in column order, that is the matrix in C order, reusing the memory
-/// when the matrix is square.
-std::vector<double> transposed(HostMatrix matrix);
+/// The elements row by row, reusing the memory when the matrix is square.
+std::vector<double> in_c_order(HostMatrix matrix);
 
 }  // namespace widedeq

@@ -133,8 +133,10 @@ std::vector<Figure> gram_maps(const std::vector<ShownGram>& grams) {
     maps[k].high = high;
     figures.push_back(figure_of(grams[k].name, grams[k].title, std::move(maps[k]), *grams[k].order,
                                 grams[k].gram->rows));
-    if (k > 0) figures.back().caption = "In the same colours.";
-    if (k == 0) figures.back().caption += "The same colours mean the same values in each.";
+    figures.back().caption +=
+        k > 0 ? "In the same colours."
+              : "The same colours mean the same values in each; they end at the 0.5 and 99.5 % "
+                "quantiles.";
   }
   return figures;
 }
@@ -152,7 +154,9 @@ Figure gram_change(const std::string& name, const HostMatrix& before, const Host
   map.low = -map.high;
   map.diverging = true;
   Figure figure = figure_of(name, "change", std::move(map), order, before.rows);
-  figure.caption = "The last less the first; colours of its own, white where nothing changed.";
+  figure.caption +=
+      "The last less the first; colours of its own, white where nothing changed, to the 99.5 % "
+      "quantile of its size.";
   return figure;
 }
 

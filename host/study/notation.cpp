@@ -35,8 +35,6 @@ constexpr auto signs = std::to_array<std::pair<std::string_view, std::string_vie
     {"1/2 sum ", "½ Σ "},
     {" - ", " − "},
     {" * ", " · "},
-    {" x 0", " × 0"},
-    {" x 1", " × 1"},
 });
 constexpr auto words = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"sqrt(m)", "√m"},
@@ -70,8 +68,29 @@ class Typesetter {
   }
 
   void step() {
-    if (exponent_of_ten() || script() || word() || sign() || prime() || minus()) return;
+    if (option() || exponent_of_ten() || script() || word() || times() || sign() || prime() ||
+        minus())
+      return;
     put(text_.substr(at_++, 1));
+  }
+
+  /// --learning-rate, --gamma: to be typed as it stands
+  bool option() {
+    if (!text_.substr(at_).starts_with("--") || !is_letter(peek(2))) return false;
+    std::size_t end = at_ + 2;
+    while (end < text_.size() && (is_word(text_[end]) || text_[end] == '-'))
+      ++end;
+    put(text_.substr(at_, end - at_));
+    at_ = end;
+    return true;
+  }
+
+  /// x 0.99, 40 x 30
+  bool times() {
+    if (!text_.substr(at_).starts_with(" x ") || !is_digit(peek(3))) return false;
+    put(" × ");
+    at_ += 3;
+    return true;
   }
 
   /// 1.5e-06

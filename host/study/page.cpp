@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "build_info.hpp"
@@ -31,7 +32,22 @@ constexpr std::string_view signature = "<meta name=\"generator\" content=\"wided
                 "choose another place with --out");
 }
 
-/// Nothing, an empty directory or a report may be replaced.
+/// A file in a report's directory that no report has written, by its name there.
+std::optional<std::string> not_of_a_report(const fs::path& directory) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name != "index.html" && name != "figures") return name;
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory / "figures", error)) {
+    const std::string kind = entry.path().extension().string();
+    if (kind != ".svg" && kind != ".png" && kind != ".dat" && kind != ".gp")
+      return "figures/" + entry.path().filename().string();
+  }
+  return std::nullopt;
+}
+
+/// Nothing, an empty directory or a report may be replaced, and nothing else with it.
 void refuse_other_content(const fs::path& directory) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(directory, error))) return;
@@ -44,6 +60,8 @@ void refuse_other_content(const fs::path& directory) {
       fs::exists(page, error) && read_text(page).find(signature) != std::string::npos;
   if (!is_empty && !is_report)
     fail("the directory holds something else than a report", directory, {}, ExitCode::usage);
+  if (const auto other = not_of_a_report(directory))
+    fail("beside a report the directory holds " + *other, directory, {}, ExitCode::usage);
 }
 
 /// A directory in the making beside its place; destroyed before it takes that, it leaves nothing.
@@ -192,6 +210,9 @@ void Page::figures(std::vector<Figure> figures) {
 std::string Page::write(const std::string& directory) const {
   fs::path place = fs::absolute(directory).lexically_normal();
   if (!place.has_filename()) place = place.parent_path();  // "out/" is "out"
+  std::error_code error;                                   // of a dead link, which is refused
+  if (fs::is_symlink(place, error))
+    if (const fs::path end = fs::canonical(place, error); !error) place = end;
   refuse_other_content(place);
   const NewDirectory made(place);
   std::vector<Figure> figures;

@@ -71,13 +71,14 @@ figcaption { font-size: .82rem; line-height: 1.45; color: var(--quiet); margin-t
 .files { font-size: .74rem; white-space: nowrap; } .files a { margin-left: .45em; }
 details { margin: 0 0 1rem; } details table { width: auto; }
 details td:first-child { padding-right: 2rem; white-space: nowrap; }
- summary { cursor: pointer; font-size: .88rem; margin-bottom: .6rem;
+summary { cursor: pointer; font-size: .88rem; margin-bottom: .6rem;
   color: var(--accent); }
 footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--line);
   font-size: .78rem; color: var(--quiet); }
 
 @media (max-width: 40rem) {
   body { padding: 1.5rem 1rem 2rem; } h1 { font-size: 1.5rem; }
+  .scroll td:last-child:not(.number) { min-width: 14rem; }
   .marks li { grid-template-columns: 1fr; } .marks b { justify-self: start; }
   .headline { grid-template-columns: 1fr 1fr; } .headline dd { font-size: 1.2rem; }
   figure.wide { overflow-x: auto; } figure.wide svg { min-width: 38rem; }

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "host/run/record.hpp"
+#include "host/run/json.hpp"
 #include "host/study/analysis.hpp"
 
 namespace widedeq {

@@ -292,10 +292,25 @@ bool RunData::meets_tolerance() const {
 
 double RunData::zero_to_rounding() const {
   const auto n = static_cast<double>(samples().value_or(1));
-  double largest = 1.0;
+  double largest = 0.0;
   for (const GramRecord& gram : grams)
     largest = std::max(largest, gram.lambda_max);
   return std::numeric_limits<double>::epsilon() * n * largest;
+}
+
+std::map<int, double> RunData::contractions() const {
+  std::map<int, double> looks;
+  const auto look = [&](int epoch, const std::optional<double>& norm) {
+    if (!norm) return;
+    double& q = looks[epoch];
+    q = std::max(q, config.gamma * *norm);
+  };
+  for (const EpochRecord& record : epochs)
+    look(record.epoch, record.operator_norm);
+  for (const GramRecord& gram : grams)
+    look(gram.epoch, gram.operator_norm);
+  if (ended) look(ended->epoch, ended->operator_norm);
+  return looks;
 }
 
 std::optional<Index> RunData::width() const {
@@ -340,7 +355,8 @@ void parse_metrics(RunData& run, const std::string& text, const std::string& whe
       run.halved.push_back({line.integer("epoch"), line.number("learning_rate"),
                             line.integer("replaces"), line.text("reason")});
     } else if (kind == "ended") {
-      run.ended = EndedRecord{line.integer("epoch"), line.text("cause"), line.text("reason")};
+      run.ended = EndedRecord{line.integer("epoch"), line.text("cause"), line.text("reason"),
+                              line.optional_number("operator_norm")};
     } else if (kind == "resumed") {
       run.resumed.push_back(resumed_of(line));
       take_changes(run, run.resumed.back());

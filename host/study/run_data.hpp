@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,6 +69,7 @@ struct EndedRecord {
   int epoch = 0;
   std::string cause;   // a word of host/run/guards.hpp: solve, contraction, loss, ...
   std::string reason;  // a sentence
+  std::optional<double> operator_norm;  // ||A||_2/sqrt(m) from below, of the A that showed it
 };
 
 /// From this epoch on the run is not bit by bit what it would have been.
@@ -110,6 +112,8 @@ struct RunData {
   bool has_unknown_end() const { return status.starts_with("failed") && !ended; }
   /// Training has ended for this cause.
   bool ended_by(std::string_view cause) const { return ended && ended->cause == cause; }
+  /// The loss itself has run away, by an epoch that has no record.
+  bool has_lost_loss() const { return ended_by("loss") || ended_by("step") || ended_by("flow"); }
 
   /// Of solves in that epoch: a run may be resumed with another one.
   double tolerance_at(int epoch) const;
@@ -117,6 +121,11 @@ struct RunData {
   bool meets_tolerance() const;
   /// What rounding leaves of an eigenvalue that is zero, of Phi'Phi or of H, which is larger.
   double zero_to_rounding() const;
+  /// gamma ||A||_2/sqrt(m) from below by epoch, wherever it was looked at; the largest where two
+  /// records have one.
+  std::map<int, double> contractions() const;
+  /// Whether a run that ended was looked at with the weights that ended it.
+  bool has_looked_to_the_end() const { return ended && ended->operator_norm; }
 
   /// Of the record, the configuration or the Grams; nothing where none says.
   std::optional<Index> width() const, samples() const;

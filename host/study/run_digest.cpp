@@ -20,23 +20,21 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
 
-/// Whether r <- (I - eta H) r with one eta is what the run's epochs do to first order.
-bool is_plain_descent(const RunData& run) {
-  return constant_rate(run) && run.config.optimizer == Optimizer::descent;
-}
-
 std::vector<double> predicted_losses(const RunData& run) {
   const std::size_t n = run.first_residual.size();
-  const double operations = static_cast<double>(n * n) * static_cast<double>(run.epochs.size());
+  const bool is_flow = run.config.optimizer == Optimizer::flow;
+  const double operations = static_cast<double>(n * n) * static_cast<double>(run.epochs.size()) *
+                            (is_flow ? static_cast<double>(flow_terms) : 1.0);
   const bool possible = n > 0 && run.ntk_first && operations <= most_operations &&
                         run.ntk_first->rows == static_cast<Index>(n);
-  if (!possible || !is_plain_descent(run)) return {};
+  if (!possible || !constant_rate(run)) return {};
   const bool whole = run.epochs.front().epoch == 0 && !run.grams.empty() &&
                      run.grams.front().epoch == 0 &&
                      run.epochs.back().epoch + 1 == static_cast<int>(run.epochs.size());
   if (!whole) return {};
-  return linearised_losses(*run.ntk_first, run.first_residual, *run.learning_rate,
-                           static_cast<int>(run.epochs.size()));
+  const auto losses = is_flow ? flow_losses : linearised_losses;
+  return losses(*run.ntk_first, run.first_residual, *run.learning_rate,
+                static_cast<int>(run.epochs.size()));
 }
 
 template <class Member>
@@ -72,52 +70,82 @@ std::optional<double> ratio(double a, double b) {
   return if_finite(a / b);
 }
 
-StudyVerdict rate_verdict(const RunDigest& digest) {
-  StudyVerdict verdict{StudyFinding::open, "the loss falls at the linear rate of the first kernel",
-                       ""};
-  verdict.evidence = fmt::format("measured x {} an epoch, over the second half of the epochs",
-                                 people_number(digest.factor));
-  const bool falls = digest.factor < 1.0;
-  if (!falls) verdict.finding = StudyFinding::fails;
-  if (!std::isfinite(digest.predicted_factor)) return verdict;
-  verdict.evidence +=
-      fmt::format("; r <- (I - eta H(0)) r gives x {}", people_number(digest.predicted_factor));
-  if (!falls || digest.predicted_factor >= 1.0) return verdict;  // where it rises there is no rate
-  const double part = std::log(digest.factor) / std::log(digest.predicted_factor);
-  verdict.evidence += fmt::format(": {:.3g} % of that rate", 100.0 * part);
-  // As good as the theory speaks of: the rate, not its digits.
-  verdict.finding = part > 0.8 ? StudyFinding::holds : StudyFinding::fails;
-  return verdict;
+void add_evidence(StudyVerdict& verdict, const std::string& sentence) {
+  verdict.evidence += (verdict.evidence.empty() ? "" : "; ") + sentence;
 }
 
 /// What ended the run says more than all records before: the epoch that showed it has none.
-void take_end(StudyVerdict& verdict, const RunData& run, std::string_view cause) {
-  const auto add = [&](const std::string& sentence) {
-    verdict.evidence += (verdict.evidence.empty() ? "" : "; ") + sentence;
-  };
-  if (run.ended_by(cause)) {
+void take_end(StudyVerdict& verdict, const RunData& run, bool refutes) {
+  if (run.ended && refutes) {
     verdict.finding = StudyFinding::fails;
-    add(fmt::format("epoch {} ended the run: {}", run.ended->epoch, run.ended->reason));
+    add_evidence(verdict,
+                 fmt::format("epoch {} ended the run: {}", run.ended->epoch, run.ended->reason));
   } else if (run.has_unknown_end() && verdict.finding == StudyFinding::holds) {
     verdict.finding = StudyFinding::open;
-    add("what ended the run is not recorded: " + run.status);
+    add_evidence(verdict, "what ended the run is not recorded: " + run.status);
   }
 }
 
+/// A run that could not go on does not bear out a statement about training.
+void require_whole(StudyVerdict& verdict, const RunData& run) {
+  if (!run.ended || verdict.finding != StudyFinding::holds) return;
+  verdict.finding = StudyFinding::open;
+  add_evidence(verdict,
+               fmt::format("epoch {} ended the run: {}", run.ended->epoch, run.ended->reason));
+}
+
+/// How near a measured rate is to be to the predicted one.
+constexpr double least_part = 0.8, most_part = 1.25;
+
+StudyVerdict rate_verdict(const RunData& run, const RunDigest& digest) {
+  StudyVerdict verdict{StudyFinding::open, "the loss falls at the linear rate of the first kernel",
+                       ""};
+  if (std::isfinite(digest.factor)) {
+    verdict.evidence = fmt::format("measured x {} an epoch, over the second half of {} epochs",
+                                   people_number(digest.factor), digest.factor_epochs);
+    if (digest.factor_epochs < digest.losses.size())
+      verdict.evidence += ", whose losses solves can tell";
+  }
+  const bool rises = digest.factor >= 1.0, falls = digest.factor < 1.0;
+  if (rises) verdict.finding = StudyFinding::fails;
+  if (falls && std::isfinite(digest.predicted_factor)) {
+    add_evidence(verdict,
+                 fmt::format("{} gives x {}",
+                             run.config.optimizer == Optimizer::flow ? "r(t) = exp(-H(0) t) r"
+                                                                     : "r <- (I - eta H(0)) r",
+                             people_number(digest.predicted_factor)));
+    if (digest.predicted_factor < 1.0) {  // where it rises there is no rate
+      const double part = std::log(digest.factor) / std::log(digest.predicted_factor);
+      verdict.evidence += fmt::format(": {:.3g} % of that rate ({:g} to {:g} % hold)", 100.0 * part,
+                                      100.0 * least_part, 100.0 * most_part);
+      verdict.finding =
+          part > least_part && part < most_part ? StudyFinding::holds : StudyFinding::fails;
+    }
+  }
+  take_end(verdict, run, run.has_lost_loss());
+  require_whole(verdict, run);
+  return verdict;
+}
+
 StudyVerdict posed_verdict(const RunData& run, const RunDigest& digest) {
-  const std::string looks = fmt::format("looked at {} times", digest.q_looks);
-  if (digest.first_q_beyond_1)
-    return {StudyFinding::fails,
-            fmt::format("well-posed: gamma ||A||_2/sqrt(m) < 1 up to epoch {}",
-                        digest.first_q_beyond_1->epoch),
-            fmt::format("{} there, largest {} (epoch {}), estimated from below; {}",
-                        people_number(digest.first_q_beyond_1->value),
-                        people_number(digest.q->value), digest.q->epoch, looks)};
+  const std::string looks =
+      fmt::format("looked at {} time{}", digest.q_looks, digest.q_looks == 1 ? "" : "s");
+  if (digest.first_q_beyond_1) {
+    const std::string until = digest.last_q_below_1 ? fmt::format("last below 1 at epoch {}",
+                                                                  digest.last_q_below_1->epoch)
+                                                    : "never below 1";
+    return {
+        StudyFinding::fails, "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
+        fmt::format("{}; {} at epoch {}, largest {} (epoch {}), estimated from below; {}", until,
+                    people_number(digest.first_q_beyond_1->value), digest.first_q_beyond_1->epoch,
+                    people_number(digest.q->value), digest.q->epoch, looks)};
+  }
   StudyVerdict verdict{StudyFinding::holds, "well-posed throughout: gamma ||A||_2/sqrt(m) < 1", ""};
   if (digest.q)
     verdict.evidence = fmt::format("largest {} (epoch {}), estimated from below; {}",
                                    people_number(digest.q->value), digest.q->epoch, looks);
-  take_end(verdict, run, "contraction");
+  take_end(verdict, run, run.ended_by("contraction"));
+  if (!run.has_looked_to_the_end()) require_whole(verdict, run);
   return verdict;
 }
 
@@ -135,7 +163,7 @@ StudyVerdict converged_verdict(const RunData& run, const RunDigest& digest) {
                        fmt::format("every sample converged in every epoch: residuals <= {}",
                                    people_number(run.config.tolerance)),
                        evidence};
-  take_end(verdict, run, "solve");
+  take_end(verdict, run, run.ended_by("solve"));
   return verdict;
 }
 
@@ -153,10 +181,13 @@ StudyVerdict kernel_verdict(const RunData& run) {
   if (const auto& drift = run.grams.back().drift)
     evidence += fmt::format("; the kernel has drifted by {} of its norm", people_percent(*drift));
   if (is_zero) evidence += "; that is zero to rounding, and no start";
-  return {is_zero ? StudyFinding::open
-          : holds ? StudyFinding::holds
-                  : StudyFinding::fails,
-          "lambda_min(H) stays above half of its first value", evidence};
+  StudyVerdict verdict{is_zero ? StudyFinding::open
+                       : holds ? StudyFinding::holds
+                               : StudyFinding::fails,
+                       "lambda_min(H) stays above half of its first value", evidence};
+  take_end(verdict, run, false);
+  require_whole(verdict, run);
+  return verdict;
 }
 
 /// Of all evaluations of one certificate.
@@ -190,25 +221,6 @@ StudyVerdict certified_verdict(const RunData& run, Certificate CertificateRecord
 
 }  // namespace
 
-namespace {
-
-/// gamma ||A||_2/sqrt(m) wherever it was looked at, the larger of two estimates from below.
-std::map<int, double> all_looks(const RunData& run) {
-  std::map<int, double> looks;
-  const auto look = [&](int epoch, const std::optional<double>& norm) {
-    if (!norm) return;
-    double& q = looks[epoch];
-    q = std::max(q, run.config.gamma * *norm);  // both are from below
-  };
-  for (const EpochRecord& record : run.epochs)
-    look(record.epoch, record.operator_norm);
-  for (const GramRecord& gram : run.grams)
-    look(gram.epoch, gram.operator_norm);
-  return looks;
-}
-
-}  // namespace
-
 std::vector<AtEpoch> contraction_curve(const RunData& run) {
   std::vector<AtEpoch> own, of_grams;
   for (const EpochRecord& record : run.epochs)
@@ -228,11 +240,13 @@ RunDigest digest(const RunData& run) {
   const LossFactors factors = loss_factors(digest.losses, digest.predicted, run.config.tolerance);
   digest.factor = factors.measured;
   digest.predicted_factor = factors.predicted;
-  for (const auto& [epoch, q] : all_looks(run)) {
+  digest.factor_epochs = factors.epochs;
+  for (const auto& [epoch, q] : run.contractions()) {
     const AtEpoch look{q, epoch};
     ++digest.q_looks;
     if (!digest.q || look.value > digest.q->value) digest.q = look;
     if (!digest.first_q_beyond_1 && !(look.value < 1.0)) digest.first_q_beyond_1 = look;
+    if (!digest.first_q_beyond_1) digest.last_q_below_1 = look;
   }
   digest.residual_forward = largest(run.epochs, &EpochRecord::residual_forward);
   digest.residual_adjoint = largest(run.epochs, &EpochRecord::residual_adjoint);
@@ -313,7 +327,8 @@ std::string value_html(const KeyFigure& figure) {
 
 std::vector<StudyVerdict> run_verdicts(const RunData& run, const RunDigest& digest) {
   std::vector<StudyVerdict> verdicts;
-  if (std::isfinite(digest.factor)) verdicts.push_back(rate_verdict(digest));
+  if (std::isfinite(digest.factor) || run.has_lost_loss())
+    verdicts.push_back(rate_verdict(run, digest));
   if (digest.q || run.ended_by("contraction")) verdicts.push_back(posed_verdict(run, digest));
   if (digest.residual_forward || digest.residual_adjoint || run.ended_by("solve"))
     verdicts.push_back(converged_verdict(run, digest));

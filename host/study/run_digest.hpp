@@ -19,12 +19,14 @@ struct AtEpoch {
 
 struct RunDigest {
   std::vector<double> losses;  // of the epochs there are records of
-  /// r <- (I - eta H(0)) r from r(0), as many; empty where that does not describe the run (steps
-  /// that changed, another way of stepping), or H(0) or r(0) is gone.
+  /// r <- (I - eta H(0)) r from r(0), or the flow's r(t) = exp(-H(0) t) r(0), as many; empty where
+  /// neither describes the run (steps that changed, batches), or H(0) or r(0) is gone.
   std::vector<double> predicted;
   double factor = 0.0, predicted_factor = 0.0;  // of the loss each epoch; NaN: none (loss_factor)
+  std::size_t factor_epochs = 0;                // whose losses solves can tell: loss_factors()
   std::optional<AtEpoch> q;                     // the largest gamma ||A||_2/sqrt(m) looked at
   std::optional<AtEpoch> first_q_beyond_1;      // the first that is not below 1
+  std::optional<AtEpoch> last_q_below_1;        // the last before that
   int q_looks = 0;
   std::optional<AtEpoch> residual_forward, residual_adjoint;  // the largest
   std::optional<AtEpoch> audit_forward, audit_adjoint;        // likewise, where there were audits

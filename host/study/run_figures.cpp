@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 
+#include "host/run/prediction.hpp"
 #include "host/study/notation.hpp"
 
 namespace widedeq {
@@ -159,7 +160,7 @@ Series band_of(const RunData& run, double low, double high, const std::string& t
 Figure loss_figure(std::span<const ShownRun> runs) {
   Figure figure = epoch_figure("loss", "loss 1/2 sum r^2", runs, values("loss", true), {});
   figure.is_wide = true;
-  bool is_predicted = false, is_tested = false;
+  bool is_predicted = false, is_tested = false, is_open = false;
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const ShownRun& shown = runs[r];
     const std::vector<EpochRecord>& records = shown.run->epochs;
@@ -178,11 +179,17 @@ Figure loss_figure(std::span<const ShownRun> runs) {
     figure.series.push_back(series_of(records, member_of(&EpochRecord::test_loss),
                                       titled(shown, "test"), pen_of(runs, r, 2)));
     is_tested = is_tested || !figure.series.back().x.empty();
+    const std::vector<double>& losses = shown.digest->losses;
+    is_open = is_open || above_noise(losses, shown.run->config.tolerance).size() < losses.size();
   }
   figure.caption = "The loss before each epoch's update.";
   if (is_predicted)
     figure.caption +=
-        " Predicted: r <- (I - eta H(0)) r, what descent would do if the kernel stayed as it was.";
+        " Predicted: r <- (I - eta H(0)) r, of the flow r(t) = exp(-H(0) t) r, what training would "
+        "do if the kernel stayed as it was.";
+  if (is_open)
+    figure.caption +=
+        " The lowest losses are no more than what solves to the tolerance leave open.";
   if (is_tested) figure.caption += " Test: the same over held-out samples.";
   return figure;
 }
@@ -235,21 +242,30 @@ Figure eigenvalue_figure(std::span<const ShownRun> runs) {
   figure.is_wide = true;
   figure.caption = "The smallest and the largest eigenvalue of the empirical NTK over training";
   const bool alone = runs.size() == 1;
+  bool has_zeros = false;
   if (alone && runs[0].run->spectra.size() > 1) {
     figure.series.push_back(band_of(*runs[0].run, 0.05, 0.95, "5 to 95 %", "#dce4ee"));
     figure.series.push_back(band_of(*runs[0].run, 0.25, 0.75, "middle half", "#b4c5d9"));
     figure.caption += ", and between which values most of them lie";
   }
   for (std::size_t r = 0; r < runs.size(); ++r) {
-    const std::vector<GramRecord>& grams = runs[r].run->grams;
-    const auto add = [&](const std::string& title, const auto& value, int k) {
-      figure.series.push_back(series_of(grams, value, titled(runs[r], title), pen_of(runs, r, k)));
+    const RunData& run = *runs[r].run;
+    const auto add = [&](const std::string& title, const GramValue& value, int k) {
+      const auto unless_zero = [&](const GramRecord& gram) {
+        const std::optional<double> entry = value(gram);
+        const bool is_zero = entry && *entry <= run.zero_to_rounding();
+        has_zeros = has_zeros || is_zero;
+        return is_zero ? std::nullopt : entry;
+      };
+      figure.series.push_back(
+          series_of(run.grams, unless_zero, titled(runs[r], title), pen_of(runs, r, k)));
     };
     add("lambda_max", member_of(&GramRecord::lambda_max), 0);
     add("lambda_min", member_of(&GramRecord::lambda_min), 1);
     if (alone) add("lambda_min(G)", member_of(&GramRecord::feature_lambda_min), 2);
   }
   figure.caption += alone ? ". G = Phi'Phi is the Gram of the features." : ".";
+  if (has_zeros) figure.caption += " What is zero to rounding is left out.";
   return figure;
 }
 

@@ -88,7 +88,7 @@ std::vector<std::string> read_values(const toml::node& node, const Setting& entr
     apply_setting(config, entry, text, name + " = " + shown, where);
     const std::string value = with_absolute_path(name, entry.get(config).value_or(text), where);
     if (!seen.insert(value).second)
-      throw Failure(ExitCode::usage, fmt::format("{} is twice among the values of {}", shown, name),
+      throw Failure(ExitCode::usage, fmt::format("{} is twice among the values of {}", value, name),
                     where, "name every value once");
     values.push_back(value);
   };

@@ -9,10 +9,10 @@
 //                              "256..8192 times 2"; also among others: ["1..3", 7]
 //
 // Every combination is a cell. Cells are numbered from 0 with the settings in the order of the
-// table in host/run/config.cpp, whatever the file's, the last one changing fastest, values in the
-// order of the file. A cell's run is in cells/NAME, NAME being its values: cells/width-512_seed-3.
-// The number is for the study as it is; the name is for good: values, and settings, may be added to
-// the grid later, and the cells there are stay what they are.
+// table in host/run/settings_table.cpp, whatever the file's, the last one changing fastest, values
+// in the order of the file. A cell's run is in cells/NAME, NAME being its values:
+// cells/width-512_seed-3. The number is for the study as it is; the name is for good: values, and
+// settings, may be added to the grid later, and the cells there are stay what they are.
 #pragma once
 
 #include <optional>

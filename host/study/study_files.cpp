@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "host/data/atomic_file.hpp"
+#include "host/data/byte_source.hpp"
 #include "host/failure.hpp"
 #include "host/run/config_toml.hpp"
 #include "host/run/run_directory.hpp"
@@ -106,7 +107,7 @@ std::optional<Study> study_in(const std::string& directory) {
   std::error_code error;
   const std::string file = file_of(directory);
   if (!fs::exists(file, error)) return std::nullopt;
-  return parse_study(read_config_text(file), file, directory);
+  return parse_study(read_text(file), file, directory);
 }
 
 }  // namespace
@@ -137,7 +138,7 @@ Study open_study(const std::string& directory) {
 }
 
 Study preview_study(const std::string& config_file, const std::string& directory) {
-  Study wanted = parse_study(read_config_text(config_file), config_file, directory);
+  Study wanted = parse_study(read_text(config_file), config_file, directory);
   if (const auto there = study_in(directory)) return extended(*there, wanted);
   check_place(directory);
   return wanted;

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "host/run/json.hpp"
 #include "host/run/machine.hpp"
-#include "host/run/record.hpp"
 #include "host/run/run_lock.hpp"
 
 namespace widedeq {

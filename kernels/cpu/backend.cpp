@@ -2,7 +2,10 @@
 #include "kernels/backend.hpp"
 
 #include <omp.h>
+#include <sys/resource.h>
 
+#include <cstdlib>
+#include <memory>
 #include <thread>
 
 #include "kernels/cpu/bare_product.hpp"
@@ -53,11 +56,30 @@ int threads_there_are(int wanted) {
   return std::min(threads, omp_get_thread_limit());
 }
 
+/// OpenBLAS asks for a buffer for every thread, and where there is no address space for it (ulimit
+/// -v) it asks again for ever. Throws Unsupported instead, which is early: no buffer is touched.
+void require_room_for_blas(int threads) {
+  constexpr std::size_t buffer = std::size_t{129} << 20;
+  struct rlimit space {};
+  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return;
+  const std::size_t wanted = buffer * static_cast<std::size_t>(threads);
+  if (const std::unique_ptr<void, decltype(&std::free)> room(std::malloc(wanted), &std::free); room)
+    return;
+  throw Unsupported("OpenBLAS needs " + std::to_string(wanted >> 20) +
+                    " MiB of address space for " + std::to_string(threads) +
+                    (threads == 1 ? " thread" : " threads") +
+                    ", and ulimit -v leaves less: raise it, or use fewer --threads");
+}
+
 /// Everything runs on the calling thread's OpenMP team and is done when a stage returns. Stages are
-/// called from one thread at a time, but for gram(), which shares nothing with the others.
+/// called from one thread at a time, but for gram(), download() and save(), which share nothing
+/// with the others.
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : threads_(threads_there_are(threads)) { use_threads(threads_); }
+  explicit CpuBackend(int threads) : threads_(threads_there_are(threads)) {
+    require_room_for_blas(threads_);
+    use_threads(threads_);
+  }
 
   std::string description() const override {
     return "cpu: " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
@@ -134,10 +156,10 @@ class CpuBackend final : public Backend {
     cpu::apply(A, transpose, x, y);
   }
 
-  void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
+  void inject(ConstBlock W, ConstBlock X, Injection injection, Sums sums, Block Phi) override {
     const Team team = share(Phi, W.columns);
-    count_.inject(W, X);
-    cpu::inject(W, X, injection, Phi);
+    count_.inject(W, X, sums);
+    cpu::inject(W, X, injection, sums, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
     const Element real = real_of(precision);
@@ -185,11 +207,10 @@ class CpuBackend final : public Backend {
     count_.settle(columns, A.width, A.has_digits, A.source.left.columns);
     return gain;
   }
-  double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
-                 ConstBlock c) override {
+  void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) override {
     const Team team = share(used(state.P, state), sweep.A.width);
     count_.rebuild(state, A);
-    return cpu::rebuild(state, sweep, A, c);
+    cpu::rebuild(state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {
     const Team team = share(used(state.P, state));

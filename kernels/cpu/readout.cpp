@@ -1,6 +1,7 @@
 // Input injection, readout and the injection's backward pass; see readout.hpp.
 #include "kernels/cpu/readout.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/blas.hpp"
@@ -21,6 +22,38 @@ void inject_as(MatrixView<const Real> W, MatrixView<const Real> X, Injection inj
 #pragma omp simd
     for (Index i = 0; i < Phi.rows; ++i)
       column[i] = relu(column[i]);
+  }
+}
+
+/// The same, summed in double and rounded once; so many rows of W at a time.
+void inject_in_double(MatrixView<const float> W, MatrixView<const float> X, Injection injection,
+                      MatrixView<float> Phi) {
+  constexpr Index panel = 512;
+  const double factor = 1.0 / std::sqrt(static_cast<double>(W.rows));
+  const Index d = W.columns, n = X.columns, most = std::min(panel, W.rows);
+  std::vector<double> inputs(static_cast<std::size_t>(d * n));
+  std::vector<double> weights(static_cast<std::size_t>(most * d));
+  std::vector<double> products(static_cast<std::size_t>(most * n));
+  const auto widen = [](MatrixView<const float> from, MatrixView<double> to) {
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < from.columns; ++j)
+      std::copy_n(from.column(j), from.rows, to.column(j));
+  };
+  widen(X, {inputs.data(), d, n});
+  for (Index first = 0; first < W.rows; first += most) {
+    const Index count = std::min(most, W.rows - first);
+    const MatrixView<double> rows(weights.data(), count, d), sums(products.data(), count, n);
+    widen({W.data + first, count, d, W.stride}, rows);
+    gemm<double>(Transpose::no, Transpose::no, factor, rows, {inputs.data(), d, n}, 0.0, sums);
+#pragma omp parallel for schedule(static)
+    for (Index j = 0; j < n; ++j) {
+      const double* from = sums.column(j);
+      float* to = Phi.column(j) + first;
+      for (Index i = 0; i < count; ++i) {
+        const auto rounded = static_cast<float>(from[i]);
+        to[i] = injection == Injection::linear ? rounded : relu(rounded);
+      }
+    }
   }
 }
 
@@ -69,13 +102,15 @@ const Real* data_or_null(ConstBlock block) {
 
 }  // namespace
 
-void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) {
+void inject(ConstBlock W, ConstBlock X, Injection injection, Sums sums, Block Phi) {
   expect_shape("inject", "X", X, W.columns, X.columns);
   expect_shape("inject", "Phi", Phi, W.rows, X.columns);
   if (Phi.element == Element::float64) {
     inject_as(W.as<const double>(), X.as<const double>(), injection, Phi.as<double>());
-  } else {
+  } else if (sums == Sums::native) {
     inject_as(W.as<const float>(), X.as<const float>(), injection, Phi.as<float>());
+  } else {
+    inject_in_double(W.as<const float>(), X.as<const float>(), injection, Phi.as<float>());
   }
 }
 

@@ -7,7 +7,7 @@
 
 namespace widedeq::cpu {
 
-void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi);
+void inject(ConstBlock W, ConstBlock X, Injection injection, Sums sums, Block Phi);
 std::vector<double> readout(ConstBlock u, ConstBlock Z, ConstBlock v, ConstBlock Phi);
 void backward_injection(ConstBlock L, ConstBlock v, ConstBlock Phi, Injection injection, Block B);
 

@@ -5,7 +5,6 @@
 #include "kernels/cpu/rebuild.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/transfer.hpp"
@@ -73,24 +72,12 @@ class FactorShare {
 };
 
 template <class Real>
-double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
+void rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
   const Index m = state.P.rows();
   const Index n = state.count;
   const auto P = state.P.block().as<Real>();
-  const auto applied = state.applied.block().as<const Real>();
   const auto injection = c.as<const Real>();
-  std::vector<double> z(static_cast<std::size_t>(m * n));
-  std::vector<double> size(static_cast<std::size_t>(n)), drift(static_cast<std::size_t>(n));
-#pragma omp parallel for schedule(static)
-  for (Index j = 0; j < n; ++j) {
-    double squares = 0.0;
-    for (Index i = 0; i < m; ++i) {
-      const auto value = static_cast<double>(applied(i, j));
-      z[static_cast<std::size_t>(i + j * m)] = value;
-      squares += value * value;
-    }
-    size[static_cast<std::size_t>(j)] = squares;
-  }
+  const std::vector<double> z = in_double(state.applied.columns(0, n).as<const Real>());
   const FactorShare<Real> factors(sweep, A, {z.data(), m, n});
   const Index widest = std::min(panel, m);
   std::vector<double> rows(static_cast<std::size_t>(m * widest));
@@ -109,35 +96,25 @@ double rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, Co
     }
     factors.add(first, sum);
 #pragma omp parallel for schedule(static)
-    for (Index j = 0; j < n; ++j) {
-      double moved = 0.0;
-      for (Index i = 0; i < count; ++i) {
-        const double value = static_cast<double>(injection(first + i, j)) + sum(i, j);
-        const auto rounded = static_cast<Real>(value);
-        const double d = static_cast<double>(rounded) - static_cast<double>(P(first + i, j));
-        moved += d * d;
-        P(first + i, j) = rounded;
-      }
-      drift[static_cast<std::size_t>(j)] += moved;
-    }
+    for (Index j = 0; j < n; ++j)
+      for (Index i = 0; i < count; ++i)
+        P(first + i, j) =
+            static_cast<Real>(static_cast<double>(injection(first + i, j)) + sum(i, j));
   }
-  double worst = 0.0;
-  for (std::size_t j = 0; j < drift.size(); ++j)
-    if (drift[j] > 0.0)
-      worst = std::max(worst, size[j] > 0.0 ? std::sqrt(drift[j] / size[j]) : 1.0);
-  return worst;
 }
 
 }  // namespace
 
-double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
+void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
   expect_shape("rebuild", "A", A.base, state.P.rows(), state.P.rows());
   expect_shape("rebuild", "c", c, state.P.rows(), state.count);
   if (state.open_count != 0) throw ShapeError("rebuild: columns are still open");
   if (!state.settled.empty())
     copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
-  if (c.element == Element::float64) return rebuild_as<double>(state, sweep, A, c);
-  return rebuild_as<float>(state, sweep, A, c);
+  if (c.element == Element::float64)
+    rebuild_as<double>(state, sweep, A, c);
+  else
+    rebuild_as<float>(state, sweep, A, c);
 }
 
 }  // namespace widedeq::cpu

@@ -5,6 +5,6 @@
 
 namespace widedeq::cpu {
 
-double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c);
+void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c);
 
 }  // namespace widedeq::cpu

@@ -28,7 +28,7 @@ inline constexpr Index most_strip_columns = 32;
 struct StripKernel {
   const char* name;  // of the instructions
   Index columns;     // at a time, at most
-  /// Eight of its products are expected to take less time than one in single precision
+  /// Six of its products are expected to take less time than one in single precision
   /// (kernels/digit_update.hpp).
   bool is_worth_digits;
   /// sums is 64 x columns, column-major. `from` is a multiple of 64; `to` is one as well or the

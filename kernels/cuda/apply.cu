@@ -129,10 +129,11 @@ void multiply_plain(Context& context, MatrixView<const T> M, double factor, cons
                     bool onto, double* parts, double* y) {
   constexpr int width = rows_at_once<T>;
   const MatrixView<double> sums(parts, M.rows, parts_of(M.columns));
-  Grid grid = grid_for((M.rows + width - 1) / width);
+  const bool packs = can_pack(width, M);
+  const Index rows_a_thread = packs ? width : 1;
+  Grid grid = grid_for((M.rows + rows_a_thread - 1) / rows_a_thread);
   grid.blocks.y = static_cast<unsigned>(sums.columns);
-  launch(context, grid, can_pack(width, M) ? part_kernel<T, width> : part_kernel<T, 1>, M, factor,
-         x, sums);
+  launch(context, grid, packs ? part_kernel<T, width> : part_kernel<T, 1>, M, factor, x, sums);
   launch(context, grid_for(M.rows), add_parts_kernel, MatrixView<const double>(sums), onto, y);
 }
 
@@ -163,7 +164,7 @@ void apply_as(Context& context, const WeightView& A, Transpose transpose, std::s
   if (m == 0) return;
 
   auto* x_there = context.scratch<double>(
-      Scratch::sums, static_cast<std::size_t>(2 * m + k + m * parts_of(std::max(m, k))));
+      Scratch::sums, static_cast<std::size_t>(2 * m + k + m * std::max(parts_of(m), parts_of(k))));
   double* y_there = x_there + m;
   double* dots = y_there + m;
   double* parts = dots + k;

@@ -154,9 +154,9 @@ class CudaBackend final : public Backend {
     cuda::apply(context_, A, transpose, x, y);
   }
 
-  void inject(ConstBlock W, ConstBlock X, Injection injection, Block Phi) override {
-    count_.inject(W, X);
-    cuda::inject(context_, W, X, injection, Phi);
+  void inject(ConstBlock W, ConstBlock X, Injection injection, Sums sums, Block Phi) override {
+    count_.inject(W, X, sums);
+    cuda::inject(context_, W, X, injection, sums, Phi);
   }
   SweepState make_sweep_state(Precision precision, Index width, Index columns) override {
     context_.columns_seen() = {};  // the new state may lie where one was
@@ -211,10 +211,9 @@ class CudaBackend final : public Backend {
     const SweepStatus look = measure_by(algorithm, state, sweep, false, gains);
     return {largest_gain(context_.columns_seen().extra), look};
   }
-  double rebuild(SweepState& state, const Sweep& sweep, const WeightView& A,
-                 ConstBlock c) override {
+  void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) override {
     count_.rebuild(state, A);
-    return cuda::rebuild(context_, state, sweep, A, c);
+    cuda::rebuild(context_, state, sweep, A, c);
   }
   bool predict(SweepState& state, const Sweep& sweep, const Extrapolation& by) override {
     return cuda::predict(context_, state, sweep, by);

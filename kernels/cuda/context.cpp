@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <new>
 #include <string>
 
 namespace widedeq::cuda {
@@ -164,7 +165,13 @@ void* Context::pinned_bytes(std::size_t bytes) {
   synchronize();
   if (pinned_.data != nullptr) WIDEDEQ_CUDA_CHECK(cudaFreeHost(pinned_.data));
   pinned_ = {};
-  WIDEDEQ_CUDA_CHECK(cudaMallocHost(&pinned_.data, bytes));
+  const cudaError_t status = cudaMallocHost(&pinned_.data, bytes);
+  if (status == cudaErrorMemoryAllocation) {  // the host's memory, not the device's
+    (void)cudaGetLastError();
+    pinned_.data = nullptr;
+    throw std::bad_alloc();
+  }
+  check(status, "cudaMallocHost", __FILE__, __LINE__);
   pinned_.bytes = bytes;
   return pinned_.data;
 }

@@ -132,6 +132,8 @@ std::string why_not_fused(Context& context) {
       if (sweep_by(context, A, fused) != expected)
         return "our int8 kernel and the library's products do not agree on this GPU";
     }
+  } catch (const OutOfDeviceMemory&) {
+    throw;  // says nothing of the kernel
   } catch (const DeviceError& error) {
     return std::string("our int8 kernel does not run on this GPU: ") + error.what();
   }

@@ -77,7 +77,7 @@ class PanelIteration {
     const Progress from = start_of(sweep_, state_.open_count, most);
     if (state_.open_count == 0 || most <= 0) return status_of(from);
     set_progress(context_.stream(), progress_, from);
-    return go_on(loop, state_.open_count, most);
+    return go_on(loop, class_of(state_.open_count), most);
   }
 
   SweepStatus measure_and_run(Loop& loop, bool starting, int most) {
@@ -93,6 +93,15 @@ class PanelIteration {
   using Product = std::conditional_t<is_int8, std::int32_t, Real>;
   using Products = MatrixView<const Product>;
 
+  /// The smallest size class with room for so many columns: for others the library would have to
+  /// choose its kernels anew, which takes longer than the places that stay empty.
+  Index class_of(Index open) const {
+    Index fitting = state_.count;
+    for (const Index columns : column_classes(state_.count))
+      if (columns >= open) fitting = columns;
+    return fitting;
+  }
+
   void enqueue_measurement(bool starting, int most) {
     const cudaStream_t stream = context_.stream();
     open_all(stream, open(), state_.count);
@@ -103,19 +112,20 @@ class PanelIteration {
     state_.pending_in = PendingIn::no_rows;
   }
 
-  /// Up to `most` sweeps from the progress on the device; `columns` places are in use at most.
+  /// Up to `most` sweeps from the progress on the device; `columns`, a size class, has room for the
+  /// places in use.
   SweepStatus go_on(Loop& loop, Index columns, int most) {
     const bool in_all_rows = state_.pending_in == PendingIn::all_rows;
     const bool in_upper_rows = state_.pending_in == PendingIn::upper_rows;
     const bool jacobi = sweep_.jacobi && !in_upper_rows;
     const cudaStream_t stream = context_.stream();
+    prepare_products(jacobi);
     if (in_all_rows) enqueue_pending(stream, columns, {});
     // The first sweep of row panels has nothing older to multiply.
     const int before = in_all_rows ? 1 : 0;
     if (!in_upper_rows && !jacobi && most > before) enqueue_sweep(stream, columns, false, {});
     pack_open(stream, packing(), columns);
     // From here on one sweep is like the next.
-    prepare_products(jacobi);
     const Progress end = loop.go_on(context_, progress_, state_.count, key(jacobi), body(jacobi));
     if (!in_upper_rows)
       state_.pending_in =

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -115,7 +116,10 @@ class Eigenvalues {
         failed_(context.scratch<int>(Scratch::digits, static_cast<std::size_t>(most))) {
     WIDEDEQ_CUDA_CHECK(cusolverDnCreateParams(&parameters_));
   }
-  ~Eigenvalues() { (void)cusolverDnDestroyParams(parameters_); }
+  ~Eigenvalues() {
+    (void)cudaStreamSynchronize(context_.stream());  // it may still read host_workspaces_
+    (void)cusolverDnDestroyParams(parameters_);
+  }
   Eigenvalues(const Eigenvalues&) = delete;
   Eigenvalues& operator=(const Eigenvalues&) = delete;
 
@@ -123,14 +127,16 @@ class Eigenvalues {
   void find(MatrixView<double> matrix, Index k) {
     double* values = values_ + k * n_;
     std::size_t on_device = 0, on_host = 0;
+    const cusolverDnHandle_t solver = context_.solver();
+    // The library may load kernels or wait for the device, which another thread's capture forbids.
+    const std::lock_guard lock(capture_mutex());
     WIDEDEQ_CUDA_CHECK(cusolverDnXsyevd_bufferSize(
-        context_.solver(), parameters_, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_LOWER, n_,
-        CUDA_R_64F, matrix.data, matrix.stride, CUDA_R_64F, values, CUDA_R_64F, &on_device,
-        &on_host));
+        solver, parameters_, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_LOWER, n_, CUDA_R_64F,
+        matrix.data, matrix.stride, CUDA_R_64F, values, CUDA_R_64F, &on_device, &on_host));
     auto* workspace = context_.scratch<std::byte>(Scratch::library, on_device);
     std::vector<std::byte>& host_workspace = host_workspaces_[static_cast<std::size_t>(k)];
     host_workspace.resize(on_host);
-    WIDEDEQ_CUDA_CHECK(cusolverDnXsyevd(context_.solver(), parameters_, CUSOLVER_EIG_MODE_NOVECTOR,
+    WIDEDEQ_CUDA_CHECK(cusolverDnXsyevd(solver, parameters_, CUSOLVER_EIG_MODE_NOVECTOR,
                                         CUBLAS_FILL_MODE_LOWER, n_, CUDA_R_64F, matrix.data,
                                         matrix.stride, CUDA_R_64F, values, CUDA_R_64F, workspace,
                                         on_device, host_workspace.data(), on_host, failed_ + k));

@@ -337,6 +337,8 @@ std::string why_not_graphs(Context& context) {
       return "a loop of " + std::to_string(sweeps) + " rounds made " + std::to_string(end.sweeps);
     if (products.results() != wanted) return "products in a loop are not what they are outside";
     return {};
+  } catch (const OutOfDeviceMemory&) {
+    throw;  // says nothing of loops
   } catch (const DeviceError& error) {
     (void)cudaGetLastError();
     return error.what();

@@ -5,6 +5,7 @@
 //   B = Dphi o (L + v 1')                          Dphi = 1[Phi > 0], or ones
 #include "kernels/cuda/readout.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -37,6 +38,54 @@ void inject_as(Context& context, MatrixView<const Real> W, MatrixView<const Real
   constexpr int width = pack_width<Real>;
   launch(context, grid_of_columns(Phi.columns),
          can_pack(width, Phi) ? relu_kernel<Real, width> : relu_kernel<Real, 1>, Phi);
+}
+
+/// to = from, in double
+__global__ void __launch_bounds__(block_threads)
+    widen_kernel(MatrixView<const float> from, MatrixView<double> to) {
+  const Index j = blockIdx.x;
+  for_rows<1>(from.rows, [&](Index i, auto) { to(i, j) = static_cast<double>(from(i, j)); });
+}
+
+/// to = from, rounded, and clipped at zero where it is to be
+__global__ void __launch_bounds__(block_threads)
+    round_kernel(MatrixView<const double> from, bool clips, MatrixView<float> to) {
+  const Index j = blockIdx.x;
+  for_rows<1>(from.rows, [&](Index i, auto) {
+    const auto rounded = static_cast<float>(from(i, j));
+    to(i, j) = clips ? relu(rounded) : rounded;
+  });
+}
+
+/// The same, summed in double and rounded once; so many rows of W at a time.
+void inject_in_double(Context& context, MatrixView<const float> W, MatrixView<const float> X,
+                      Injection injection, MatrixView<float> Phi) {
+  constexpr Index panel = 4096;
+  const double factor = 1.0 / std::sqrt(static_cast<double>(W.rows));
+  const Index d = W.columns, n = X.columns, most = std::min(panel, W.rows);
+  if (most == 0 || n == 0) return;
+  const auto matrix = [&](Scratch slot, Index rows, Index columns) {
+    const Index stride = padded_rows(rows, sizeof(double));
+    return MatrixView<double>(
+        context.scratch<double>(slot,
+                                static_cast<std::size_t>(stride * std::max<Index>(columns, 1))),
+        rows, columns, stride);
+  };
+  const MatrixView<double> inputs = matrix(Scratch::reals, d, n),
+                           weights = matrix(Scratch::product, most, d),
+                           sums = matrix(Scratch::second_product, most, n);
+  launch(context, grid_of_columns(n), widen_kernel, X, inputs);
+  for (Index first = 0; first < W.rows; first += most) {
+    const Index count = std::min(most, W.rows - first);
+    const auto rows_of = [count](auto whole, Index row) {
+      return decltype(whole)(whole.data + row, count, whole.columns, whole.stride);
+    };
+    launch(context, grid_of_columns(d), widen_kernel, rows_of(W, first), rows_of(weights, 0));
+    gemm<double>(context, Transpose::no, Transpose::no, factor, rows_of(weights, 0), inputs, 0.0,
+                 rows_of(sums, 0));
+    launch(context, grid_of_columns(n), round_kernel, MatrixView<const double>(rows_of(sums, 0)),
+           injection == Injection::relu, rows_of(Phi, first));
+  }
 }
 
 /// This thread's share of a'b.
@@ -110,13 +159,16 @@ MatrixView<const Real> view_or_none(ConstBlock block) {
 
 }  // namespace
 
-void inject(Context& context, ConstBlock W, ConstBlock X, Injection injection, Block Phi) {
+void inject(Context& context, ConstBlock W, ConstBlock X, Injection injection, Sums sums,
+            Block Phi) {
   expect_shape("inject", "X", X, W.columns, X.columns);
   expect_shape("inject", "Phi", Phi, W.rows, X.columns);
   if (Phi.element == Element::float64) {
     inject_as(context, W.as<const double>(), X.as<const double>(), injection, Phi.as<double>());
-  } else {
+  } else if (sums == Sums::native) {
     inject_as(context, W.as<const float>(), X.as<const float>(), injection, Phi.as<float>());
+  } else {
+    inject_in_double(context, W.as<const float>(), X.as<const float>(), injection, Phi.as<float>());
   }
 }
 

@@ -8,7 +8,8 @@
 
 namespace widedeq::cuda {
 
-void inject(Context& context, ConstBlock W, ConstBlock X, Injection injection, Block Phi);
+void inject(Context& context, ConstBlock W, ConstBlock X, Injection injection, Sums sums,
+            Block Phi);
 std::vector<double> readout(Context& context, ConstBlock u, ConstBlock Z, ConstBlock v,
                             ConstBlock Phi);
 void backward_injection(Context& context, ConstBlock L, ConstBlock v, ConstBlock Phi,

@@ -7,15 +7,12 @@
 #include "kernels/cuda/rebuild.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
 
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
 #include "kernels/cuda/transfer.hpp"
-#include "kernels/cuda/vectors.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -33,72 +30,42 @@ Index fitting(Index length, Index wanted) {
   return room >= 64 ? room / 64 * 64 : room;
 }
 
-/// What a column amounts to, as sums of squares.
-struct Drift {
-  double size = 0.0;   // ||Zhat||^2
-  double moved = 0.0;  // ||P - old P||^2 of the rows so far
-};
-
-/// to = from, in double; measures the columns of a Zhat when there are drifts to begin.
+/// to = from, in double
 template <class Real, int width>
 __global__ void __launch_bounds__(block_threads)
-    convert_kernel(MatrixView<const Real> from, MatrixView<double> to, Drift* drifts) {
+    convert_kernel(MatrixView<const Real> from, MatrixView<double> to) {
   const Index j = blockIdx.x;
-  double squares = 0.0;
   for_rows<width>(from.rows, [&](Index i, auto rows) {
     const auto entries = load<rows.value>(from.column(j) + i);
     Pack<double, rows.value> values;
-    for (int k = 0; k < rows.value; ++k) {
+    for (int k = 0; k < rows.value; ++k)
       values[k] = static_cast<double>(entries[k]);
-      squares += values[k] * values[k];
-    }
     store<rows.value>(to.column(j) + i, values);
   });
-  if (drifts == nullptr) return;
-  squares = block_reduce<block_threads>(squares, std::plus<double>());
-  if (threadIdx.x == 0) drifts[j] = {squares, 0.0};
 }
 
-/// P = c + sum, rounded once; adds to the drifts.
+/// P = c + sum, rounded once
 template <class Real, int width>
 __global__ void __launch_bounds__(block_threads)
-    finish_kernel(MatrixView<const Real> c, MatrixView<const double> sum, MatrixView<Real> P,
-                  Drift* drifts) {
+    finish_kernel(MatrixView<const Real> c, MatrixView<const double> sum, MatrixView<Real> P) {
   const Index j = blockIdx.x;
-  double moved = 0.0;
   for_rows<width>(P.rows, [&](Index i, auto rows) {
     const auto start = load<rows.value>(c.column(j) + i);
     const auto added = load<rows.value>(sum.column(j) + i);
-    auto entries = load<rows.value>(P.column(j) + i);
-    for (int k = 0; k < rows.value; ++k) {
-      const auto rounded = static_cast<Real>(static_cast<double>(start[k]) + added[k]);
-      const double d = static_cast<double>(rounded) - static_cast<double>(entries[k]);
-      moved += d * d;
-      entries[k] = rounded;
-    }
+    Pack<Real, rows.value> entries;
+    for (int k = 0; k < rows.value; ++k)
+      entries[k] = static_cast<Real>(static_cast<double>(start[k]) + added[k]);
     store<rows.value>(P.column(j) + i, entries);
   });
-  moved = block_reduce<block_threads>(moved, std::plus<double>());
-  if (threadIdx.x == 0) drifts[j].moved += moved;
-}
-
-/// worst[j] = ||P - old P|| / ||Zhat||
-__global__ void __launch_bounds__(block_threads)
-    compare_kernel(const Drift* drifts, Index count, double* worst) {
-  const Index j = blockIdx.x * static_cast<Index>(block_threads) + threadIdx.x;
-  if (j >= count) return;
-  const Drift drift = drifts[j];
-  const double ratio = drift.size > 0.0 ? std::sqrt(drift.moved / drift.size) : 1.0;
-  worst[j] = drift.moved > 0.0 ? ratio : 0.0;
 }
 
 constexpr int row_width = pack_width<double>;
 
 template <class Real>
-void convert(Context& context, MatrixView<const Real> from, MatrixView<double> to, Drift* drifts) {
+void convert(Context& context, MatrixView<const Real> from, MatrixView<double> to) {
   const auto kernel =
       can_pack(row_width, from, to) ? convert_kernel<Real, row_width> : convert_kernel<Real, 1>;
-  launch(context, grid_of_columns(from.columns), kernel, from, to, drifts);
+  launch(context, grid_of_columns(from.columns), kernel, from, to);
 }
 
 template <class T>
@@ -124,17 +91,14 @@ class Rebuilding {
     z_ = reals(Scratch::reals, padded_ * group_);
     sums_ = reals(Scratch::second_product, rows * group_);
     inner_ = reals(Scratch::digits, padded_rows(factors(), sizeof(double)) * group_);
-    drifts_ = context.scratch<Drift>(Scratch::sums, static_cast<std::size_t>(group_ + n));
-    worst_ = reinterpret_cast<double*>(drifts_ + group_);
   }
 
   Index group() const { return group_; }
 
-  /// The drifts of columns `first` ... go to worst() + first.
-  void run(MatrixView<const Real> applied, MatrixView<const Real> c, MatrixView<Real> P,
-           Index first) {
+  /// P = c + s op(A) applied, in a group of columns
+  void run(MatrixView<const Real> applied, MatrixView<const Real> c, MatrixView<Real> P) {
     const MatrixView<double> z(z_, m_, applied.columns, padded_);
-    convert(context_, applied, z, drifts_);
+    convert(context_, applied, z);
     multiply_right_factor(z);
     for (Index row = 0; row < m_; row += panel_rows_) {
       const Index count = std::min(panel_rows_, m_ - row);
@@ -143,10 +107,7 @@ class Rebuilding {
       add_factors(row, sum);
       finish(rows_of(c, row, count), sum, rows_of(P, row, count));
     }
-    launch(context_, grid_for(z.columns), compare_kernel, drifts_, z.columns, worst_ + first);
   }
-
-  const double* worst() const { return worst_; }
 
  private:
   double* reals(Scratch slot, Index count) {
@@ -179,7 +140,7 @@ class Rebuilding {
     for (Index first = 0; first < factors(); first += panel_rows_) {
       const Index count = std::min(panel_rows_, factors() - first);
       const MatrixView<double> part(panel_, m_, count, padded_);
-      convert<Real>(context_, right().middle_columns(first, count), part, nullptr);
+      convert<Real>(context_, right().middle_columns(first, count), part);
       gemm<double>(context_, Transpose::yes, Transpose::no, 1.0, part, z, 0.0,
                    rows_of(inner(z.columns), first, count));
     }
@@ -190,8 +151,7 @@ class Rebuilding {
     for (Index first = 0; first < factors(); first += m_) {
       const Index count = std::min(m_, factors() - first);
       const MatrixView<double> part(panel_, sum.rows, count, sum.stride);
-      convert<Real>(context_, rows_of(left().middle_columns(first, count), row, sum.rows), part,
-                    nullptr);
+      convert<Real>(context_, rows_of(left().middle_columns(first, count), row, sum.rows), part);
       gemm<double>(context_, Transpose::no, Transpose::no, sweep_.s, part,
                    rows_of(inner(sum.columns), first, count), 1.0, sum);
     }
@@ -201,20 +161,19 @@ class Rebuilding {
     const auto kernel = can_pack(row_width, c, P) && can_pack(row_width, sum)
                             ? finish_kernel<Real, row_width>
                             : finish_kernel<Real, 1>;
-    launch(context_, grid_of_columns(P.columns), kernel, c, sum, P, drifts_);
+    launch(context_, grid_of_columns(P.columns), kernel, c, sum, P);
   }
 
   Context& context_;
   const Sweep& sweep_;
   const WeightView& A_;
   Index m_, padded_, panel_rows_, group_;
-  double *panel_ = nullptr, *z_ = nullptr, *sums_ = nullptr, *inner_ = nullptr, *worst_ = nullptr;
-  Drift* drifts_ = nullptr;
+  double *panel_ = nullptr, *z_ = nullptr, *sums_ = nullptr, *inner_ = nullptr;
 };
 
 template <class Real>
-double rebuild_as(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
-                  ConstBlock c) {
+void rebuild_as(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
+                ConstBlock c) {
   const Index n = state.count;
   const auto applied = state.applied.block().as<const Real>();
   const auto injection = c.as<const Real>();
@@ -223,26 +182,24 @@ double rebuild_as(Context& context, SweepState& state, const Sweep& sweep, const
   for (Index first = 0; first < n; first += rebuilding.group()) {
     const Index count = std::min(rebuilding.group(), n - first);
     rebuilding.run(applied.middle_columns(first, count), injection.middle_columns(first, count),
-                   P.middle_columns(first, count), first);
+                   P.middle_columns(first, count));
   }
-  double worst = 0.0;
-  for (const double drift : fetch(context, rebuilding.worst(), n))
-    worst = std::max(worst, drift);
-  return worst;
 }
 
 }  // namespace
 
-double rebuild(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
-               ConstBlock c) {
+void rebuild(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
+             ConstBlock c) {
   expect_shape("rebuild", "A", A.base, state.P.rows(), state.P.rows());
   expect_shape("rebuild", "c", c, state.P.rows(), state.count);
   if (state.open_count != 0) throw ShapeError("rebuild: columns are still open");
   if (c.element != state.P.element()) throw_wrong_element(c.element, state.P.element());
   if (!state.settled.empty())
     copy(context, state.applied.columns(0, state.count), state.settled.columns(0, state.count));
-  if (c.element == Element::float64) return rebuild_as<double>(context, state, sweep, A, c);
-  return rebuild_as<float>(context, state, sweep, A, c);
+  if (c.element == Element::float64)
+    rebuild_as<double>(context, state, sweep, A, c);
+  else
+    rebuild_as<float>(context, state, sweep, A, c);
 }
 
 }  // namespace widedeq::cuda

@@ -6,7 +6,7 @@
 
 namespace widedeq::cuda {
 
-double rebuild(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
-               ConstBlock c);
+void rebuild(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
+             ConstBlock c);
 
 }  // namespace widedeq::cuda

@@ -50,6 +50,8 @@ std::string why_integers_are_inexact(Context& context) {
           expected += left(k, i) * right(k, j);
         if (found(i, j) != expected) return "int8 products are not exact on this GPU";
       }
+  } catch (const OutOfDeviceMemory&) {
+    throw;  // says nothing of products
   } catch (const DeviceError& error) {
     return std::string("int8 products do not run on this GPU: ") + error.what();
   }

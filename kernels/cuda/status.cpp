@@ -10,6 +10,11 @@ void throw_failed(const char* call, const char* reason, const char* file, int li
                     std::to_string(line) + ")");
 }
 
+void throw_out_of_memory_in(const char* call, const char* file, int line) {
+  throw OutOfDeviceMemory(std::string(call) + " failed: the GPU has no memory left for it (" +
+                          file + ":" + std::to_string(line) + ")");
+}
+
 void check(cusolverStatus_t status, const char* call, const char* file, int line) {
   if (status == CUSOLVER_STATUS_SUCCESS) return;
   // cuSOLVER has no function that puts its statuses into words.

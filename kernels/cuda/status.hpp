@@ -16,9 +16,13 @@ namespace widedeq::cuda {
 /// Throws DeviceError "CALL failed: REASON (FILE:LINE)".
 [[noreturn]] void throw_failed(const char* call, const char* reason, const char* file, int line);
 
+/// Throws OutOfDeviceMemory, likewise.
+[[noreturn]] void throw_out_of_memory_in(const char* call, const char* file, int line);
+
 inline void check(cudaError_t status, const char* call, const char* file, int line) {
   if (status == cudaSuccess) return;
   (void)cudaGetLastError();  // what was reported here need not be reported again by the next call
+  if (status == cudaErrorMemoryAllocation) throw_out_of_memory_in(call, file, line);
   throw_failed(call, cudaGetErrorString(status), file, line);
 }
 

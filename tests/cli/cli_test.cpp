@@ -129,6 +129,17 @@ TEST_F(CliTest, WhatTheMemoryDoesNotHoldIsRefused) {
                  {"of memory needed", "available", "--width"});
 }
 
+TEST_F(CliTest, WhereOpenBlasWouldWaitForEverItIsSaid) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers want more address space than there is";
+#endif
+  // 16 buffers of 128 MiB do not fit into 1.5 GB.
+  const Result result = run_with("sh -c 'ulimit -v 1500000; exec \"$@\"' sh",
+                                 "train --width 8 --samples 6 --epochs 1 --threads 16 --out r");
+  EXPECT_EQ(result.code, 2) << result.error;
+  EXPECT_NE(result.error.find("ulimit -v"), std::string::npos) << result.error;
+}
+
 TEST_F(CliTest, WhatARecordCannotHoldIsRefused) {
   const std::string few = "train --width 8 --samples 6 --epochs 1 ";
   expect_refused(few + "--max-walltime 1e308h --out r", 2,

@@ -353,6 +353,39 @@ TEST_F(ResumeTest, OtherDataAreAnotherExperiment) {
   expect_refused("train --resume --out part", 2, {"data"});
 }
 
+TEST_F(ResumeTest, TheSameDataMayLieElsewhere) {
+  write_problem(48, 20, 6);
+  const auto command = [](const std::string& folder) {
+    return "train --data npy:" + folder + "X.npy," + folder +
+           "y.npy --width 48 --epochs 6 --checkpoint-every 2 --keep 9 ";
+  };
+  ASSERT_EQ(run(command("") + "--out all").code, 0);
+  rewind("all", "part", 4);
+  fs::create_directory(directory / "there");
+  for (const char* file : {"X.npy", "y.npy"})
+    fs::rename(directory / file, directory / "there" / file);
+  const Result rest = run(command("there/") + "--resume --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  EXPECT_NE(rest.error.find("the same data, now at npy:"), std::string::npos) << rest.error;
+  EXPECT_EQ(without_times(read_text(path("part/metrics.jsonl"))),
+            without_times(read_text(path("all/metrics.jsonl"))));
+  EXPECT_EQ(read_text(path("part/weights.npz")), read_text(path("all/weights.npz")));
+  EXPECT_NE(read_text(path("part/config.toml")).find("there/X.npy"), std::string::npos);
+}
+
+TEST_F(ResumeTest, WhatHasChangedMakesNoDifferenceToARunThatIsDone) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --out all").code, 0);
+  const auto before = files();
+  const Result again = run("train --resume=inexact --learning-rate 0.5 --out all");
+  EXPECT_EQ(again.code, 0) << again.error;
+  EXPECT_NE(again.output.find("nothing is left to do with what has changed: learning-rate"),
+            std::string::npos)
+      << again.output;
+  EXPECT_EQ(files(), before);
+  expect_refused("train --resume --learning-rate 0.5 --out all", 2, {"learning-rate"});
+  expect_refused("train --resume=inexact --gamma 0.1 --out all", 2, {"not the experiment"});
+}
+
 TEST_F(ResumeTest, ChangedRecordsAreNotGoneOnWith) {
   ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
   rewind("all", "part", 8);
@@ -681,6 +714,56 @@ TEST_F(ResumeTest, AfterTenHalvingsItGivesUp) {
           "--on-divergence halve --gram-every 0 --out run");
   EXPECT_EQ(failed.code, 4) << failed.error;
   EXPECT_EQ(failed.complaints().size(), 1U) << failed.error;
+}
+
+TEST_F(ResumeTest, AnotherNetworkIsAnotherExperimentHoweverItIsAskedFor) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  rewind("all", "part", 8);
+  for (const char* other :
+       {"--injection linear", "--no-skip", "--weights gaussian", "--classes 0,2"})
+    for (const char* how : {"--resume ", "--resume=inexact "})
+      expect_refused(std::string("train ") + how + other + " --out part", 2,
+                     {"not the experiment"});
+}
+
+TEST_F(ResumeTest, TheTableAtTheEndIsThatOfTheWholeRun) {
+  const Result whole = run(std::string(small) +
+                           "--test-samples 20 --test-every 3 --checkpoint-every 4 --keep 9 "
+                           "--out run");
+  ASSERT_EQ(whole.code, 0) << whole.error;
+  for (const char* part : {"12 epochs", "predicted", "misclassified", "test loss", "slowest mode"})
+    ASSERT_NE(whole.output.find(part), std::string::npos) << whole.output;
+  fs::rename(directory / "run", directory / "whole");
+  for (const int epoch : {4, 8}) {
+    rewind("whole", "run", epoch);  // of the same name, which the table says
+    const Result rest = run("train --resume --out run");
+    ASSERT_EQ(rest.code, 0) << rest.error;
+    EXPECT_EQ(rest.output, whole.output) << "from " << epoch;
+  }
+}
+
+TEST_F(ResumeTest, ANewLearningRateIsNotHalvedForWhatTheOldOneDid) {
+  ASSERT_EQ(run("train --width 64 --samples 40 --epochs 20 --gram-every 4 --learning-rate 0.3 "
+                "--on-divergence halve --checkpoint-every 1 --keep 99 --out all")
+                .code,
+            0);
+  const auto halved = of_kind(read_records(path("all/metrics.jsonl")), "halved");
+  ASSERT_GE(halved.size(), 1U);
+  const int epoch = halved.back().at("epoch");
+  ASSERT_TRUE(fs::exists(checkpoint("all", epoch)));  // written when the step was halved
+  rewind("all", "part", epoch);
+  const Result rest = run("train --resume=inexact --learning-rate 0.001 --out part");
+  ASSERT_EQ(rest.code, 0) << rest.error;
+  const auto records = read_records(path("part/metrics.jsonl"));
+  for (const auto& record : of_kind(records, "halved"))
+    EXPECT_LT(record.at("epoch"), epoch) << record;
+  // loss(k) - loss(k+1) = eta ||grad||^2 (1 - eta v'H v/2), v'H v <= lambda_max, about 50 here
+  const auto epochs = of_kind(records, "epoch");
+  const auto k = static_cast<std::size_t>(epoch);
+  ASSERT_GT(epochs.size(), k + 1);
+  const double fall = epochs[k].at("loss").get<double>() - epochs[k + 1].at("loss").get<double>();
+  const double gradient = epochs[k].at("gradient_norm");
+  EXPECT_NEAR(fall / (0.001 * gradient * gradient), 1.0, 0.1);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "host/data/dataset.hpp"
 #include "tests/cli/cli_support.hpp"
+#include "tests/oracle.hpp"
 
 namespace widedeq::test {
 namespace {
@@ -284,6 +285,44 @@ TEST_F(CliTest, ASignalStopsAfterTheEpoch) {
   EXPECT_EQ(read_text(path("run/STATUS")), "stopped\n");
   EXPECT_TRUE(fs::exists(path("run/weights.npz")));
   EXPECT_GT(of_kind(read_records(path("run/metrics.jsonl")), "epoch").size(), 2U);
+}
+
+TEST_F(CliTest, AContractionThatIsLostEndsTheRunWithOrWithoutGrams) {
+  // Targets far away make A grow while the loss falls.
+  constexpr Index m = 40, n = 8;
+  write_problem(m, n, 4);
+  write_npy(path("y.npy"), {n}, std::vector<double>(n, 20.0));
+  const std::string command =
+      "train --data npy:X.npy,y.npy --weights w.npz --gamma 0.78 --learning-rate 1e-3 --precision "
+      "fp64 --audit-every 25 ";
+  /// gamma ||A||_2 / sqrt(m) of a run's last weights; A' has the norm of A.
+  const auto q_of = [&](const std::string& run) {
+    HostMatrix A(m, m);
+    A.values = read_npz(path(run + "/weights.npz")).at("A").values;
+    return 0.78 * oracle::operator_norm(A) / std::sqrt(static_cast<double>(m));
+  };
+  // The truth: looked at before epochs 0 and 25 alone, these runs come to their ends.
+  for (const int epochs : {0, 25, 50}) {
+    const std::string out = "to-" + std::to_string(epochs);
+    const Result result =
+        run(command + "--gram-every 0 --epochs " + std::to_string(epochs) + " --out " + out);
+    ASSERT_EQ(result.code, 0) << result.error;
+  }
+  EXPECT_LT(q_of("to-0"), 1.0);
+  EXPECT_LT(q_of("to-25"), 1.0);
+  EXPECT_GT(q_of("to-50"), 1.01);
+
+  for (const char* grams : {"0", "10"}) {
+    const std::string out = std::string("grams-") + grams;
+    const Result result = run(command + "--gram-every " + grams + " --epochs 60 --out " + out);
+    EXPECT_EQ(result.code, 4) << grams << result.error;
+    const auto records = read_records(path(out + "/metrics.jsonl"));
+    ASSERT_FALSE(records.empty());
+    EXPECT_EQ(records.back().at("kind"), "ended") << grams;
+    EXPECT_EQ(records.back().at("cause"), "contraction") << records.back();
+    EXPECT_EQ(records.back().at("epoch"), 50) << records.back();
+    EXPECT_LT(q_of(out), 1.0) << "the last good state is one before";
+  }
 }
 
 }  // namespace

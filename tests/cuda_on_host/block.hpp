@@ -13,7 +13,6 @@ namespace cuda_on_host {
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 // ---- threads that meet
-// ----------------------------------------------------------------------------
 
 /// What the last to arrive does for all; it gets what each of them brought, by number.
 using Together = void (*)(void* const* brought);
@@ -38,7 +37,6 @@ void meet_warp(Place& mine, Action) {
 }
 
 // ---- memory
-// ---------------------------------------------------------------------------------------
 
 /// The running block's dynamic shared memory; fails where the launch asked for none.
 unsigned char* dynamic_shared();
@@ -54,7 +52,6 @@ void wait_for_copies(int pending);
 void set_condition(cudaGraphConditionalHandle handle, unsigned value);
 
 // ---- running a grid
-// -------------------------------------------------------------------------------
 
 struct Launch {
   dim3 blocks;

@@ -144,7 +144,6 @@ TEST_F(BlockTest, ReductionsReachEveryThread) {
 }
 
 // ---- shared memory
-// --------------------------------------------------------------------------------
 
 void read_fresh(int* found) {
   *found = widedeq::cuda::dynamic_shared()[17];
@@ -200,7 +199,6 @@ TEST_F(BlockTest, AsynchronousCopiesArriveWithTheWait) {
 }
 
 // ---- tensor cores
-// ---------------------------------------------------------------------------------
 
 // 16 x 32 (rows) times 32 x 8 (columns), both with 32 bytes in sequence, as kernels use it: tiles
 // of 8 x 16 bytes. `sums` is 16 x 8 by rows.

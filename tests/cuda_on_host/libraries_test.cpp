@@ -12,7 +12,6 @@ namespace {
 using LibrariesTest = CudaTest;
 
 // ---- cuBLAS
-// ---------------------------------------------------------------------------------------
 
 TEST_F(LibrariesTest, BlasMultipliesOnItsStream) {
   cublasHandle_t blas = nullptr;
@@ -49,7 +48,6 @@ TEST_F(LibrariesTest, BlasIsCapturedWithAWorkspaceOnly) {
 }
 
 // ---- cuBLASLt
-// -------------------------------------------------------------------------------------
 
 struct Product {
   std::uint64_t m = 8, n = 4, k = 32;
@@ -121,7 +119,6 @@ TEST_F(LibrariesTest, IntegerProductsAreRefusedWhereTheLibraryHasNone) {
 }
 
 // ---- cuSOLVER
-// -------------------------------------------------------------------------------------
 
 TEST_F(LibrariesTest, EigenvaluesOfASymmetricMatrix) {
   cusolverDnHandle_t solver = nullptr;

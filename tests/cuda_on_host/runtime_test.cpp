@@ -41,7 +41,6 @@ class Pinned {
 };
 
 // ---- streams
-// --------------------------------------------------------------------------------------
 
 TEST_F(RuntimeTest, NothingRunsBeforeTheHostWaits) {
   const DeviceArray<int> there(stream_, 1);
@@ -124,7 +123,6 @@ TEST_F(RuntimeTest, TwoHostThreadsHaveStreamsOfTheirOwn) {
 }
 
 // ---- memory
-// ---------------------------------------------------------------------------------------
 
 TEST_F(RuntimeTest, FreshMemoryIsGarbage) {
   const DeviceArray<double> there(stream_, 3);
@@ -196,7 +194,6 @@ TEST_F(RuntimeTest, RectanglesAreCopied) {
 }
 
 // ---- the machine
-// ----------------------------------------------------------------------------------
 
 TEST_F(RuntimeTest, ThereMayBeNoDevice) {
   int count = -1;
@@ -210,7 +207,6 @@ TEST_F(RuntimeTest, ThereMayBeNoDevice) {
 }
 
 // ---- graphs
-// ---------------------------------------------------------------------------------------
 
 using GraphTest = RuntimeTest;
 

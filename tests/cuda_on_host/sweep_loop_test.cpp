@@ -16,12 +16,6 @@ namespace {
 
 using test::Random;
 
-HostMatrix download(Backend& backend, ConstBlock from) {
-  HostMatrix values(from.rows, from.columns);
-  backend.download(from, values.view());
-  return values;
-}
-
 /// An environment variable while this lives.
 class Environment {
  public:
@@ -285,7 +279,7 @@ TEST_P(SweepLoop, AWarmSolveThatGuessesWaitsOnceToo) {
   double unguessed = 0.0;
   for (int epoch = 0; epoch < 6; ++epoch) {
     backend->add_column(state.P, 1e-3, change);  // as a step of training does, the same again
-    follow_plane(*backend, state, A.operand(), 1e-3, r, carried);
+    note_change(*backend, state, A.operand(), 1e-3, r, carried);
     backend->synchronize();  // for a gradient's norm
     SolveReport report;
     const long waited =

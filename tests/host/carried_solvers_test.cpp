@@ -34,7 +34,7 @@ class Carried {
         B_(backend().allocate(real(), model_.width(), problem.net.n())),
         du_(backend().allocate(real(), model_.width(), 1)) {
     backend().fill(ones_, 1.0);
-    backend().inject(model_.W, X_, model_.options.injection, Phi_);
+    backend().inject(model_.W, X_, model_.options.injection, Sums::native, Phi_);
     const SolveReport forward = forward_.solve(model_, Phi_, options_);
     expect_truth(forward, adjoint_.solve(model_, forward_.P(), options_));
   }
@@ -80,7 +80,7 @@ class Carried {
     on.backward_injection(adjoint_.L(), model_.skip(), Phi_, model_.options.injection, B_);
     on.rank_update(model_.W, -eta / problem_.net.root(), B_, r, X_, model_.precision());
     on.copy(Phi_, B_);
-    on.inject(model_.W, X_, model_.options.injection, Phi_);
+    on.inject(model_.W, X_, model_.options.injection, Sums::native, Phi_);
     on.add_scaled(B_, -1.0, Phi_);
     forward_.add_injection(-1.0, B_);
     roundings_ += 3.0;
@@ -108,8 +108,8 @@ class Carried {
   /// add_injection() since P was last made rounds it once: N roundings of at most eps/2, 0.3 eps in
   /// the mean square, add up to 0.3 sqrt(N) eps ||P|| with signs at random, and ||P|| is below
   /// 3 ||z||. N counts both solvers' and is twice too large, which leaves room for bad luck.
-  /// In mixed each solve may lose 0.003 of a tolerance of the plane's share of P (Lacking::most),
-  /// taken for 2^-8 here.
+  /// In mixed each solve may lose 0.003 of a tolerance of the plane's share of P
+  /// (UnsettledShare::most), taken for 2^-8 here.
   void expect_truth(const SolveReport& report, const std::vector<double>& truth,
                     const char* which) const {
     SCOPED_TRACE(which);

@@ -325,5 +325,24 @@ TEST(Certificate, RefusesShapesThatDoNotFit) {
                      "25 x 5");
 }
 
+TEST(Certificate, CountsAZThatIsTooLongInTheKernel) {
+  // u so small that L and B are a thousandth, and all but 1e-6 of the kernel is Z'Z.
+  oracle::Network net = test::random_network({25, 1, 4, 0.3}, false, false, 12);
+  for (double& entry : net.u)
+    entry *= 1e-3;
+  const Solved it(net);
+  const extended::Truth truth = extended::truth_of(it.model, net.X);
+  for (const double factor : {1.0, 1.001, 1.01}) {
+    HostMatrix Z = test::download(it.trainer.Z());
+    for (double& entry : Z.values)
+      entry *= factor;
+    const Certificates is = certify(backend(), it.model, it.trainer.X(),
+                                    test::upload(Element::float64, Z), it.trainer.L(), as_held);
+    EXPECT_EQ(is.lambda_min.verdict, Verdict::certified);
+    EXPECT_LE(Real(is.lambda_min.value), truth.lambda_min) << factor;
+    EXPECT_GE(Real(is.lambda_min.value), truth.lambda_min / 2) << factor;
+  }
+}
+
 }  // namespace
 }  // namespace widedeq

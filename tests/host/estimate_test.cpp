@@ -72,7 +72,7 @@ TEST(EstimateMemory, SmallCaseByHand) {
   EXPECT_EQ(bytes_of(shares, "data, injection, gradients"),
             8 * (3 * 10 + 2 * 64 * 10 + 64 * 5 + 10));
   // z and rows of A in double, sums, and c
-  EXPECT_EQ(bytes_of(shares, "audit"), 8 * (64 * 10 + 64 * (64 + 10)) + 8 * 64 * 10);
+  EXPECT_EQ(bytes_of(shares, "audit"), 8 * (64 * 10 + 64 * (64 + 10)));
   // Z, L, Phi; eight n x n and 256 converted rows; 80 Lanczos vectors
   EXPECT_EQ(bytes_of(shares, "Gram"), 8 * (3 * 64 * 10) + 8 * (8 * 100 + 256 * 10) + 8 * 80 * 64);
 
@@ -335,7 +335,7 @@ TEST(EstimateWork, AuditsComeAsTheTrainersDo) {
     for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::mixed}) {
       if (precision == Precision::mixed && !backend->why_not_mixed().empty()) continue;
       TrainerOptions how;
-      const int interval = Trainer::audit_interval(m, how, precision, tolerance);
+      const int interval = plan_training(10, m, precision, tolerance, how).audit_every;
       // Single precision gathers rounding that counts beside 5e-7.
       const bool is_regular = precision == Precision::fp64 || tolerance > 1e-5;
       EXPECT_EQ(interval, is_regular ? how.audit_every : 6);
@@ -362,11 +362,11 @@ TEST(EstimateWork, AuditsComeAsTheTrainersDo) {
 TEST(EstimateWork, AnyNumberOfEpochsToAnAuditIsTakenAtOnce) {
   TrainerOptions how;
   how.audit_every = std::numeric_limits<int>::max();
-  EXPECT_EQ(Trainer::audit_interval(256, how, Precision::fp64, 1e-6), how.audit_every);
-  EXPECT_EQ(Trainer::audit_interval(256, how, Precision::fp32, 5.2e-7), 6);
+  EXPECT_EQ(plan_training(10, 256, Precision::fp64, 1e-6, how).audit_every, how.audit_every);
+  EXPECT_EQ(plan_training(10, 256, Precision::fp32, 5.2e-7, how).audit_every, 6);
   how.audit_every = 3;
-  EXPECT_EQ(Trainer::audit_interval(256, how, Precision::fp32, 5.2e-7), 3);
-  EXPECT_EQ(Trainer::audit_interval(256, how, Precision::fp32, 1e-9), 1);
+  EXPECT_EQ(plan_training(10, 256, Precision::fp32, 5.2e-7, how).audit_every, 3);
+  EXPECT_EQ(plan_training(10, 256, Precision::fp32, 1e-9, how).audit_every, 1);
 }
 
 TEST(EstimateWork, ScalesWithShapesAndEpochs) {

@@ -154,6 +154,46 @@ TEST_P(Factors, PlanesOfNextToNothingDoNoHarm) {
   }
 }
 
+TEST_P(Factors, TheOperandKnowsHowLargeThePlaneAndItsLastChangeAre) {
+  Model model(backend(), Precision::mixed, {.gamma = 0.5, .panels = 0}, m, 5, GetParam(), 3);
+  const Operand& operand = model.A.operand();
+  /// ||A - step base||_F
+  const auto plane_norm = [&] {
+    HostMatrix plane = model.A.download_columns(0, m);
+    const HostMatrix base = test::download(model.A.view().base);
+    for (std::size_t i = 0; i < plane.values.size(); ++i)
+      plane.values[i] -= model.A.view().step * base.values[i];
+    return oracle::norm(plane.values);
+  };
+  double most = plane_norm();  // a sum's norm is at most the sum of the norms
+  test::Random random(15);
+  for (const double alpha : {1e-3, -5e-4, 1e-3}) {
+    const HostMatrix left = test::rounded(Element::float32, random.matrix(m, n));
+    const HostMatrix right = test::rounded(Element::float32, random.matrix(m, n));
+    const std::vector<double> r{0.5, -2.0, 1.0, 0.25};
+    model.A.add_rank_update(alpha, test::upload(Element::float32, left), r,
+                            test::upload(Element::float32, right));
+    model.A.refresh();
+    const double update =
+        std::abs(alpha) * oracle::norm(oracle::weighted_outer(1.0, left, r, right).values);
+    most += update;
+    // Norms of single-precision products: some roundings, of sums of n^2 Gram entries.
+    EXPECT_NEAR(operand.plane_change, update, 1e-5 * update);
+    EXPECT_GE(operand.plane_size, plane_norm() * (1.0 - 1e-5));
+    EXPECT_LE(operand.plane_size, most * (1.0 + 1e-5));
+  }
+  ASSERT_TRUE(operand.own_base.empty());
+
+  // Folded there is one matrix, whose norm is known, and factors of nothing.
+  const Matrix zeros = backend().allocate(Element::float32, m, n);
+  for (Index update = 3; update <= updates_to_keep(m, n); ++update)
+    model.A.add_rank_update(1.0, zeros, std::vector<double>(n, 1.0), zeros);
+  ASSERT_EQ(model.A.view().left.columns, n);
+  model.A.refresh();
+  EXPECT_NEAR(operand.plane_size, plane_norm(), 1e-5 * plane_norm());
+  EXPECT_EQ(operand.plane_change, 0.0);
+}
+
 INSTANTIATE_TEST_SUITE_P(, Factors, testing::Values(WeightLaw::lattice, WeightLaw::gaussian),
                          [](const auto& it) {
                            return it.param == WeightLaw::lattice ? "lattice" : "gaussian";

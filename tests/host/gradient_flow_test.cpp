@@ -16,7 +16,6 @@ namespace {
 using oracle::Vector;
 
 // ---- the oracle's flow
-// ---------------------------------------------------------------------------
 
 Vector flat(const Vector& A, const Vector& W, const Vector& u, const Vector& v) {
   Vector all = A;
@@ -93,7 +92,6 @@ OracleFlow runge_kutta_4(const oracle::Network& net, double span, int steps) {
 }
 
 // ---- problems
-// ------------------------------------------------------------------------------------
 
 struct FlowProblem {
   oracle::Network net;
@@ -262,6 +260,21 @@ TEST_P(Flow, LosesWhatTheGradientGives) {
   EXPECT_LT(last, 0.9 * first);
 }
 
+TEST_P(Flow, ReportsTheGradientItBeganWithAndTheWayItWent) {
+  const FlowProblem problem = smooth_problem(2.0, relu_injection(), skip(), 10.0);
+  Flowing it(problem.net, 1e-9);
+  const double before = it.trainer.evaluate().loss;
+  const FlowReport report = it.flow.advance(it.state, problem.span);
+  ASSERT_EQ(report.status, FlowStatus::arrived);
+  const double gradient = oracle::solve(problem.net).gradient_norm();
+  EXPECT_NEAR(report.gradient_norm, gradient, 1e-11 * gradient);
+  // No way is shorter than the distance; and by Cauchy and Schwarz none is longer than
+  //   integral of ||grad|| dt <= sqrt(span integral of ||grad||^2 dt) = sqrt(span (loss - loss'))
+  const double after = it.trainer.evaluate().loss;
+  EXPECT_GE(it.state.path, problem.distance * (1.0 - 1e-5));
+  EXPECT_LE(it.state.path, std::sqrt(problem.span * (before - after)) * (1.0 + 1e-5));
+}
+
 INSTANTIATE_TEST_SUITE_P(, Flow, testing::Combine(testing::Bool(), testing::Bool()),
                          [](const auto& it) {
                            return std::string(std::get<0>(it.param) ? "relu" : "linear") +
@@ -269,7 +282,6 @@ INSTANTIATE_TEST_SUITE_P(, Flow, testing::Combine(testing::Bool(), testing::Bool
                          });
 
 // ---- theory
-// --------------------------------------------------------------------------------------
 
 TEST(GradientFlow, StaysBelowTheTheorysBound) {
   // loss(t) <= loss(0) exp(-lambda t), lambda twice the smallest lambda_min(H) on the way; and
@@ -300,7 +312,6 @@ TEST(GradientFlow, StaysBelowTheTheorysBound) {
 }
 
 // ---- precisions and chunks
-// -----------------------------------------------------------------------
 
 TEST(GradientFlow, IsTheSameInEveryPrecisionAndInChunks) {
   const oracle::Network net =
@@ -329,7 +340,6 @@ TEST(GradientFlow, IsTheSameInEveryPrecisionAndInChunks) {
 }
 
 // ---- ends
-// ----------------------------------------------------------------------------------------
 
 TEST(GradientFlow, HalvesStepsWhoseStagesCannotBeSolved) {
   // A first step so large that its stages have no equilibria, or no finite ones.

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "host/activation_pattern.hpp"
 #include "host/spectrum.hpp"
 #include "host/trainer.hpp"
 #include "tests/support.hpp"
@@ -259,6 +260,19 @@ TEST_P(Monitor, ShapesThatDoNotFitAreRefused) {
 INSTANTIATE_TEST_SUITE_P(, Monitor,
                          testing::Values(Precision::fp64, Precision::fp32, Precision::mixed),
                          [](const auto& it) { return std::string(test::name_of(it.param)); });
+
+TEST(ActivationPatterns, CountFlipsInMatricesTooLargeToFetchAtOnce) {
+  // 2048 columns of 4096 entries are fetched at a time: three columns of ones in the first part,
+  // ten at the end of the second.
+  constexpr Index m = 4096, n = 2100;
+  Matrix Z = backend().allocate(Element::float32, m, n);
+  const ActivationPattern none(backend(), Z, 1e-6);
+  backend().fill(Z.columns(0, 3), 1.0);
+  backend().fill(Z.columns(n - 10, 10), 1.0);
+  const ActivationPattern some(backend(), Z, 1e-6);
+  EXPECT_DOUBLE_EQ(some.flipped_since(none), 13.0 / static_cast<double>(n));
+  EXPECT_EQ(some.flipped_since(some), 0.0);
+}
 
 }  // namespace
 }  // namespace widedeq

@@ -39,7 +39,7 @@ TEST(Guards, ALossMayGrowButNotAThousandfold) {
   const auto strikes = [&](double first, double loss) {
     now.loss = loss;
     try {
-      require_hope(first, now, config, 0.1, 7);
+      require_bounded_loss(first, now, config, 0.1, 7);
       return false;
     } catch (const Divergence& divergence) {
       EXPECT_EQ(divergence.cause(), Cause::loss);

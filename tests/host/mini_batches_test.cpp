@@ -11,7 +11,6 @@ namespace widedeq::test {
 namespace {
 
 // ---- order
-// ---------------------------------------------------------------------------------------
 
 TEST(SampleOrder, IsAPermutationThatDependsOnSeedAndEpochAlone) {
   for (const Index n : {Index{1}, Index{2}, Index{7}, Index{1000}}) {
@@ -57,7 +56,6 @@ TEST(SampleOrder, TakesAllOrdersEquallyOften) {
 }
 
 // ---- gradients
-// -----------------------------------------------------------------------------------
 
 /// Some of a network's samples.
 oracle::Network part_of(const oracle::Network& net, const std::vector<Index>& samples) {
@@ -184,6 +182,26 @@ TEST_P(Batches, AWarmTrainerIsColdAfterThem) {
   // where it settles, not what it ends at.
   EXPECT_LE(relative_error(after, fresh.evaluate().predictions),
             precision() == Precision::mixed ? 1e-5 : 0.0);
+}
+
+TEST_P(Batches, ResidualsAreTheSamplesOwn) {
+  const Shape shape{.m = 48, .n = 13, .d = 4, .gamma = 0.5};
+  Problem problem = draw_problem(shape, precision(), Draw::lattice, true, true, 21);
+  const SolveOptions options{.tolerance = 1e-4};
+  const std::vector<Index> batch = batches_of(sample_order(7, 0, 13), 5).front();
+  const oracle::Network part = part_of(problem.net, batch);
+  // The first batch is solved at the weights as they are, by a trainer of no history.
+  const Evaluation alone = Trainer(backend(), problem.model, problem.net.X, problem.net.y, options)
+                               .evaluate_batch(part.X, part.y);
+  Trainer trainer(backend(), problem.model, problem.net.X, problem.net.y, options);
+  const BatchesReport is = descend_in_batches(trainer, problem.net.X, problem.net.y, 5, 7, 0, 1e-6);
+  ASSERT_TRUE(is.seen.converged());
+  ASSERT_EQ(is.seen.adjoint.residuals.size(), 13U);
+  for (std::size_t j = 0; j < batch.size(); ++j) {
+    const auto sample = static_cast<std::size_t>(batch[j]);
+    EXPECT_EQ(is.seen.forward.residuals[sample], alone.forward.residuals[j]) << sample;
+    EXPECT_EQ(is.seen.adjoint.residuals[sample], alone.adjoint.residuals[j]) << sample;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Batches,

@@ -302,6 +302,25 @@ TEST(AtomicFile, AppearsAtCommitWithOrdinaryPermissions) {
   EXPECT_EQ(directory.size(), 1);
 }
 
+TEST(AtomicFile, FollowsLinksButThoseIntoSomebodysOpenFiles) {
+  const TemporaryDirectory directory;
+  const std::string place = directory.file("far.bin"), link = directory.file("link.bin"),
+                    second = directory.file("second.bin");
+  std::filesystem::create_symlink("far.bin", link);
+  std::filesystem::create_symlink(link, second);
+  for (const char* text : {"first", "over it"}) {  // a link to nothing yet, and to a file
+    write_file_atomically(second, bytes_of(text));
+    EXPECT_TRUE(std::filesystem::is_symlink(link));
+    EXPECT_TRUE(std::filesystem::is_symlink(second));
+    EXPECT_FALSE(std::filesystem::is_symlink(place));
+    EXPECT_EQ(InputFile(place).size(), std::string_view(text).size());
+  }
+  const std::string output = directory.file("output");
+  std::filesystem::create_symlink("/proc/self/fd/1", output);
+  EXPECT_THROW(AtomicFile{output}, Failure);
+  EXPECT_TRUE(std::filesystem::is_symlink(output));
+}
+
 TEST(AtomicFile, LeavesTheOldFileAndNothingElseWithoutCommit) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("old");

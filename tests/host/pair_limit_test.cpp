@@ -29,7 +29,6 @@ double kappa(const PairLimit& pair, double angle) {
 }
 
 // ---- linear injection: the arc-cosine kernel
-// -----------------------------------------------------
 
 // kappa <- E[relu(a) relu(a')] of variance B = gamma^2 kappa(0) + 1 and covariance gamma^2 kappa +
 // cos(angle), by plain iteration in extended precision. Each step shrinks the error by gamma^2/2 or
@@ -57,7 +56,6 @@ TEST(PairLimit, LinearInjectionIsTheFixedPointOfTheArcCosineKernel) {
 }
 
 // ---- relu injection: quadrature in the plane
-// -----------------------------------------------------
 
 struct Node {
   double x, weight;
@@ -208,7 +206,6 @@ TEST(PairLimit, AntiparallelSamples) {
 }
 
 // ---- Monte Carlo
-// ---------------------------------------------------------------------------------
 
 // Means of a million draws, within 4.5 standard errors of theirs, which happens to 30 means
 // together but for one time in 5000; the seed is fixed.
@@ -249,7 +246,6 @@ TEST(PairLimit, AgreesWithMonteCarlo) {
 }
 
 // ---- identities
-// ----------------------------------------------------------------------------------
 
 // gamma = 0, one hidden layer. kappa and Dh are the arc-cosine kernels of order 1 and 0; g is left
 // with its correlation only, that of kappa, and decides where h < 0:
@@ -305,7 +301,6 @@ TEST(PairLimit, NearlyParallelSamplesApproachTheDiagonal) {
 }
 
 // ---- how it is come by
-// ---------------------------------------------------------------------------
 
 TEST(PairLimit, NodesAndTableAreExactToRounding) {
   std::mt19937_64 engine(3);

@@ -30,9 +30,9 @@ Sweep sweep_of(const Plane& plane, double s = 0.01) {
 constexpr Index width = 4096;
 constexpr double cosine = 4.0 / 64.0;  // 4 / sqrt(width)
 
-TEST(Lacking, ResidualAndLackTogetherAreWithinTheTolerance) {
+TEST(UnsettledShare, ResidualAndLackTogetherAreWithinTheTolerance) {
   for (const double tolerance : {1e-6, 1e-5, 3e-2}) {
-    const Lacking lacking(tolerance, width);
+    const UnsettledShare lacking(tolerance, width);
     for (const double share : {0.0, 0.01, 0.3, 0.9}) {
       // ||a + b||^2 = ||a||^2 + ||b||^2 + 2 ||a|| ||b|| cos
       const double a = lacking.within(share * tolerance), b = share * tolerance;
@@ -40,15 +40,16 @@ TEST(Lacking, ResidualAndLackTogetherAreWithinTheTolerance) {
     }
     EXPECT_EQ(lacking.within(2.0 * tolerance), 0.0);
     // With a few entries the two may point the same way.
-    EXPECT_NEAR(Lacking(tolerance, 9).within(0.3 * tolerance), 0.7 * tolerance, 1e-12 * tolerance);
+    EXPECT_NEAR(UnsettledShare(tolerance, 9).within(0.3 * tolerance), 0.7 * tolerance,
+                1e-12 * tolerance);
     // Before a settling that adds more than the tolerance it is no use to sweep on.
     EXPECT_EQ(lacking.target(2.0 * tolerance), 2.0 * tolerance);
     EXPECT_EQ(lacking.target(0.1 * tolerance), lacking.within(0.1 * tolerance));
   }
 }
 
-TEST(Lacking, NearRoundingThereIsNoMargin) {
-  const Lacking lacking(1e-7, width);
+TEST(UnsettledShare, NearRoundingThereIsNoMargin) {
+  const UnsettledShare lacking(1e-7, width);
   EXPECT_EQ(lacking.within(5e-8), 1e-7);
   const Plane plane(1.0, 1e-9);
   EXPECT_EQ(lacking.most(1e-3, sweep_of(plane)), lacking.negligible());
@@ -57,8 +58,8 @@ TEST(Lacking, NearRoundingThereIsNoMargin) {
   EXPECT_EQ(residuals[0], 1e-7);
 }
 
-TEST(Lacking, WhatAChangeOfAMakesOfTheRestIsNegligible) {
-  const Lacking lacking(1e-6, width);
+TEST(UnsettledShare, WhatAChangeOfAMakesOfTheRestIsNegligible) {
+  const UnsettledShare lacking(1e-6, width);
   const double s = 0.5 / 64.0, gain = 1e-3;
   for (const double change : {0.02, 0.04, 0.1, 0.2}) {
     const Plane plane(1.0, change);
@@ -75,13 +76,13 @@ TEST(Lacking, WhatAChangeOfAMakesOfTheRestIsNegligible) {
   EXPECT_EQ(lacking.most(gain, sweep_of(Plane(1.0, 0.0), s)), lacking.negligible());
 }
 
-TEST(Lacking, OnlyColumnsThatWaitLackAnything) {
+TEST(UnsettledShare, OnlyColumnsThatWaitLackAnything) {
   std::vector<double> residuals{3e-7, 3e-7, 3e-7};
-  Lacking(1e-6, width).add({0.0, 4e-4, 5e-4}, 4e-4, 1e-3, residuals);
+  UnsettledShare(1e-6, width).add({0.0, 4e-4, 5e-4}, 4e-4, 1e-3, residuals);
   EXPECT_DOUBLE_EQ(residuals[0], 3e-7);
   EXPECT_NEAR(residuals[1], 5e-7, 1e-18);  // 3, 4, 5
   EXPECT_DOUBLE_EQ(residuals[2], 3e-7);
-  Lacking(1e-6, width).add({}, 0.0, 1.0, residuals);
+  UnsettledShare(1e-6, width).add({}, 0.0, 1.0, residuals);
   EXPECT_DOUBLE_EQ(residuals[0], 3e-7);
 }
 

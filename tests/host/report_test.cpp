@@ -240,7 +240,13 @@ StudyVerdict verdict_on(const RunData& run, const std::string& words) {
 
 TEST_F(ReportTest, WhatEndedARunIsInItsVerdicts) {
   using enum StudyFinding;
-  const RunData good = read_run(make_run("good", false));
+  // At the rate of the first kernel: what make_run() writes falls faster.
+  const auto at_that_rate = [](RunData run) {
+    for (EpochRecord& epoch : run.epochs)
+      epoch.loss = 4.5 * std::pow(0.875, 2 * epoch.epoch);
+    return run;
+  };
+  const RunData good = at_that_rate(read_run(make_run("good", false)));
   for (const char* words : {"linear rate", "well-posed", "converged"})
     EXPECT_EQ(verdict_on(good, words).finding, holds) << words;
 
@@ -250,21 +256,40 @@ TEST_F(ReportTest, WhatEndedARunIsInItsVerdicts) {
     std::ofstream(run + "/metrics.jsonl", std::ios::app)
         << to_line(ended_record(8, cause, "it went wrong")) << '\n';
     write(run + "/STATUS", "failed: it went wrong\n");
-    return read_run(run);
+    return at_that_rate(read_run(run));
   };
   const RunData posed = ended("posed", "contraction"), solve = ended("solve", "solve");
   EXPECT_EQ(verdict_on(posed, "well-posed").finding, fails);
   EXPECT_NE(verdict_on(posed, "well-posed").evidence.find("epoch 8 ended the run: it went wrong"),
             std::string::npos);
   EXPECT_EQ(verdict_on(posed, "converged").finding, holds);
-  EXPECT_EQ(verdict_on(solve, "well-posed").finding, holds);
+  EXPECT_EQ(verdict_on(solve, "well-posed").finding, open);  // the last look was before that
   EXPECT_EQ(verdict_on(solve, "converged").finding, fails);
+  EXPECT_EQ(verdict_on(solve, "stays above half").finding, open);
+  EXPECT_EQ(verdict_on(solve, "linear rate").finding, open);
+  EXPECT_EQ(verdict_on(ended("loss", "loss"), "linear rate").finding, fails);
+  RunData looked_at = solve;
+  const double beyond = 1.01 / looked_at.config.gamma, below = 0.99 / looked_at.config.gamma;
+  looked_at.ended->operator_norm = below;
+  EXPECT_EQ(verdict_on(looked_at, "well-posed").finding, holds);
+  looked_at.ended->operator_norm = beyond;
+  EXPECT_EQ(verdict_on(looked_at, "well-posed").finding, fails);
+  EXPECT_NE(verdict_on(looked_at, "well-posed").evidence.find("1.01 at epoch 8"),
+            std::string::npos);
 
   // What older programs wrote says that it failed, and not of what.
   write(place.file("good") + "/STATUS", "failed: it went wrong\n");
   const RunData old = read_run(place.file("good"));
   for (const char* words : {"well-posed", "converged"})
     EXPECT_EQ(verdict_on(old, words).finding, open) << words;
+}
+
+TEST_F(ReportTest, ALossThatFallsMuchFasterFallsAtAnotherRate) {
+  const RunData run = read_run(make_run("r", false));  // 1/2 an epoch, where the kernel gives 49/64
+  const StudyVerdict rate = verdict_on(run, "linear rate");
+  EXPECT_EQ(rate.finding, StudyFinding::fails);
+  EXPECT_NE(rate.evidence.find("260 % of that rate (80 to 125 % hold)"), std::string::npos)
+      << rate.evidence;
 }
 
 TEST_F(ReportTest, ALossThatRisesFallsAtNoRate) {
@@ -292,6 +317,20 @@ TEST_F(ReportTest, RefusesWhatItMustNotReplace) {
   write(place.file("mine/index.html"), "<html>mine</html>");
   refused(place.file("mine"), "something else than a report");
   EXPECT_EQ(contents(place.file("mine/index.html")), "<html>mine</html>");
+  // What somebody has put into a report, and a link to one.
+  const std::string shown = place.file("shown"), link = place.file("link");
+  write_report(run, shown);
+  fs::create_symlink(shown, link);
+  for (const char* own : {"/notes.txt", "/figures/mine.txt"}) {
+    write(shown + own, "mine");
+    refused(shown, fs::path(own).filename().string());
+    EXPECT_EQ(contents(shown + own), "mine");
+    fs::remove(shown + own);
+  }
+  fs::remove(shown + "/figures/loss.gp");
+  write_report(run, link);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_TRUE(fs::exists(shown + "/figures/loss.gp"));
   expect_failure([&] { write_report(run, run + "/STATUS/report"); }, ExitCode::io, "STATUS");
   expect_failure([&] { write_report(place.file("mine"), std::nullopt); }, ExitCode::usage, "mine");
   write(run + "/metrics.jsonl", contents(run + "/metrics.jsonl") + "nonsense\n");

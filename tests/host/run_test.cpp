@@ -299,7 +299,7 @@ TEST(WeightsFile, TransposedIsTheCOrder) {
     for (Index j = 0; j < columns; ++j)
       for (Index i = 0; i < rows; ++i)
         matrix(i, j) = static_cast<double>(1000 * i + j);
-    const auto values = transposed(matrix);
+    const auto values = in_c_order(matrix);
     for (Index i = 0; i < rows; ++i)
       for (Index j = 0; j < columns; ++j)
         ASSERT_EQ(values[static_cast<std::size_t>(i * columns + j)], matrix(i, j));

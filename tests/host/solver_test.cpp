@@ -143,7 +143,6 @@ TEST_P(Solvers, TheSmallestToleranceIsReached) {
 }
 
 // ---- samples do not know of each other
-// -----------------------------------------------------------
 
 TEST_P(Solvers, ASamplesAnswerDoesNotDependOnItsBatch) {
   const Index m = 97, n = 12;
@@ -246,7 +245,6 @@ TEST_P(Solvers, PhiMayBeABlockOfALargerMatrix) {
 }
 
 // ---- easy and degenerate problems
-// ----------------------------------------------------------------
 
 TEST_P(Solvers, SamplesOfZeroConvergeToZeroWithResidualZero) {
   const Model net = model(45, 3, 0.6, WeightLaw::gaussian, 27);
@@ -301,7 +299,6 @@ TEST_P(Solvers, GammaHalfTakesAboutTwentySweeps) {
 }
 
 // ---- problems without an answer
-// ------------------------------------------------------------------
 
 TEST_P(Solvers, TheLimitOfSweepsIsKeptAndReported) {
   for (const WeightLaw law : {WeightLaw::lattice, WeightLaw::gaussian}) {
@@ -340,7 +337,7 @@ TEST_P(Solvers, IllPosedWeightsNeverPassForConverged) {
         const SolveOptions options{.tolerance = 1e-5, .max_sweeps = 300};
         const Matrix inputs = test::upload(real(), X);
         Matrix Phi = backend().allocate(real(), m, 5);
-        backend().inject(net.W, inputs, net.options.injection, Phi);
+        backend().inject(net.W, inputs, net.options.injection, Sums::native, Phi);
         EquilibriumSolver equilibrium(backend(), precision(), m, 5);
         const SolveReport report = equilibrium.solve(net, Phi, options);
         EXPECT_LE(report.sweeps, 300);
@@ -376,7 +373,7 @@ TEST_P(Solvers, NotANumberIsNonFiniteWhereverItEnters) {
     net.W(2, 1) = bad;
     const Model in_W = test::model_of(net, precision());
     Matrix Phi = backend().allocate(real(), 30, 5);
-    backend().inject(in_W.W, test::upload(real(), net.X), Injection::linear, Phi);
+    backend().inject(in_W.W, test::upload(real(), net.X), Injection::linear, Sums::native, Phi);
     EquilibriumSolver equilibrium(backend(), precision(), 30, 5);
     EXPECT_EQ(equilibrium.solve(in_W, Phi, {}).status, SolveStatus::non_finite);
 
@@ -384,7 +381,7 @@ TEST_P(Solvers, NotANumberIsNonFiniteWhereverItEnters) {
     net.u[7] = bad;
     const Model in_u = test::model_of(net, precision());
     const Model fine = test::model_of(good, precision());
-    backend().inject(fine.W, test::upload(real(), net.X), Injection::relu, Phi);
+    backend().inject(fine.W, test::upload(real(), net.X), Injection::relu, Sums::native, Phi);
     ASSERT_EQ(equilibrium.solve(fine, Phi, {}).status, SolveStatus::converged);
     AdjointSolver adjoint(backend(), precision(), 30, 5);
     EXPECT_EQ(adjoint.solve(in_u, equilibrium.P(), {}).status, SolveStatus::non_finite);
@@ -421,7 +418,6 @@ TEST_P(Solvers, StatusesHaveNamesOfTheirOwn) {
 }
 
 // ---- misuse
-// --------------------------------------------------------------------------------------
 
 TEST_P(Solvers, ShapesThatDoNotFitAreRefused) {
   const Model net = model(12, 3, 0.5, WeightLaw::lattice, 37);
@@ -446,6 +442,18 @@ TEST_P(Solvers, ShapesThatDoNotFitAreRefused) {
   bad.W = HostMatrix(6, 3);
   bad.A = HostMatrix(6, 5);
   EXPECT_SHAPE_ERROR(test::model_of(bad, precision()), "6 x 5", "6");
+}
+
+TEST_P(Solvers, ResidualsAreTrueForWideNetworksAndTheirOwnPanels) {
+  const HostMatrix X = Random(41).sphere(4, 3);
+  for (const int panels : {1, 0})
+    for (const WeightLaw law : {WeightLaw::lattice, WeightLaw::gaussian}) {
+      const Model net(backend(), precision(), {.gamma = 0.5, .panels = panels}, 1100, 4, law, 39);
+      for (const double tolerance : {1e-3, precision() == Precision::fp64 ? 1e-12 : 1e-6}) {
+        SCOPED_TRACE(std::to_string(panels) + " panels, tolerance " + std::to_string(tolerance));
+        expect_honest(net, X, tolerance, rounding());
+      }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Solvers,

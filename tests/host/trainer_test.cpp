@@ -41,7 +41,7 @@ TEST(Trainer, ChoosesHowManySamplesAtATime) {
     TrainerOptions how;
     how.warm_start = warm;
     how.batch = batch;
-    return Trainer::chunk_of(samples, width, how, Precision::fp32, tolerance);
+    return plan_training(samples, width, Precision::fp32, tolerance, how).chunk;
   };
   EXPECT_EQ(chosen(1, 1), 1);
   EXPECT_EQ(chosen(1024, 1), 1024);
@@ -58,8 +58,8 @@ TEST(Trainer, ChoosesHowManySamplesAtATime) {
   EXPECT_EQ(chosen(60000, 4096, false, 1024), 1024);
   EXPECT_EQ(chosen(60000, 4096, false, 1100), 550);
   EXPECT_EQ(chosen(1000, 4096, false, 32), 1000);
-  EXPECT_EQ(Trainer::chunk_of(5000, 9000, TrainerOptions(7), Precision::fp32, 1e-6), 7);
-  EXPECT_EQ(Trainer::chunk_of(5, 9000, TrainerOptions(7), Precision::fp32, 1e-6), 5);
+  EXPECT_EQ(plan_training(5000, 9000, Precision::fp32, 1e-6, {7}).chunk, 7);
+  EXPECT_EQ(plan_training(5, 9000, Precision::fp32, 1e-6, {7}).chunk, 5);
 }
 
 TEST_P(Training, GradientDoesNotDependOnTheChunk) {
@@ -234,7 +234,6 @@ INSTANTIATE_TEST_SUITE_P(, Training,
                          });
 
 // ---- the digits
-// ----------------------------------------------------------------------------------
 
 /// Losses of 50 epochs on the digits 0 and 1 at width 256, eta = 1 / lambda_max(H(0)) as in fp64.
 std::vector<double> digits_losses(Precision precision, WeightLaw law, double eta) {
@@ -286,6 +285,26 @@ INSTANTIATE_TEST_SUITE_P(, DigitsTraining, testing::Values(WeightLaw::lattice, W
                            return std::string(it.param == WeightLaw::lattice ? "lattice"
                                                                              : "gaussian");
                          });
+
+TEST(Trainer, MergedReportsAreTheWorstOfTheirParts) {
+  SolveReport all;
+  SolveReport first{SolveStatus::converged, 12, 9e-7, {9e-7, 1e-7}};
+  first.audit = 5e-7;
+  SolveReport second{SolveStatus::converged, 7, 2e-7, {2e-7}};
+  second.audit = 3e-7;
+  merge(all, first);
+  merge(all, second);
+  EXPECT_EQ(all.status, SolveStatus::converged);
+  EXPECT_EQ(all.sweeps, 12);
+  EXPECT_EQ(all.worst_residual, 9e-7);
+  EXPECT_EQ(all.residuals, (std::vector<double>{9e-7, 1e-7, 2e-7}));
+  EXPECT_EQ(all.audit, 5e-7);
+  merge(all, {SolveStatus::max_sweeps, 20, 0.5, {0.5}});
+  merge(all, second);
+  EXPECT_EQ(all.status, SolveStatus::max_sweeps);
+  EXPECT_EQ(all.sweeps, 20);
+  EXPECT_EQ(all.worst_residual, 0.5);
+}
 
 }  // namespace
 }  // namespace widedeq

@@ -247,8 +247,125 @@ TEST_P(WarmStartLimits, DeadAndRevivingSamplesAreNoFailures) {
   }
 }
 
+TEST_P(WarmStartLimits, WhatHasShrunkOnceIsNotTakenForShrunkForEver) {
+  Problem problem = draw({.m = 130, .n = 7, .d = 5, .gamma = 0.5}, 99);
+  const SolveOptions options{.tolerance = precision() == Precision::fp64 ? 1e-10 : 1e-6};
+  Trainer trainer = trainer_of(problem, options, 1000);
+  TrainerOptions how;
+  how.warm_start = false;
+  Trainer cold(backend(), problem.model, problem.net.X, problem.net.y, options, how);
+  const HostMatrix W = held(problem).W;
+  ASSERT_TRUE(trainer.evaluate().converged());
+  // Z goes with W, whose changes are followed whatever made them: to a half, then by hundredths.
+  for (const double size : {0.5, 0.495, 0.49, 0.485}) {
+    SCOPED_TRACE("W times " + std::to_string(size));
+    trainer.update(rate(problem, 1e-6));
+    HostMatrix scaled = W;
+    for (double& entry : scaled.values)
+      entry *= size;
+    backend().upload(scaled.view(), problem.model.W);
+    const Evaluation is = trainer.evaluate(), wanted = cold.evaluate();
+    ASSERT_TRUE(is.converged() && wanted.converged());
+    if (size == 0.5) {  // warm in vain, and cold
+      EXPECT_GT(is.forward.sweeps, wanted.forward.sweeps);
+    } else {
+      EXPECT_LT(is.forward.sweeps, wanted.forward.sweeps);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, WarmStartLimits, test::every_precision_and_law(),
                          [](const auto& it) { return test::name_of(it); });
+
+TEST(WarmStartDoubts, EpochsThatAreAllAlikeKeepTheTolerance) {
+  // One sample, small steps: epochs of a sweep or none, whose roundings all go one way.
+  SKIP_UNLESS_SUPPORTED(Precision::mixed);
+  constexpr double tolerance = 7e-7;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const HostMatrix X = test::Random(seed).sphere(10, 1);
+    Model model(backend(), Precision::mixed,
+                {.gamma = 0.5, .injection = Injection::linear, .panels = 0}, 64, 10,
+                WeightLaw::lattice, seed);
+    Trainer trainer(backend(), model, X, {1.0}, {.tolerance = tolerance});
+    double worst = 0.0;
+    for (int epoch = 0; epoch < 150; ++epoch) {
+      ASSERT_TRUE(trainer.evaluate().converged());
+      if (epoch % 5 == 0) {
+        const Weights now = download_weights(backend(), model);
+        oracle::Network net;
+        net.A = now.A;
+        net.W = now.W;
+        net.X = X;
+        net.gamma = 0.5;
+        net.relu_injection = false;
+        const HostMatrix Phi = oracle::injection(net), Z = test::download(trainer.Z());
+        worst = std::max(worst, test::largest(oracle::forward_residuals(net, Phi, Z)));
+      }
+      trainer.update(0.002);
+    }
+    EXPECT_LE(worst, tolerance) << "seed " << seed;
+  }
+}
+
+TEST(WarmStartDoubts, APlaneThatWeighsMuchMoreThanItDidIsAudited) {
+  SKIP_UNLESS_SUPPORTED(Precision::mixed);
+  constexpr Index m = 64, few = 8, switching = 16;
+  const auto sign = [](Index i) { return i % 2 == 0 ? 1.0 : -1.0; };
+  // A is 0.075 a b', b = +-1 in the first rows, a = +-1 in the others: z of the first is theirs
+  // alone, and moves the others by s 0.075 a (b'z); of l it is the reverse.
+  oracle::Network net;
+  net.A = HostMatrix(m, m);
+  net.W = HostMatrix(m, 1);
+  net.u = oracle::zeros(m);
+  net.v = oracle::zeros(m);
+  net.X = HostMatrix(1, 2);
+  net.X.values = {1.0, 0.5};
+  net.y = {3.0, -3.0};
+  net.gamma = 0.5;
+  net.relu_injection = false;
+  net.skip = false;
+  HostMatrix E(m, m);
+  for (Index i = 0; i < m; ++i) {
+    // b'z and a'l are 2 % of what they could be, but not zero: gains are small numbers.
+    net.W(i, 0) = i < few ? 1.0 + 0.02 * sign(i) : 1.0;
+    oracle::at(net.u, i) = i < few ? 1.0 : 1.0 + 0.02 * sign(i);
+    for (Index k = 0; i >= few && k < few; ++k)
+      E(i, k) = 0.075 * sign(i) * sign(k);
+  }
+  Problem problem{net, oracle::Solution(), test::model_of(net, Precision::mixed)};
+  backend().add_scaled(problem.model.A.change(), 1.0, test::upload(Element::float32, E));
+  problem.model.A.refresh();
+  ASSERT_TRUE(problem.model.A.operand().has_plane);
+  ASSERT_TRUE(problem.model.A.operand().own_base.empty());  // the base is zero, all of A the plane
+
+  const double tolerance = 1e-5;
+  TrainerOptions rarely;
+  rarely.audit_every = 1000;
+  Trainer trainer(backend(), problem.model, net.X, net.y, {.tolerance = tolerance}, rarely);
+  ASSERT_TRUE(trainer.evaluate().converged());
+  trainer.update(1e-9);
+  // Phi's change is followed whatever made it. z moves along b; 16 units of one sign go off.
+  HostMatrix W = net.W;
+  for (Index k = 0; k < few; ++k)
+    W(k, 0) += 0.8 * sign(k);
+  for (Index i = few; i < few + 2 * switching; i += 2)
+    W(i, 0) = -1.0;
+  backend().upload(W.view(), problem.model.W);
+  const Evaluation is = trainer.evaluate();
+  ASSERT_TRUE(is.converged());
+  EXPECT_TRUE(is.forward.audit.has_value())
+      << "no audit was due, but the plane's gain grew 88-fold";
+  EXPECT_TRUE(is.adjoint.audit.has_value()) << "the same, 36-fold";
+
+  // And what has been audited is right: P made anew is rounded once.
+  const oracle::Network now = held(problem);
+  const HostMatrix Z = test::download(trainer.Z()), Phi = oracle::injection(now);
+  const double allowed = tolerance + 4.0 * test::epsilon(Precision::mixed);
+  EXPECT_LE(test::largest(oracle::forward_residuals(now, Phi, Z)), allowed);
+  EXPECT_LE(test::largest(oracle::adjoint_residuals(now, oracle::pre_activation(now, Phi, Z),
+                                                    test::download(trainer.L()))),
+            allowed);
+}
 
 }  // namespace
 }  // namespace widedeq

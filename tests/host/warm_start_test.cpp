@@ -113,7 +113,8 @@ TEST_P(WarmStart, AuditsComeWhenTheyAreDue) {
       for (int epoch = 0; epoch <= 51; ++epoch) {
         // Tolerances that leave no room for carried rounding are met by cold starts, which have
         // nothing to audit.
-        const bool warm = epoch > 0 && Trainer::starts_warm(11, 130, {}, precision(), tolerance);
+        const bool warm =
+            epoch > 0 && plan_training(11, 130, precision(), tolerance, {}).starts_warm;
         const bool forced = warm && epoch == 51;
         SCOPED_TRACE("tolerance " + std::to_string(tolerance) + " epoch " + std::to_string(epoch));
         const Evaluation is = trainer.evaluate(nullptr, forced);
@@ -165,6 +166,57 @@ TEST_P(WarmStart, ForgettingMakesRoomForForeignWeights) {
       trainer.forget();
     }
     EXPECT_GE(compared, 4);
+  }
+}
+
+TEST_P(WarmStart, AnswersAreTheOraclesByRowPanels) {
+  // As mixed trains (prepare.cpp): guesses, settlings and audits between Gauss-Seidel sweeps.
+  std::uint64_t seed = 140;
+  for (const Shape& shape : {Shape{65, 24, 4, 0.6}, Shape{130, 9, 6, 0.5}, Shape{260, 4, 8, 0.5}})
+    for (const bool skip : {true, false}) {
+      SCOPED_TRACE("m=" + std::to_string(shape.m) + " seed=" + std::to_string(++seed));
+      const Problem drawn = draw(shape, seed, skip, skip);
+      const oracle::Network& net = drawn.net;
+      const ModelOptions by_panels{
+          .gamma = net.gamma, .injection = test::injection_of(net), .skip = net.skip, .panels = 3};
+      Problem problem{
+          net, drawn.truth,
+          Model(backend(), precision(), by_panels, Weights{net.A, net.W, net.u, net.v})};
+      Trainer trainer = trainer_of(problem, tight(), 4);
+      int compared = 0;
+      bool due = false;  // after 1, 5 and 30 updates, or as soon as gradients can be compared
+      for (int epoch = 0; epoch <= 30 || (due && epoch < 36); ++epoch) {
+        SCOPED_TRACE("epoch " + std::to_string(epoch));
+        const Evaluation is = trainer.evaluate();
+        ASSERT_TRUE(is.converged());
+        due = due || epoch == 1 || epoch == 5 || epoch == 30;
+        if (due && expect_truth(trainer, is, problem)) {
+          due = false;
+          ++compared;
+        }
+        trainer.update(rate(problem, 0.2));
+      }
+      EXPECT_GE(compared, 2);
+    }
+}
+
+TEST_P(WarmStart, GuessesSaveSweepsWhateverTheStepsSizes) {
+  const bool is_double = precision() == Precision::fp64;
+  // The first warm solve has no response to guess by. In mixed settlings take their part.
+  const int saved = is_double ? 3 : precision() == Precision::fp32 ? 2 : 1;
+  Problem problem = draw({.m = 130, .n = 9, .d = 5, .gamma = 0.5}, 75);
+  Trainer trainer = trainer_of(problem, {.tolerance = is_double ? 1e-10 : 1e-6}, 1000);
+  const double steps[] = {1.0, 2.0, 1.0, 0.5};
+  int first = 0;
+  for (int epoch = 0; epoch < 12; ++epoch) {
+    const Evaluation is = trainer.evaluate();
+    ASSERT_TRUE(is.converged());
+    if (epoch == 1) first = is.forward.sweeps;
+    // After steps as large as that one's, and two responses: odd epochs.
+    if (epoch >= 5 && epoch % 2 == 1 && !is.forward.audit) {
+      EXPECT_LE(is.forward.sweeps, first - saved) << "epoch " << epoch;
+    }
+    trainer.update(rate(problem, 0.02 * steps[epoch % 4]));
   }
 }
 

@@ -40,7 +40,7 @@ class WarmStarts : public testing::TestWithParam<std::tuple<Precision, Draw>> {
   Draw kind() const { return std::get<1>(GetParam()); }
   void SetUp() override { SKIP_UNLESS_SUPPORTED(precision()); }
   /// The tightest tolerance that leaves room for some epochs' carried rounding; below it every
-  /// solve starts cold (Trainer::starts_warm).
+  /// solve starts cold (TrainingPlan::starts_warm).
   SolveOptions tight() const {
     SolveOptions options = test::tight(precision());
     if (precision() != Precision::fp64) options.tolerance = 3e-7;

@@ -110,7 +110,6 @@ TEST_P(WeightOperators, RefuseWhatIsNotFiniteOrNotSquare) {
 }
 
 // ---- the way from the start
-// ----------------------------------------------------------------------
 
 TEST_P(WeightOperators, KnowHowFarTheyAreFromTheDraw) {
   for (const WeightLaw law : {WeightLaw::lattice, WeightLaw::gaussian})
@@ -148,7 +147,6 @@ TEST_P(WeightOperators, KnowHowFarTheyAreFromTheDraw) {
 }
 
 // ---- the operator norm
-// ---------------------------------------------------------------------------
 
 TEST_P(WeightOperators, NormEstimateIsFromBelowAndCloseAfterThirtySteps) {
   for (const auto& [m, law] :
@@ -181,6 +179,24 @@ TEST_P(WeightOperators, NormEstimateStartsWarmFromTheLastVector) {
   const double again = estimate_operator_norm(backend(), A.view(), start, 2);
   EXPECT_GE(again, 0.99 * first);
   EXPECT_LE(again, oracle::operator_norm(values) * (1.0 + 1e-10));
+}
+
+TEST_P(WeightOperators, ANormWhoseVectorHasChangedIsFound) {
+  // The largest of the diagonal is another entry now, to whose vector the old one is orthogonal.
+  const Index m = 60;
+  HostMatrix A(m, m);
+  for (Index i = 0; i < m; ++i)
+    A(i, i) = 1.0 + 0.01 * static_cast<double>(i);
+  A(3, 3) = 2.0;
+  OperatorNorm norm;
+  const auto norm_of = [&](const HostMatrix& values) {
+    const WeightOperator held(backend(), precision(), values.view());
+    return norm.estimate(backend(), held.view());
+  };
+  EXPECT_NEAR(norm_of(A), 2.0, 1e-6);
+  A(40, 40) = 2.001;
+  EXPECT_NEAR(norm_of(A), 2.001, 1e-6);
+  EXPECT_NEAR(norm_of(A), 2.001, 1e-6);
 }
 
 TEST_P(WeightOperators, NormEstimateIsExactWhereTheKrylovSpaceEnds) {

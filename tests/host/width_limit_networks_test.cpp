@@ -43,7 +43,7 @@ void add_errors(const Model& model, const HostMatrix& X, Injection injection, co
   const Element real = real_of(model.precision());
   const Matrix inputs = test::upload(real, X);
   Matrix Phi = on.allocate(real, m, n);
-  on.inject(model.W, inputs, injection, Phi);
+  on.inject(model.W, inputs, injection, Sums::native, Phi);
   EquilibriumSolver forward(on, model.precision(), m, n);
   ASSERT_EQ(forward.solve(model, Phi, {.tolerance = 1e-5}).status, SolveStatus::converged);
   AdjointSolver adjoint(on, model.precision(), m, n);

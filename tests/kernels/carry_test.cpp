@@ -82,7 +82,6 @@ HostMatrix followed(const HostMatrix& P, double alpha, const HostMatrix& left,
 }
 
 // ---- following an update
-// -------------------------------------------------------------------------
 
 TEST_P(Carry, FollowingIsTheChangeOfTheProduct) {
   for (const Index a : widths)
@@ -187,7 +186,6 @@ TEST_P(Carry, AddColumnAddsToEveryColumn) {
 }
 
 // ---- rebuilding
-// ----------------------------------------------------------------------------------
 
 TEST_P(Carry, RebuiltPIsTheProductAnew) {
   for (const Weighting weighting :
@@ -199,13 +197,13 @@ TEST_P(Carry, RebuiltPIsTheProductAnew) {
                        std::to_string(n) + " " + std::to_string(static_cast<int>(transpose)));
           const WeightOperator A = weights(weighting, m);
           const HostMatrix values = A.download_columns(0, m);
-          const HostMatrix c = random(m, n), Z = random(m, n), old_P = random(m, n);
-          SweepState state = state_at(old_P, Z, 3);
+          const HostMatrix c = random(m, n), Z = random(m, n);
+          SweepState state = state_at(random(m, n), Z, 3);
           if (precision() == Precision::mixed)  // what was settled before is of no account
             backend().upload(random(m, n).view(), state.settled.columns(0, n));
           const Sweep one = sweep(A, transpose);
           const Framed start = framed(c);
-          const double moved = backend().rebuild(state, one, A.view(), start);
+          backend().rebuild(state, one, A.view(), start);
 
           const HostMatrix P = download(state.P.columns(0, n));
           const HostMatrix wanted = affine(values, transpose, one.s, Z, c);
@@ -220,11 +218,6 @@ TEST_P(Carry, RebuiltPIsTheProductAnew) {
           EXPECT_TRUE(start.frame_untouched());
           EXPECT_EQ(download(start.block()).values, c.values);
 
-          double worst = 0.0;
-          for (Index j = 0; j < n; ++j)
-            worst = std::max(
-                worst, oracle::column_norm(difference(P, old_P), j) / oracle::column_norm(Z, j));
-          EXPECT_NEAR(moved, worst, 1e-5 * worst);
           EXPECT_EQ(download(state.P.columns(n, 3)).values,
                     std::vector<double>(static_cast<std::size_t>(3 * m), Framed::sentinel));
           EXPECT_EQ(download(state.applied.columns(n, 3)).values,
@@ -232,27 +225,15 @@ TEST_P(Carry, RebuiltPIsTheProductAnew) {
         }
 }
 
-TEST_P(Carry, RebuildingTakesAllOfZ) {
-  // P is made from the digits taken of Z, and `settled` is what was taken. Three digits hold Z to
-  // half a unit of the third, whatever the entry. Many entries, for what goes wrong with few.
-  if (precision() != Precision::mixed) GTEST_SKIP() << "only mixed takes Z apart";
+TEST_P(Carry, RebuildingSettlesAllOfZ) {
+  if (precision() != Precision::mixed) GTEST_SKIP() << "only mixed has something to settle";
   const Index m = 130, n = 65;
   const WeightOperator A = weights(Weighting::gaussian, m);
   const HostMatrix Z = random(m, n);
   SweepState state = state_at(random(m, n), Z);
   const Matrix c = upload(real(), random(m, n));
   backend().rebuild(state, sweep(A), A.view(), c);
-  const HostMatrix settled = download(state.settled);
-  double worst = 0.0;
-  for (Index j = 0; j < n; ++j) {
-    double largest = 0.0;
-    for (Index i = 0; i < m; ++i)
-      largest = std::max(largest, std::abs(Z(i, j)));
-    for (Index i = 0; i < m; ++i)
-      worst = std::max(worst, std::abs(settled(i, j) - Z(i, j)) / largest);
-  }
-  // The first unit is at most largest / 63.5, the third 2^-16 of it or a little more.
-  EXPECT_LE(worst, 0.55 * 0x1p-16 / 63.5);
+  EXPECT_EQ(download(state.settled).values, Z.values);
 }
 
 TEST_P(Carry, RebuildingTwiceIsRebuildingOnce) {
@@ -260,9 +241,9 @@ TEST_P(Carry, RebuildingTwiceIsRebuildingOnce) {
     const WeightOperator A = weights(weighting, 33);
     SweepState state = state_at(random(33, 7), random(33, 7));
     const Matrix c = upload(real(), random(33, 7));
-    EXPECT_GT(backend().rebuild(state, sweep(A), A.view(), c), 0.0);
+    backend().rebuild(state, sweep(A), A.view(), c);
     const HostMatrix once = download(state.P);
-    EXPECT_EQ(backend().rebuild(state, sweep(A), A.view(), c), 0.0);
+    backend().rebuild(state, sweep(A), A.view(), c);
     EXPECT_EQ(download(state.P).values, once.values);
   }
 }
@@ -274,7 +255,6 @@ TEST_P(Carry, RebuildingAtZeroGivesC) {
     SweepState state = state_at(random(33, 7), HostMatrix(33, 7));
     backend().rebuild(state, sweep(A), A.view(), upload(real(), c));
     EXPECT_EQ(download(state.P).values, c.values);
-    EXPECT_EQ(backend().rebuild(state, sweep(A), A.view(), upload(real(), c)), 0.0);
   }
 }
 
@@ -302,7 +282,6 @@ TEST_P(Carry, ARebuiltStateIteratesOnToTheFixedPoint) {
 }
 
 // ---- misuse
-// --------------------------------------------------------------------------------------
 
 TEST_P(Carry, ShapesThatDoNotFitAreRefusedByName) {
   Backend& on = backend();

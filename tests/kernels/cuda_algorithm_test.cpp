@@ -19,7 +19,6 @@ constexpr Index widths[] = {0, 1, 64, 1000, 1024, 2047, 2048, 4096, 10000, 16384
 constexpr Index counts[] = {0, 1, 7, 64, 256, 257, 1000, 1024, 5000, 60000};
 
 // ---- sweeps
-// --------------------------------------------------------------------------------------
 
 TEST(CudaSweep, WavesAreCountedPanelByPanel) {
   EXPECT_EQ(waves_of(128, 256, 1, h100), 1);  // one tile
@@ -135,7 +134,6 @@ TEST(CudaSweep, MultipliersHaveNames) {
 }
 
 // ---- columns
-// -------------------------------------------------------------------------------------
 
 TEST(CudaColumns, ClassesAreQuartersInStepsOfSixteen) {
   using Classes = std::vector<Index>;
@@ -164,7 +162,6 @@ TEST(CudaColumns, ClassesFallFromAllColumns) {
 }
 
 // ---- passes
-// --------------------------------------------------------------------------------------
 
 TEST(CudaPass, ThreadsGrowWithTheColumnAndTakeSixteenBytes) {
   for (const Element real : {Element::float32, Element::float64}) {
@@ -188,7 +185,6 @@ TEST(CudaPass, ThreadsGrowWithTheColumnAndTakeSixteenBytes) {
 }
 
 // ---- memory
-// --------------------------------------------------------------------------------------
 
 constexpr double gibibyte = 0x1p30;
 

@@ -165,6 +165,21 @@ TEST_P(Gram, ShapesThatDoNotFitAreRefused) {
   EXPECT_SHAPE_ERROR(compute(real(), it, grams), "3 x 2", "3 x 5");
 }
 
+TEST_P(Gram, IsTheFormulaForMoreRowsThanArePutTogether) {
+  // 256 rows are converted at a time: one and a part of one, two and one row.
+  for (const auto& [m, n, d] : {Shape{300, 7, 3}, Shape{513, 97, 2}}) {
+    const Ingredients it = ingredients(real(), m, n, d, relu_injection(), skip());
+    Grams grams;
+    compute(real(), it, grams);
+    const HostMatrix H = oracle::ntk(it.s, it.skip, it.L, it.Z, it.B(), it.X, it.Phi);
+    const double bound = real() == Element::float64 || !it.skip ? 1e-13 : 1e-7;  // as above
+    EXPECT_LT(relative_error(grams.ntk, H), bound) << m << " " << n << " " << d;
+    EXPECT_LT(relative_error(grams.features, oracle::inner_products(it.Phi)), 1e-13);
+    EXPECT_LT(relative_error(grams.states, oracle::inner_products(it.Z)), 1e-13);
+    EXPECT_LT(relative_error(grams.adjoints, oracle::inner_products(it.L)), 1e-13);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, Gram,
                          testing::Combine(testing::Values(Element::float64, Element::float32),
                                           testing::Bool(), testing::Bool()),

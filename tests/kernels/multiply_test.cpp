@@ -119,6 +119,37 @@ TEST_P(Products, ApplyIsTheDoubleLoop) {
   }
 }
 
+/// Blocks inside larger matrices begin where no pack of entries does; 300 rows are more than one
+/// block of threads takes by single ones.
+TEST(Factors, ApplyTakesBlocksThatBeginAnywhere) {
+  constexpr Index m = 300, k = 5;
+  Random random(32);
+  Matrix larger = backend().allocate(Element::int8, m + 4, m + 4);
+  backend().generate_lattice(larger, 3, Tensor::A);
+  const Block base = larger.columns(1, m).middle_rows(1, m);
+  const test::Framed change(Element::float32, random.matrix(m, m)),
+      left(Element::float32, random.matrix(m, k)), right(Element::float32, random.matrix(m, k));
+  const WeightView A{base, 0.03125, change, left, right, 1e3};
+  HostMatrix whole = download(change.block());
+  const HostMatrix integers = download(base), outer = download(left.block()),
+                   inner = download(right.block());
+  for (Index j = 0; j < m; ++j)
+    for (Index i = 0; i < m; ++i) {
+      whole(i, j) += 0.03125 * integers(i, j);
+      for (Index c = 0; c < k; ++c)
+        whole(i, j) += outer(i, c) * inner(j, c);
+    }
+  const std::vector<double> x = random.vector(m);
+  const double size = oracle::norm(whole.values) * oracle::norm(x);
+  for (const Transpose transpose : {Transpose::no, Transpose::yes}) {
+    std::vector<double> y(x.size(), NAN);
+    backend().apply(A, transpose, x, y);
+    const oracle::Vector wanted = oracle::weighted_sum(op(transpose, whole), x);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      ASSERT_NEAR(y[i], wanted[i], static_cast<double>(m) * 2.3e-16 * size) << i;
+  }
+}
+
 /// On a GPU sums over many columns are made in parts, and a part in steps: 8300 columns are 65
 /// parts of two steps or less.
 TEST(Factors, ApplyTakesAnyNumberOfThem) {

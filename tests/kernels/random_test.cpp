@@ -198,7 +198,6 @@ TEST(LatticeLaw, VarianceIsOneToFourDigits) {
 }
 
 // ---- the backend's generators
-// --------------------------------------------------------------------
 
 struct Size {
   Index rows, columns;

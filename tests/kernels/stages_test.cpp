@@ -67,7 +67,6 @@ HostMatrix absolute(HostMatrix M) {
 }
 
 // ---- memory
-// --------------------------------------------------------------------------------------
 
 TEST_P(Stages, AllocatedMatricesAreZero) {
   for (const Element element :
@@ -145,15 +144,17 @@ TEST_P(Stages, MiddleColumnsAreTheSameMemory) {
 }
 
 // ---- forward
-// -------------------------------------------------------------------------------------
 
 TEST_P(Stages, InjectIsReluOfWXOverRootM) {
   for (const auto& [m, n, d] : sizes)
-    for (const bool relu_injection : {true, false}) {
+    for (const auto& [relu_injection, sums] : {std::pair{true, Sums::native},
+                                               {false, Sums::native},
+                                               {true, Sums::in_double},
+                                               {false, Sums::in_double}}) {
       const HostMatrix W = random(m, d), X = random(d, n);
       const Framed Phi(real(), m, n);
       backend().inject(Framed(real(), W), Framed(real(), X),
-                       relu_injection ? Injection::relu : Injection::linear, Phi);
+                       relu_injection ? Injection::relu : Injection::linear, sums, Phi);
       oracle::Network net;
       net.A = HostMatrix(m, m);
       net.W = W;
@@ -167,12 +168,35 @@ TEST_P(Stages, InjectIsReluOfWXOverRootM) {
     }
 }
 
+TEST_P(Stages, InjectInDoubleRoundsOnce) {
+  // More rows of W than the CPU takes at a time, and sums that lose digits: |W||X| is 40 times W X.
+  const Index m = 1100, n = 3, d = 700;
+  const HostMatrix W = random(m, d), X = random(d, n);
+  const Framed Phi(real(), m, n);
+  backend().inject(Framed(real(), W), Framed(real(), X), Injection::linear, Sums::in_double, Phi);
+  oracle::Network net;
+  net.A = HostMatrix(m, m);
+  net.W = W;
+  net.X = X;
+  net.relu_injection = false;
+  const HostMatrix wanted = oracle::injection(net), is = download(Phi.block());
+  net.W = absolute(W);
+  net.X = absolute(X);
+  const HostMatrix magnitude = oracle::injection(net);
+  const double sum = static_cast<double>(d) * 2.3e-16;
+  for (std::size_t i = 0; i < is.values.size(); ++i)
+    ASSERT_LE(std::abs(is.values[i] - wanted.values[i]),
+              0.5 * eps() * std::abs(wanted.values[i]) * 1.01 + sum * magnitude.values[i])
+        << i;
+  EXPECT_TRUE(Phi.frame_untouched());
+}
+
 TEST_P(Stages, InjectKeepsNotANumber) {
   HostMatrix W = random(3, 2);
   W(1, 0) = NAN;
   for (const Injection injection : {Injection::relu, Injection::linear}) {
     Matrix Phi = backend().allocate(real(), 3, 4);
-    backend().inject(upload(real(), W), upload(real(), random(2, 4)), injection, Phi);
+    backend().inject(upload(real(), W), upload(real(), random(2, 4)), injection, Sums::native, Phi);
     EXPECT_TRUE(std::isnan(download(Phi)(1, 2)));
   }
 }
@@ -200,7 +224,6 @@ TEST_P(Stages, ReadoutIsUZPlusVPhi) {
 }
 
 // ---- backward
-// ------------------------------------------------------------------------------------
 
 TEST_P(Stages, BackwardInjectionMasksByPhi) {
   for (const auto& [m, n, inner] : sizes)
@@ -308,7 +331,6 @@ TEST_P(Stages, AddScaledAddsAndReturnsTheSquaredNorm) {
 }
 
 // ---- splitting
-// -----------------------------------------------------------------------------------
 
 TEST_P(Stages, SplitTakesAWholeMatrixApartWithoutError) {
   for (const double size : {1.0, 1e-20, 3e15})
@@ -375,7 +397,6 @@ TEST_P(Stages, SplitRefusesWhatIsNotFinite) {
 }
 
 // ---- misuse
-// --------------------------------------------------------------------------------------
 
 TEST_P(Stages, ShapesThatDoNotFitAreRefusedByName) {
   Backend& on = backend();
@@ -393,8 +414,8 @@ TEST_P(Stages, ShapesThatDoNotFitAreRefusedByName) {
   // Phi is 3 x 5 when W is 3 x 2 and X is 2 x 5.
   Matrix W = on.allocate(real(), 3, 2), X = on.allocate(real(), 2, 5),
          X4 = on.allocate(real(), 4, 5);
-  EXPECT_SHAPE_ERROR(on.inject(W, X, Injection::relu, a34), "3 x 4", "3 x 5");
-  EXPECT_SHAPE_ERROR(on.inject(W, X4, Injection::relu, b35), "4 x 5", "2 x 5");
+  EXPECT_SHAPE_ERROR(on.inject(W, X, Injection::relu, Sums::native, a34), "3 x 4", "3 x 5");
+  EXPECT_SHAPE_ERROR(on.inject(W, X4, Injection::relu, Sums::native, b35), "4 x 5", "2 x 5");
 
   Matrix u = on.allocate(real(), 3, 1);
   EXPECT_SHAPE_ERROR(on.readout(u, a34, u, b35), "3 x 4", "3 x 5");
@@ -423,7 +444,7 @@ TEST_P(Stages, WrongElementsAreRefused) {
   EXPECT_THROW(on.copy(a, b), ShapeError);
   EXPECT_THROW(on.add_scaled(a, 1.0, b), ShapeError);
   EXPECT_THROW(on.absorb(a, b), ShapeError);
-  EXPECT_THROW(on.inject(a, b, Injection::relu, a), ShapeError);
+  EXPECT_THROW(on.inject(a, b, Injection::relu, Sums::native, a), ShapeError);
   EXPECT_THROW(on.generate_gaussian(integers, 1, Tensor::A), ShapeError);
   EXPECT_THROW(on.generate_lattice(a, 1, Tensor::A), ShapeError);
   EXPECT_THROW(on.upload(HostMatrix(3, 3).view(), integers), ShapeError);
@@ -436,6 +457,36 @@ TEST_P(Stages, ARefusedCallWritesNothing) {
   EXPECT_THROW(backend().rank_update(C, 1.0, left, std::vector<double>(2), right, precision()),
                ShapeError);
   EXPECT_EQ(download(C).values, before.values);
+}
+
+TEST_P(Stages, RankUpdateOfMoreColumnsThanAreMadeAtATime) {
+  // The CPU makes 1024 columns of G at a time; 64 rows and terms are enough for digits.
+  constexpr Size wide[] = {{3, 1024, 2}, {3, 1025, 2}, {3, 2100, 2}, {64, 1100, 64}};
+  for (const Precision precision : precisions())
+    for (const auto& [a, b, n] : wide) {
+      const HostMatrix C = random(a, b), left = random(a, n), right = random(b, n);
+      const std::vector<double> r = random_.vector(n);
+      const double alpha = -0.3;
+      const Framed out(real(), C), left_block(real(), left), right_block(real(), right);
+      const double square =
+          backend().rank_update(out, alpha, left_block, r, right_block, precision);
+
+      const HostMatrix G = oracle::weighted_outer(1.0, left, r, right);
+      const HostMatrix size = oracle::weighted_outer(
+          std::abs(alpha), absolute(left), absolute(column_of(r)).values, absolute(right));
+      HostMatrix wanted = C, magnitude = absolute(C);
+      for (std::size_t i = 0; i < G.values.size(); ++i) {
+        wanted.values[i] += alpha * G.values[i];
+        magnitude.values[i] += size.values[i];
+      }
+      expect_within(download(out.block()), wanted, magnitude, n + 2, eps());
+      EXPECT_TRUE(out.frame_untouched());
+      const double norm = oracle::norm(G.values);
+      const double error =
+          static_cast<double>(n + 4) * eps() * oracle::norm(size.values) / std::abs(alpha);
+      EXPECT_NEAR(square, norm * norm, 2.0 * norm * error + error * error)
+          << shape(C) << " of " << n;
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Stages, testing::Values(Element::float64, Element::float32),
