@@ -49,6 +49,13 @@ $(BUILD)/build.ninja: CMakePresets.json | packages
 	cmake --preset $(PRESET) $(CMAKE_ARGS)
 	@touch $@
 
+# What is said of it is no file's, and may be new.
+ifneq ($(strip $(CMAKE_ARGS)),)
+$(BUILD)/build.ninja: always
+endif
+.PHONY: always
+always:
+
 packages:  ## Install the missing system packages (none missing: does nothing)
 ifneq ($(PACKAGES),no)
 	@cmake/install_packages.sh build

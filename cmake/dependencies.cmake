@@ -156,11 +156,11 @@ if(NOT WIDEDEQ_MISSING AND PROJECT_NAME STREQUAL "widedeq" AND NOT CMAKE_CROSSCO
   set(CMAKE_REQUIRED_LIBRARIES OpenBLAS::OpenBLAS)
   check_cxx_source_runs(
       "#include <cblas.h>\nint main() { return openblas_get_parallel() != 2; }"
-      WIDEDEQ_OPENBLAS_SHARES_THREADS)
+      WIDEDEQ_OPENBLAS_HAS_OPENMP)
   unset(CMAKE_REQUIRED_LIBRARIES)
-  if(NOT WIDEDEQ_OPENBLAS_SHARES_THREADS)
-    message(WARNING "${WIDEDEQ_OpenBLAS_LIBRARY} starts threads of its own beside OpenMP's, and "
-                    "will be slow. Prefer an OpenBLAS built with USE_OPENMP=1 (Debian: "
+  if(NOT WIDEDEQ_OPENBLAS_HAS_OPENMP)
+    message(WARNING "${WIDEDEQ_OpenBLAS_LIBRARY} is not built with OpenMP: it is serial, or has "
+                    "threads of its own beside OpenMP's, and will be slow. Prefer an OpenBLAS built with USE_OPENMP=1 (Debian: "
                     "libopenblas-openmp-dev).")
   endif()
 endif()

@@ -230,8 +230,9 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
   SolveReport after = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;
+  const bool has_ended = after.status != SolveStatus::max_sweeps;
   leave_to_audit_where_near(options, after);
-  if (after.wants_audit) {  // so many sweeps have rounded P again
+  if (!has_ended && after.status == SolveStatus::converged) {  // so many sweeps have rounded P
     rebuild();
     Sweep asked = sweep;
     asked.tolerance = options.tolerance;

@@ -36,7 +36,8 @@ struct SolveReport {
   int sweeps = 0;                 // columns that have stopped take no part in later ones
   double worst_residual = 0.0;    // the largest over samples
   std::vector<double> residuals;  // per sample, relative
-  double first_residual = 0.0;    // the worst at the first look, unless the start was predicted
+  double first_residual = 0.0;    // the worst at the first look, unless the start was predicted; an
+                                  // audit's where there was one
   /// The plane turned out to weigh much more than it was taken for: the solve wants an audit.
   bool wants_audit = false;
   /// A sample has shrunk since P was made, and what P has of its former size's rounding may no
@@ -155,7 +156,9 @@ SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
 }
 
 /// Audits a solved state: rebuilds P = c + s op(A) z in double, measures every residual
-/// anew, and where one misses the tolerance iterates on. Adds to the report of the solve.
+/// anew, and where one misses the tolerance iterates on. What that does not bring below it within
+/// the limit of sweeps is rebuilt once more, and the last word is what is measured then. Adds to
+/// the report of the solve.
 void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, const WeightView& A,
                        ConstBlock c, const SolveOptions& options, SolveReport& report,
                        Carried& carried);

@@ -120,7 +120,8 @@ Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
 SolveOptions Trainer::carried(SolveOptions options) const {
   const double drift = std::min(drift_in(1), most_drift * options.tolerance);
   const double off = std::hypot(drift, options.injection_off);
-  options.tolerance = residual_beside(off, model_.width(), options.tolerance);
+  const double least = std::min(options.tolerance, smallest_tolerance(model_.precision()));
+  options.tolerance = std::max(residual_beside(off, model_.width(), options.tolerance), least);
   return options;
 }
 

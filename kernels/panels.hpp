@@ -2,8 +2,7 @@
 //
 // Gauss-Seidel by panels needs fewer sweeps the more panels there are (4096 x 1000, gamma 0.5,
 // tolerance 1e-6: 16 with one, 13 with two, 12 with four, 11 with eight), but panels of few rows
-// make slow
-// products, and every panel copies the increments once.
+// make slow products, and every panel copies the increments once.
 #pragma once
 
 #include <algorithm>

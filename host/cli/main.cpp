@@ -1,6 +1,8 @@
 // The command-line tool: finds the subcommand, and turns exceptions into one line and an exit code.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +10,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -110,8 +110,14 @@ void open_standard_descriptors() {
 /// OpenBLAS waits for ever for memory that there is no address space for (ulimit -v).
 void require_address_space() {
   constexpr std::size_t least = std::size_t{160} << 20;  // a buffer of its, and some
-  if (const std::unique_ptr<void, decltype(&std::free)> room(std::malloc(least), &std::free); room)
+  struct rlimit space {};
+  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return;
+  constexpr int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* const room = ::mmap(nullptr, least, PROT_READ | PROT_WRITE, anywhere, -1, 0);
+  if (room != MAP_FAILED) {
+    ::munmap(room, least);
     return;
+  }
   throw Failure(ExitCode::usage, "there is too little address space left for OpenBLAS", "ulimit -v",
                 "raise it");
 }
@@ -121,14 +127,14 @@ int run_tool(int count, char** arguments) {
   app.footer(footer);
   app.set_version_flag("--version",
                        fmt::format("widedeq {} ({})", build_info::version, build_info::git_commit));
-  const TrainCommand train(app);
-  const SolveCommand solve(app);
-  const LimitCommand limit(app);
-  const ReportCommand report(app);
-  const StudyCommand study(app);
-  const BenchCommand bench(app);
-  const InfoCommand info(app);
-  const DoctorCommand doctor(app);
+  TrainCommand train(app);
+  SolveCommand solve(app);
+  LimitCommand limit(app);
+  ReportCommand report(app);
+  StudyCommand study(app);
+  BenchCommand bench(app);
+  InfoCommand info(app);
+  DoctorCommand doctor(app);
   const std::array<const Command*, 8> commands{&train, &solve, &limit, &report,
                                                &study, &bench, &info,  &doctor};
   app.allow_extras();

@@ -27,17 +27,19 @@ std::string temporary_name(const std::string& path) {
 }
 
 /// Where the file is that `path` stands for, links followed to their ends, there or not: what takes
-/// its place is not to take a link's. Links into /proc are somebody's open files, such as
+/// its place is not to take a link's. Links in /proc are somebody's open files, such as
 /// /dev/stdout, and no places; they are left for what they are.
 std::string end_of_links(const std::string& path) {
   constexpr int most = 40;  // as the system follows
   std::filesystem::path place(path);
   std::error_code error;
   for (int k = 0; k < most && std::filesystem::is_symlink(place, error); ++k) {
-    const std::filesystem::path target = std::filesystem::read_symlink(place, error);
+    const auto parent = place.has_parent_path() ? place.parent_path() : std::filesystem::path(".");
+    const auto folder = std::filesystem::canonical(parent, error);
+    if (!error && folder.native().starts_with("/proc/")) break;
+    const auto target = std::filesystem::read_symlink(place, error);
     if (error) break;
-    place = target.is_absolute() ? target : place.parent_path() / target;
-    if (place.native().starts_with("/proc/")) break;
+    place = target.is_absolute() ? target : parent / target;
   }
   return place.string();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/drift.hpp"
 #include "host/run/estimate_sizes.hpp"
 #include "kernels/devices.hpp"
 
@@ -66,6 +67,13 @@ double held_out(const Workload& work, const Sizes& z) {
 double trainers(const Sizes& z) {
   return z.real *
          (z.d * z.n + 2.0 * z.m * z.c + z.m * (z.d + 2.0) + z.c + (z.is_chunked ? z.m * z.m : 0.0));
+}
+
+/// X, and so many rows of W and of Phi, in double, where W X is added up so.
+/// (kernels/cpu/readout.cpp, cuda/readout.cu)
+double injection_in_double(const Sizes& z, const Workload& work, double rows) {
+  if (injection_sums(work.inputs, work.precision, work.tolerance) == Sums::native) return 0.0;
+  return float64_bytes * (z.d * z.c + std::min(rows, z.m) * (z.d + z.c));
 }
 
 /// Points and slopes of all weights: those of odeint's stepper and control, and ours.
@@ -143,6 +151,7 @@ MemoryEstimate on_host(const Workload& work, const Sizes& z) {
   add(memory.training, "stages of the flow", flows(z, work));
   add(memory.training, "scratch", workspace(z, panels_of(work, z)));
   add(memory.training, "audit", audit(z));
+  add(memory.training, "injection in double", injection_in_double(z, work, 512.0));
   add(memory.training, "program", program_bytes);
 
   // The data in double while everything is made; a weights file's arrays go when the model is done.
@@ -172,6 +181,7 @@ MemoryEstimate with_device(const Workload& work, const Sizes& z) {
     add(memory.device, "Gram", device_memory(work.precision, work.width, work.samples).grams);
   add(memory.device, "stages of the flow", flows(z, work));
   add(memory.device, "scratch", there.scratch);
+  add(memory.device, "injection in double", injection_in_double(z, work, 4096.0));
   add(memory.device, "libraries", there.libraries);
 
   // The Gram's matrices here, and the four that arrive, in pinned memory. (kernels/cuda/gram.cu)

@@ -37,6 +37,13 @@ double norm_bound(const HostMatrix& H) {
   return largest;
 }
 
+constexpr int flow_terms = 20;  // 1/20! is below a rounding
+
+/// Into how many an epoch has to be cut for eta ||H|| <= 1 in each.
+double flow_pieces(const HostMatrix& H, double eta) {
+  return std::max(1.0, std::ceil(eta * norm_bound(H)));
+}
+
 }  // namespace
 
 std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r, double eta,
@@ -52,9 +59,13 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
   return losses;
 }
 
+double flow_products(const HostMatrix& H, double eta) {
+  return flow_pieces(H, eta) * flow_terms;
+}
+
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta,
                                 int epochs) {
-  const double pieces = std::max(1.0, std::ceil(eta * norm_bound(H)));
+  const double pieces = flow_pieces(H, eta);
   std::vector<double> losses;
   for (int epoch = 0; epoch < epochs; ++epoch) {
     losses.push_back(loss_of(r));

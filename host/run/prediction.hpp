@@ -14,10 +14,11 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
                                       int epochs);
 
 /// The same of r(t) = exp(-H t) r at t = k eta: gradient flow. The exponential is summed up as a
-/// power series, which costs `flow_terms` n^2 operations an epoch and more where eta ||H|| is
-/// above 1.
+/// power series, which costs 20 n^2 operations an epoch and more where eta ||H|| is above 1.
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta, int epochs);
-inline constexpr int flow_terms = 20;  // 1/20! is below a rounding
+
+/// The products with H that flow_losses() makes an epoch; n^2 operations to find out.
+double flow_products(const HostMatrix& H, double eta);
 
 /// How far the root of a loss is open by solves to `tolerance`: they know ||r|| to about
 /// 2 tolerance ||yhat||, ||yhat|| being taken as r(0)'s size.

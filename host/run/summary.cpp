@@ -26,10 +26,12 @@ std::string row(const std::string& name, const std::string& first, const std::st
 std::vector<double> predicted_losses(const RunSummary& summary) {
   const auto n = static_cast<double>(summary.first_residual.size());
   const auto epochs = static_cast<double>(summary.losses.size());
-  const bool cheap = n * n * epochs * (summary.is_flow ? flow_terms : 1) <= most_operations;
-  if (!cheap || summary.in_batches || n == 0.0 || summary.halvings > 0 || !summary.first_gram ||
+  if (summary.in_batches || n == 0.0 || summary.halvings > 0 || !summary.first_gram ||
       !summary.learning_rate)
     return {};
+  const double an_epoch =
+      summary.is_flow ? flow_products(summary.first_gram->ntk, *summary.learning_rate) : 1.0;
+  if (n * n * epochs * an_epoch > most_operations) return {};
   const auto losses = summary.is_flow ? flow_losses : linearised_losses;
   return losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
                 static_cast<int>(summary.losses.size()));

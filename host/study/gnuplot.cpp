@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -104,9 +105,19 @@ void run_gnuplot(const std::vector<std::string>& scripts, const std::string& fol
     arguments.push_back(word.data());
   arguments.push_back(nullptr);
 
+  // A file that grows too large is to end gnuplot, which would not notice, though it is not to end
+  // us.
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGXFSZ);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setsigdefault(&attributes, &defaults);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   pid_t child = -1;
   const int error =
-      ::posix_spawnp(&child, "gnuplot", actions.get(), nullptr, arguments.data(), environ);
+      ::posix_spawnp(&child, "gnuplot", actions.get(), &attributes, arguments.data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
   if (error == ENOENT || error == EACCES)
     fail("plots are drawn by gnuplot, and it is not there", "gnuplot",
          "install it (Debian: apt-get install gnuplot-nox), or put it on the PATH",

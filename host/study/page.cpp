@@ -32,17 +32,17 @@ constexpr std::string_view signature = "<meta name=\"generator\" content=\"wided
                 "choose another place with --out");
 }
 
-/// A file in a report's directory that no report has written, by its name there.
+/// A file in a report's directory that the page does not name, by its name there.
 std::optional<std::string> not_of_a_report(const fs::path& directory) {
   std::error_code error;
+  const std::string page = read_text((directory / "index.html").string());
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
     if (name != "index.html" && name != "figures") return name;
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(directory / "figures", error)) {
-    const std::string kind = entry.path().extension().string();
-    if (kind != ".svg" && kind != ".png" && kind != ".dat" && kind != ".gp")
-      return "figures/" + entry.path().filename().string();
+    const std::string name = "figures/" + entry.path().filename().string();
+    if (page.find("\"" + name + "\"") == std::string::npos) return name;
   }
   return std::nullopt;
 }
@@ -60,7 +60,7 @@ void refuse_other_content(const fs::path& directory) {
       fs::exists(page, error) && read_text(page).find(signature) != std::string::npos;
   if (!is_empty && !is_report)
     fail("the directory holds something else than a report", directory, {}, ExitCode::usage);
-  if (const auto other = not_of_a_report(directory))
+  if (const auto other = is_empty ? std::nullopt : not_of_a_report(directory))
     fail("beside a report the directory holds " + *other, directory, {}, ExitCode::usage);
 }
 

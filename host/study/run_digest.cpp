@@ -23,11 +23,13 @@ constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
 std::vector<double> predicted_losses(const RunData& run) {
   const std::size_t n = run.first_residual.size();
   const bool is_flow = run.config.optimizer == Optimizer::flow;
-  const double operations = static_cast<double>(n * n) * static_cast<double>(run.epochs.size()) *
-                            (is_flow ? static_cast<double>(flow_terms) : 1.0);
-  const bool possible = n > 0 && run.ntk_first && operations <= most_operations &&
-                        run.ntk_first->rows == static_cast<Index>(n);
-  if (!possible || !constant_rate(run)) return {};
+  const bool possible =
+      n > 0 && run.ntk_first && run.ntk_first->rows == static_cast<Index>(n) && constant_rate(run);
+  if (!possible) return {};
+  const double an_epoch = is_flow ? flow_products(*run.ntk_first, *run.learning_rate) : 1.0;
+  if (static_cast<double>(n * n) * an_epoch * static_cast<double>(run.epochs.size()) >
+      most_operations)
+    return {};
   const bool whole = run.epochs.front().epoch == 0 && !run.grams.empty() &&
                      run.grams.front().epoch == 0 &&
                      run.epochs.back().epoch + 1 == static_cast<int>(run.epochs.size());
@@ -101,20 +103,21 @@ StudyVerdict rate_verdict(const RunData& run, const RunDigest& digest) {
   StudyVerdict verdict{StudyFinding::open, "the loss falls at the linear rate of the first kernel",
                        ""};
   if (std::isfinite(digest.factor)) {
-    verdict.evidence = fmt::format("measured x {} an epoch, over the second half of {} epochs",
-                                   people_number(digest.factor), digest.factor_epochs);
-    if (digest.factor_epochs < digest.losses.size())
-      verdict.evidence += ", whose losses solves can tell";
+    const bool are_all = digest.factor_epochs == digest.losses.size();
+    verdict.evidence =
+        fmt::format("measured x {} an epoch, over the second half of the {}{} epochs{}",
+                    people_number(digest.factor), are_all ? "" : "first ", digest.factor_epochs,
+                    are_all ? "" : " (solves do not resolve the later losses)");
   }
   const bool rises = digest.factor >= 1.0, falls = digest.factor < 1.0;
   if (rises) verdict.finding = StudyFinding::fails;
-  if (falls && std::isfinite(digest.predicted_factor)) {
+  if (std::isfinite(digest.factor) && std::isfinite(digest.predicted_factor)) {
     add_evidence(verdict,
                  fmt::format("{} gives x {}",
                              run.config.optimizer == Optimizer::flow ? "r(t) = exp(-H(0) t) r"
                                                                      : "r <- (I - eta H(0)) r",
                              people_number(digest.predicted_factor)));
-    if (digest.predicted_factor < 1.0) {  // where it rises there is no rate
+    if (falls && digest.predicted_factor < 1.0) {  // where either rises there is no rate
       const double part = std::log(digest.factor) / std::log(digest.predicted_factor);
       verdict.evidence += fmt::format(": {:.3g} % of that rate ({:g} to {:g} % hold)", 100.0 * part,
                                       100.0 * least_part, 100.0 * most_part);
@@ -229,7 +232,10 @@ std::vector<AtEpoch> contraction_curve(const RunData& run) {
   for (const GramRecord& gram : run.grams)
     if (gram.operator_norm)
       of_grams.push_back({run.config.gamma * *gram.operator_norm, gram.epoch});
-  return own.size() > 1 ? own : of_grams;
+  std::vector<AtEpoch>& curve = own.size() > 1 ? own : of_grams;
+  if (run.ended && run.ended->operator_norm)  // a look at the end that is no epoch's
+    curve.push_back({run.config.gamma * *run.ended->operator_norm, run.ended->epoch});
+  return curve;
 }
 
 RunDigest digest(const RunData& run) {

@@ -189,7 +189,7 @@ Figure loss_figure(std::span<const ShownRun> runs) {
         "do if the kernel stayed as it was.";
   if (is_open)
     figure.caption +=
-        " The lowest losses are no more than what solves to the tolerance leave open.";
+        " The lowest losses are known to no better than a tenth, for solves end at the tolerance.";
   if (is_tested) figure.caption += " Test: the same over held-out samples.";
   return figure;
 }

@@ -20,6 +20,7 @@ constexpr double interval_slack = 0.2;  // how far its interval may reach
 
 /// "12 of 12 cells"
 std::string share(std::size_t some, std::size_t all) {
+  if (all == 0) return "no cell that can be asked";
   return fmt::format("{} of {} cell{}", some, all, all == 1 ? "" : "s");
 }
 
@@ -63,15 +64,17 @@ struct Tally {
   std::size_t asked = 0, good = 0, at_zero = 0, too_large = 0, too_slow = 0, cut_short = 0;
 
   /// Whether the cell counts; one that ended early counts where it refutes.
-  bool add(const CellData& cell, bool holds) {
-    const bool counts = cell.is_done || !holds;
+  bool add(const CellData& cell, bool holds) { return add(cell.is_done, holds); }
+  bool add(bool is_whole, bool holds) {
+    const bool counts = is_whole || !holds;
     asked += counts ? 1 : 0;
     cut_short += counts ? 0 : 1;
     good += counts && holds ? 1 : 0;
     return counts;
   }
   std::string cut_short_text() const {
-    return cut_short == 0 ? "" : fmt::format("; {} more without their last epoch", cut_short);
+    return cut_short == 0 ? ""
+                          : fmt::format("; {} more have not come to their last epoch", cut_short);
   }
 };
 
@@ -101,7 +104,7 @@ StudyVerdict all_converged(const Cells& cells) {
   }
   std::string evidence = share(good, ended);
   if (worst > 0.0) evidence += fmt::format("; largest residual {:.2g}", worst);
-  if (unknown > 0) evidence += fmt::format("; {} more failed, not by a record of theirs", unknown);
+  if (unknown > 0) evidence += fmt::format("; {} more failed, and no record says of what", unknown);
   return {finding_of(good, ended), "every solve of every epoch meets the tolerance",
           evidence + failure};
 }
@@ -124,14 +127,14 @@ StudyVerdict well_posed(const Cells& cells) {
       worst = q;
       place = fmt::format("{}, epoch {}", cell->describe(), epoch);
     }
-    tally.add(*cell, holds);
+    tally.add(cell->is_done || cell->run.has_looked_to_the_end(), holds);
     if (failed && failure.empty()) failure = end_text(*cell);
   }
   std::string evidence = looks == 0 && failure.empty() ? "no cell has looked at the norm"
                                                        : share(tally.good, tally.asked);
   if (looks > 0)
-    evidence += fmt::format("; largest {:.4f} ({}), estimated from below; looked at {} times",
-                            worst, place, looks);
+    evidence += fmt::format("; largest {:.4f} ({}), estimated from below; looked at {} time{}",
+                            worst, place, looks, looks == 1 ? "" : "s");
   evidence += tally.cut_short_text() + failure;
   return {finding_of(tally.good, tally.asked), "well-posed throughout: gamma ||A||_2/sqrt(m) < 1",
           evidence};
@@ -144,10 +147,12 @@ std::string rest_text(const Tally& tally, const char* lambda) {
   if (tally.at_zero > 0)
     text += fmt::format("; {} more with {} = 0, which gives no rate", tally.at_zero, lambda);
   if (tally.too_large > 0)
-    text += fmt::format("; {} more with steps that no statement is about", tally.too_large);
+    text += fmt::format(
+        "; {} more with steps above 2/(lambda_min + lambda_max), of which the theory says nothing",
+        tally.too_large);
   if (tally.too_slow > 0)
-    text +=
-        fmt::format("; {} more whose losses are to fall by less than one can tell", tally.too_slow);
+    text += fmt::format("; {} more where the guaranteed fall is less than losses resolve",
+                        tally.too_slow);
   return text + tally.cut_short_text();
 }
 
@@ -172,11 +177,11 @@ StudyVerdict paper_rate(const Cells& cells) {
     const bool is_lost = cell->run.has_lost_loss();
     const double factor = is_flow(*cell) ? std::exp(-*eta * lambda) : 1.0 - *eta * lambda / 2.0;
     const double tolerance = cell->run.config.tolerance;
-    if (!is_lost && !stride_that_tells(cell->run.epochs, factor, tolerance)) {
+    const auto above = first_above(cell->run.epochs, factor, tolerance);
+    if (!is_lost && !above && !stride_that_tells(cell->run.epochs, factor, tolerance)) {
       ++tally.too_slow;
       continue;
     }
-    const auto above = first_above(cell->run.epochs, factor, tolerance);
     tally.add(*cell, !above && !is_lost);
     if (is_lost && failure.empty()) failure = end_text(*cell);
     if (above && (!earliest || *above < *earliest)) {
@@ -210,27 +215,33 @@ StudyVerdict kernel_rate(const Cells& cells) {
       ++tally.at_zero;
       continue;
     }
-    if (is_step_too_large(*cell, *eta)) {
+    const double guaranteed = guaranteed_rate(cell->run, *eta, lambda);
+    if (is_step_too_large(*cell, *eta) || !std::isfinite(guaranteed)) {
       ++tally.too_large;
       continue;
     }
     const bool is_lost = cell->run.has_lost_loss();
-    const double factor = std::exp(-guaranteed_rate(cell->run, *eta, lambda));
+    const double factor = std::exp(-guaranteed);
     const double tolerance = cell->run.config.tolerance;
+    // Neighbours already refute what goes beyond all that one cannot tell of them.
+    const EpochRange neighbours = linear_range(cell->run.epochs, factor, tolerance);
+    const bool never_rises = neighbours.length() + 1 >= static_cast<int>(cell->run.epochs.size());
     const auto stride = stride_that_tells(cell->run.epochs, factor, tolerance);
-    if (!is_lost && !stride) {
+    if (!is_lost && never_rises && !stride) {
       ++tally.too_slow;
       continue;
     }
-    const EpochRange range = linear_range(cell->run.epochs, factor, tolerance, stride.value_or(1));
-    const double steps =
-        std::max(1.0, static_cast<double>(cell->run.epochs.size()) - stride.value_or(1));
+    const int apart = never_rises ? stride.value_or(1) : 1;
+    const EpochRange range =
+        apart == 1 ? neighbours : linear_range(cell->run.epochs, factor, tolerance, apart);
+    const double steps = std::max(1.0, static_cast<double>(cell->run.epochs.size()) - apart);
     if (is_lost && failure.empty()) failure = end_text(*cell);
-    const bool holds = range.length() >= steps && !is_lost;
+    const bool holds = never_rises && range.length() >= steps && !is_lost;
     if (tally.add(*cell, holds) && range.length() / steps < least_share) {
       least_share = range.length() / steps;
       least = range;
       place = fmt::format("{}, {} epochs", cell->describe(), cell->run.epochs.size());
+      if (apart > 1) place += fmt::format(", over stretches of {}", apart);
     }
   }
   std::string evidence = share(tally.good, tally.asked);
@@ -277,7 +288,7 @@ StudyVerdict stays_above(const Cells& cells, const char* statement, double bound
   if (tally.at_zero > 0)
     evidence +=
         fmt::format("; {} {} start at 0{}", tally.at_zero, bound == 0.0 ? "of them" : "more",
-                    bound == 0.0 ? "" : ", which is no start");
+                    bound == 0.0 ? "" : ", of which there is no half");
   evidence += tally.cut_short_text();
   return {finding_of(tally.good, tally.asked), statement, evidence};
 }
@@ -343,7 +354,7 @@ EpochRange linear_range(const std::vector<EpochRecord>& epochs, double factor, d
 
 std::optional<int> stride_that_tells(const std::vector<EpochRecord>& epochs, double factor,
                                      double tolerance) {
-  if (epochs.size() < 2) return std::nullopt;
+  if (epochs.size() < 2 || !(factor < 1.0)) return std::nullopt;
   const double noise = loss_noise(epochs.front().loss, tolerance);
   std::vector<double> losses;
   for (const EpochRecord& epoch : epochs)

@@ -8,7 +8,8 @@
 //
 // (The flow's because d loss/dt = -r'H r <= -2 lambda_min(H) loss and lambda_min(H) >= lambda_0/2.)
 // It speaks of networks with the skip, where Phi'Phi is a part of H, and of small eta: r <- (I -
-// eta H) r shrinks by 1 - eta lambda_min(H) at least only where eta (lambda_min + lambda_max) <= 2.
+// eta H) r shrinks by 1 - eta lambda_min(H) at least only where eta (lambda_min + lambda_max) <= 2,
+// which the first kernel is asked for.
 #pragma once
 
 #include <vector>

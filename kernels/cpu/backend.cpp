@@ -2,10 +2,10 @@
 #include "kernels/backend.hpp"
 
 #include <omp.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
-#include <cstdlib>
-#include <memory>
+#include <atomic>
 #include <thread>
 
 #include "kernels/cpu/bare_product.hpp"
@@ -60,11 +60,19 @@ int threads_there_are(int wanted) {
 /// -v) it asks again for ever. Throws Unsupported instead, which is early: no buffer is touched.
 void require_room_for_blas(int threads) {
   constexpr std::size_t buffer = std::size_t{129} << 20;
+  static std::atomic<int> provided{0};  // for so many it has been there, and is kept
+  const int more = threads - provided;
+  if (more <= 0) return;
   struct rlimit space {};
   if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return;
-  const std::size_t wanted = buffer * static_cast<std::size_t>(threads);
-  if (const std::unique_ptr<void, decltype(&std::free)> room(std::malloc(wanted), &std::free); room)
+  const std::size_t wanted = buffer * static_cast<std::size_t>(more);
+  constexpr int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* const room = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, anywhere, -1, 0);
+  if (room != MAP_FAILED) {
+    ::munmap(room, wanted);
+    provided = threads;
     return;
+  }
   throw Unsupported("OpenBLAS needs " + std::to_string(wanted >> 20) +
                     " MiB of address space for " + std::to_string(threads) +
                     (threads == 1 ? " thread" : " threads") +

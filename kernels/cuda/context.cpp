@@ -51,6 +51,22 @@ bool try_allocate(void** data, std::size_t bytes, cudaStream_t stream) {
 
 }  // namespace
 
+namespace {
+
+/// Throws std::bad_alloc: it is the host's memory that there is too little of, not the device's.
+void* allocate_pinned(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocHost(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    throw std::bad_alloc();
+  }
+  check(status, "cudaMallocHost", __FILE__, __LINE__);
+  return memory;
+}
+
+}  // namespace
+
 std::mutex& capture_mutex() {
   static std::mutex mutex;
   return mutex;
@@ -165,13 +181,7 @@ void* Context::pinned_bytes(std::size_t bytes) {
   synchronize();
   if (pinned_.data != nullptr) WIDEDEQ_CUDA_CHECK(cudaFreeHost(pinned_.data));
   pinned_ = {};
-  const cudaError_t status = cudaMallocHost(&pinned_.data, bytes);
-  if (status == cudaErrorMemoryAllocation) {  // the host's memory, not the device's
-    (void)cudaGetLastError();
-    pinned_.data = nullptr;
-    throw std::bad_alloc();
-  }
-  check(status, "cudaMallocHost", __FILE__, __LINE__);
+  pinned_.data = allocate_pinned(bytes);
   pinned_.bytes = bytes;
   return pinned_.data;
 }
@@ -183,9 +193,8 @@ void Context::let_follow(const Context& other) const {
 
 void Context::tell(const void* subject, const std::int32_t* from) {
   if (letter_values_ == nullptr) {
-    void* memory = nullptr;
-    WIDEDEQ_CUDA_CHECK(cudaMallocHost(&memory, most_letters * sizeof(std::int32_t)));
-    letter_values_ = static_cast<std::int32_t*>(memory);
+    letter_values_ =
+        static_cast<std::int32_t*>(allocate_pinned(most_letters * sizeof(std::int32_t)));
   }
   forget(subject);
   const std::size_t place = next_letter_++ % most_letters;

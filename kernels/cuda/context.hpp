@@ -58,8 +58,9 @@ enum class Scratch : std::uint8_t {
   library
 };
 
-/// Held while a graph is captured, and while libraries make their handles: that may wait for the
-/// device, which nobody may do during a capture.
+/// Held while a graph is captured, and while libraries make their handles or cuSOLVER enqueues a
+/// Gram's eigenvalues: they may wait for the device, which nobody may do during a capture. An epoch
+/// waits for a Gram here only where it builds a new graph meanwhile.
 std::mutex& capture_mutex();
 
 class Context {

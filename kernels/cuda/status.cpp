@@ -12,7 +12,8 @@ void throw_failed(const char* call, const char* reason, const char* file, int li
 
 void throw_out_of_memory_in(const char* call, const char* file, int line) {
   throw OutOfDeviceMemory(std::string(call) + " failed: the GPU has no memory left for it (" +
-                          file + ":" + std::to_string(line) + ")");
+                          file + ":" + std::to_string(line) +
+                          "); use a smaller --width or --chunk, fewer samples, or --backend cpu");
 }
 
 void check(cusolverStatus_t status, const char* call, const char* file, int line) {

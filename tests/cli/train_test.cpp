@@ -302,7 +302,7 @@ TEST_F(CliTest, AContractionThatIsLostEndsTheRunWithOrWithoutGrams) {
     return 0.78 * oracle::operator_norm(A) / std::sqrt(static_cast<double>(m));
   };
   // The truth: looked at before epochs 0 and 25 alone, these runs come to their ends.
-  for (const int epochs : {0, 25, 50}) {
+  for (const int epochs : {0, 25, 40, 50}) {
     const std::string out = "to-" + std::to_string(epochs);
     const Result result =
         run(command + "--gram-every 0 --epochs " + std::to_string(epochs) + " --out " + out);
@@ -310,6 +310,7 @@ TEST_F(CliTest, AContractionThatIsLostEndsTheRunWithOrWithoutGrams) {
   }
   EXPECT_LT(q_of("to-0"), 1.0);
   EXPECT_LT(q_of("to-25"), 1.0);
+  EXPECT_LT(q_of("to-40"), 1.0);
   EXPECT_GT(q_of("to-50"), 1.01);
 
   for (const char* grams : {"0", "10"}) {

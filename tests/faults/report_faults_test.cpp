@@ -9,7 +9,8 @@ constexpr int exit_code_io = 74;
 
 class ReportFaultTest : public FaultTest {
  protected:
-  const std::string old_page = "<meta name=\"generator\" content=\"widedeq report\">old</html>\n";
+  const std::string old_page =
+      "<meta name=\"generator\" content=\"widedeq report\"><a href=\"figures/old.svg\"></html>\n";
 
   fs::path run() const { return directory / "run"; }
   fs::path page() const { return run() / "report" / "index.html"; }

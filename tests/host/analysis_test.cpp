@@ -323,8 +323,7 @@ TEST_F(Analysis, WhatEndedARunDecidesItsOwnVerdictOnly) {
   const StudyVerdict& posed = verdict(analysis.groups[0], "well-posed");
   EXPECT_EQ(posed.finding, StudyFinding::fails);
   // Nobody has looked at the weights of the loss that ran away.
-  for (const char* part :
-       {"6 of 7 cells", "2 more without their last epoch", "went from 0.57 to 1.0003"})
+  for (const char* part : {"6 of 7 cells", "2 more have not come", "went from 0.57 to 1.0003"})
     EXPECT_NE(posed.evidence.find(part), std::string::npos) << posed.evidence;
   const StudyVerdict& converged = verdict(analysis.groups[0], "meets the tolerance");
   EXPECT_EQ(converged.finding, StudyFinding::holds) << converged.evidence;
@@ -344,13 +343,13 @@ TEST_F(Analysis, ALossThatRanAwayRefutesTheRates) {
     const StudyVerdict& rate = verdict(analysis.groups[0], words);
     EXPECT_EQ(rate.finding, StudyFinding::fails) << rate.statement;
     for (const char* part :
-         {"6 of 7 cells", "1 more without", "m = 128, seed 1", "from 100 to 1e6"})
+         {"6 of 7 cells", "1 more have not come", "m = 128, seed 1", "from 100 to 1e6"})
       EXPECT_NE(rate.evidence.find(part), std::string::npos) << rate.evidence;
     EXPECT_EQ(verdict(analysis.groups[1], words).finding, StudyFinding::holds);
   }
   const StudyVerdict& above = verdict(analysis.groups[0], "above half");
   EXPECT_EQ(above.finding, StudyFinding::holds);
-  for (const char* part : {"6 of 6 cells", "2 more without"})
+  for (const char* part : {"6 of 6 cells", "2 more have not come"})
     EXPECT_NE(above.evidence.find(part), std::string::npos) << above.evidence;
 }
 
@@ -372,7 +371,7 @@ TEST_F(Analysis, ALossThatRanAwayAtOnceRefutesToo) {
   for (const char* words : {"of the theorem", "of the kernel: every epoch"}) {
     const StudyVerdict& rate = verdict(analysis.groups[0], words);
     EXPECT_EQ(rate.finding, StudyFinding::fails) << rate.statement;
-    for (const char* part : {"7 of 8 cells", "1 more without", "from 100 to 1e9"})
+    for (const char* part : {"7 of 8 cells", "1 more have not come", "from 100 to 1e9"})
       EXPECT_NE(rate.evidence.find(part), std::string::npos) << rate.evidence;
   }
 }

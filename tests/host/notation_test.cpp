@@ -29,12 +29,14 @@ TEST(NotationTest, FormulasBecomeSigns) {
   expect("1e-06", "10<sup>−6</sup>");
   expect("2.5e+12 +- 1e3", "2.5×10<sup>12</sup> ± 10<sup>3</sup>");
   expect("||H - H_inf||", "‖H − H<sub>∞</sub>‖");
+  expect("measured x 2.033, 40 x 30", "measured × 2.033, 40 × 30");
+  expect("gamma x lambda", "γ x λ");
 }
 
 TEST(NotationTest, WordsStayWords) {
-  for (const char* text :
-       {"the run's epochs", "well-posed", "commit 1e5b03", "beta", "etas", "gammas", "1-2", "a_",
-        "sum of squares", "^", "x^{", "don't", "2e", "e5", "3 e-5", "relu", ""})
+  for (const char* text : {"the run's epochs", "well-posed", "commit 1e5b03", "beta", "etas",
+                           "gammas", "1-2", "a_", "sum of squares", "^", "x^{", "don't", "2e", "e5",
+                           "3 e-5", "relu", "", "lower --learning-rate or --gamma"})
     EXPECT_EQ(notation_to_text(text), text);
   EXPECT_EQ(notation_to_html("the run's"), "the run&#39;s");
 }

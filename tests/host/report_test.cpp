@@ -191,10 +191,10 @@ TEST_F(ReportTest, ARunWithEverything) {
   EXPECT_EQ(block(figures + "gram-change.dat", 0)[0], (std::vector{0.0, -0.125 + 0.25, 0.0, 0.0}));
 
   // Again, with less: the old report is gone, and the run is as it was.
-  write(run + "/report/figures/old.svg", "x");
+  ASSERT_TRUE(fs::exists(run + "/report/figures/gram-change.svg"));
   fs::remove(run + "/gram/ntk-last.npy");
   write_report(run, std::nullopt);
-  EXPECT_FALSE(fs::exists(run + "/report/figures/old.svg"));
+  EXPECT_FALSE(fs::exists(run + "/report/figures/gram-change.svg"));
   EXPECT_FALSE(figures_of(checked(page)).contains("gram-last"));
   std::set<std::string> files;
   for (const auto& entry : fs::directory_iterator(run))
@@ -321,7 +321,7 @@ TEST_F(ReportTest, RefusesWhatItMustNotReplace) {
   const std::string shown = place.file("shown"), link = place.file("link");
   write_report(run, shown);
   fs::create_symlink(shown, link);
-  for (const char* own : {"/notes.txt", "/figures/mine.txt"}) {
+  for (const char* own : {"/notes.txt", "/figures/mine.txt", "/figures/mine.gp"}) {
     write(shown + own, "mine");
     refused(shown, fs::path(own).filename().string());
     EXPECT_EQ(contents(shown + own), "mine");

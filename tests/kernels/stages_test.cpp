@@ -169,7 +169,8 @@ TEST_P(Stages, InjectIsReluOfWXOverRootM) {
 }
 
 TEST_P(Stages, InjectInDoubleRoundsOnce) {
-  // More rows of W than the CPU takes at a time, and sums that lose digits: |W||X| is 40 times W X.
+  // More rows of W than the CPU takes at a time, and sums that lose digits: |W||X| is some 20 times
+  // W X.
   const Index m = 1100, n = 3, d = 700;
   const HostMatrix W = random(m, d), X = random(d, n);
   const Framed Phi(real(), m, n);
