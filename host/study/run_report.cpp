@@ -29,7 +29,7 @@ std::string introduction(const RunData& run) {
   const std::string data = text_of(run.record, "data");
   html += html_escaped(data.empty() ? run.config.data : data);
   if (run.learning_rate)
-    html += (run.halved.empty() ? " with step " : " with, at first, step ") +
+    html += (run.halved.empty() ? ", with step " : ", with step (at first) ") +
             formula("eta = " + people_number(*run.learning_rate));
   html += fmt::format(". Of {} epochs there {} {} here; the run is ", run.config.epochs,
                       run.epochs.size() == 1 ? "is" : "are", run.epochs.size());

@@ -28,7 +28,7 @@ TEST_F(OptimizerTest, AFlowsEpochsAreTheLearningRateInTime) {
   for (std::size_t k = 0; k < epochs.size(); ++k) {
     EXPECT_NEAR(epochs[k].at("time"), static_cast<double>(k) * eta, 1e-12 * eta * 12.0);
     EXPECT_GE(epochs[k].at("flow_steps"), 1);
-    EXPECT_GE(epochs[k].at("flow_rejected"), 0);
+    EXPECT_TRUE(epochs[k].contains("flow_rejected"));
     // The theory's bound, to the flow's tolerance.
     least = std::min(least, grams[k].at("lambda_min").get<double>());
     EXPECT_LE(epochs[k].at("loss").get<double>(),

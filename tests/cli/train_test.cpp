@@ -287,6 +287,24 @@ TEST_F(CliTest, ASignalStopsAfterTheEpoch) {
   EXPECT_GT(of_kind(read_records(path("run/metrics.jsonl")), "epoch").size(), 2U);
 }
 
+TEST_F(CliTest, TheGradientsNormIsThatOfSolvesGradients) {
+  write_problem(24, 7, 3);
+  const std::string network = "--weights w.npz --gamma 0.2 --precision fp64 --tolerance 1e-12 ";
+  ASSERT_EQ(run("train --data npy:X.npy,y.npy --epochs 1 --learning-rate 1e-3 --gram-every 0 " +
+                network + "--out run")
+                .code,
+            0);
+  ASSERT_EQ(run("solve --inputs X.npy --targets y.npy " + network + "--out s.npz").code, 0);
+  double squares = 0.0;
+  const auto solved = read_npz(path("s.npz"));
+  for (const char* name : {"grad_A", "grad_W", "grad_u", "grad_v"})
+    for (const double entry : solved.at(name).values)
+      squares += entry * entry;
+  const auto epoch = of_kind(read_records(path("run/metrics.jsonl")), "epoch").at(0);
+  EXPECT_NEAR(epoch.at("gradient_norm").get<double>(), std::sqrt(squares),
+              1e-10 * std::sqrt(squares));
+}
+
 TEST_F(CliTest, AContractionThatIsLostEndsTheRunWithOrWithoutGrams) {
   // Targets far away make A grow while the loss falls.
   constexpr Index m = 40, n = 8;

@@ -151,6 +151,11 @@ TEST_P(Factors, PlanesOfNextToNothingDoNoHarm) {
     const test::Answer is = test::solve(held, X, {.tolerance = 1e-6, .max_sweeps = 200});
     EXPECT_EQ(is.forward.status, SolveStatus::converged) << size;
     EXPECT_EQ(is.adjoint.status, SolveStatus::converged) << size;
+    oracle::Network net;
+    net.A = tiny.A;
+    net.gamma = 0.5;
+    const double allowed = 1e-6 + 4.0 * test::epsilon(Precision::mixed);
+    EXPECT_LE(test::largest(oracle::forward_residuals(net, is.Phi, is.Z)), allowed) << size;
   }
 }
 
