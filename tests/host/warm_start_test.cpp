@@ -29,21 +29,7 @@ TEST_P(WarmStart, AnswersAreTheOraclesAtTheWeightsHeld) {
         for (const int audit_every : {4, 25}) {
           SCOPED_TRACE("m=" + std::to_string(shape.m) + " seed=" + std::to_string(++seed));
           Problem problem = draw(shape, seed, relu_injection, skip);
-          Trainer trainer = trainer_of(problem, tight(), audit_every);
-          int compared = 0;
-          bool due = false;  // after 1, 5 and 30 updates, or as soon as gradients can be compared
-          for (int epoch = 0; epoch <= 30 || (due && epoch < 36); ++epoch) {
-            SCOPED_TRACE("epoch " + std::to_string(epoch));
-            const Evaluation is = trainer.evaluate();
-            ASSERT_TRUE(is.converged());
-            due = due || epoch == 1 || epoch == 5 || epoch == 30;
-            if (due && expect_truth(trainer, is, problem)) {
-              due = false;
-              ++compared;
-            }
-            trainer.update(rate(problem, 0.2));
-          }
-          EXPECT_EQ(compared, 3);
+          EXPECT_EQ(times_compared(problem, audit_every), 3);
         }
 }
 
@@ -182,21 +168,7 @@ TEST_P(WarmStart, AnswersAreTheOraclesByRowPanels) {
       Problem problem{
           net, drawn.truth,
           Model(backend(), precision(), by_panels, Weights{net.A, net.W, net.u, net.v})};
-      Trainer trainer = trainer_of(problem, tight(), 4);
-      int compared = 0;
-      bool due = false;  // after 1, 5 and 30 updates, or as soon as gradients can be compared
-      for (int epoch = 0; epoch <= 30 || (due && epoch < 36); ++epoch) {
-        SCOPED_TRACE("epoch " + std::to_string(epoch));
-        const Evaluation is = trainer.evaluate();
-        ASSERT_TRUE(is.converged());
-        due = due || epoch == 1 || epoch == 5 || epoch == 30;
-        if (due && expect_truth(trainer, is, problem)) {
-          due = false;
-          ++compared;
-        }
-        trainer.update(rate(problem, 0.2));
-      }
-      EXPECT_GE(compared, 2);
+      EXPECT_GE(times_compared(problem, 4), 2);
     }
 }
 

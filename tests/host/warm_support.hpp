@@ -101,6 +101,27 @@ class WarmStarts : public testing::TestWithParam<std::tuple<Precision, Draw>> {
     }
     return true;
   }
+
+  /// Trains for 30 epochs and holds answers against the oracle's after 1, 5 and 30 updates, or as
+  /// soon as gradients can be compared. Returns how often they were.
+  int times_compared(Problem& problem, int audit_every) const {
+    Trainer trainer = trainer_of(problem, tight(), audit_every);
+    int compared = 0;
+    bool due = false;
+    for (int epoch = 0; epoch <= 30 || (due && epoch < 36); ++epoch) {
+      SCOPED_TRACE("epoch " + std::to_string(epoch));
+      const Evaluation is = trainer.evaluate();
+      EXPECT_TRUE(is.converged());
+      if (!is.converged()) break;
+      due = due || epoch == 1 || epoch == 5 || epoch == 30;
+      if (due && expect_truth(trainer, is, problem)) {
+        due = false;
+        ++compared;
+      }
+      trainer.update(rate(problem, 0.2));
+    }
+    return compared;
+  }
 };
 
 inline auto every_precision_and_law() {
