@@ -74,15 +74,6 @@ double expected_drift(const Sweep& sweep, const SolveOptions& options) {
   return drift <= most_drift * options.tolerance ? drift : 0.0;
 }
 
-/// The tolerance for the residual as measured, P being off by `drift`; but none that rounding would
-/// keep out of reach.
-SolveOptions beside(double drift, const Sweep& sweep, SolveOptions options) {
-  const double least = std::min(options.tolerance, smallest_tolerance(sweep.A.precision));
-  const double off = std::hypot(drift, options.injection_off);
-  options.tolerance = std::max(residual_beside(off, sweep.A.width, options.tolerance), least);
-  return options;
-}
-
 /// What rounding has come to after an audit, and the few sweeps that may have to follow it.
 double drift_of_audit(const Sweep& sweep, const SolveOptions& options) {
   const double drift =
@@ -106,6 +97,13 @@ const char* describe(SolveStatus status) {
   return "?";
 }
 
+SolveOptions beside(double drift, Index width, Precision precision, SolveOptions options) {
+  const double least = std::min(options.tolerance, smallest_tolerance(precision));
+  const double off = std::hypot(drift, options.injection_off);
+  options.tolerance = std::max(residual_beside(off, width, options.tolerance), least);
+  return options;
+}
+
 SolveOptions forward_options(SolveOptions options, Index inputs, Precision precision) {
   const bool is_rounded = injection_sums(inputs, precision, options.tolerance) == Sums::native;
   options.injection_off = is_rounded ? injection_rounding(inputs, precision) : 0.0;
@@ -126,7 +124,7 @@ double smallest_tolerance(Precision precision) {
 }
 
 SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options) {
-  return beside(expected_drift(sweep, options), sweep, options);
+  return beside(expected_drift(sweep, options), sweep.A.width, sweep.A.precision, options);
 }
 
 void leave_to_audit_where_near(const SolveOptions& options, SolveReport& report) {
@@ -226,7 +224,8 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
   // Rebuilding has settled the plane.
   Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
   // Rebuilding has rounded P once, and what sweeps may follow will.
-  const SolveOptions lower = beside(drift_of_audit(sweep, options), sweep, options);
+  const SolveOptions lower =
+      beside(drift_of_audit(sweep, options), sweep.A.width, sweep.A.precision, options);
   SolveReport after = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
   after.audit = after.first_residual;

@@ -24,6 +24,10 @@ struct SolveOptions {
   double injection_off = 0.0;  // what the injection is off by, relative to z (drift.hpp)
 };
 
+/// With the tolerance for the residual as measured, P being off by `drift` and the injection by
+/// what it is; but none that rounding would keep out of reach.
+SolveOptions beside(double drift, Index width, Precision precision, SolveOptions options);
+
 /// The options for forward solves of a network of so many inputs, whose injection is added up as
 /// injection_sums() has it.
 SolveOptions forward_options(SolveOptions options, Index inputs, Precision precision);

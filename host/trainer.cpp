@@ -117,12 +117,9 @@ Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
   return result;
 }
 
-SolveOptions Trainer::carried(SolveOptions options) const {
+SolveOptions Trainer::carried(const SolveOptions& options) const {
   const double drift = std::min(drift_in(1), most_drift * options.tolerance);
-  const double off = std::hypot(drift, options.injection_off);
-  const double least = std::min(options.tolerance, smallest_tolerance(model_.precision()));
-  options.tolerance = std::max(residual_beside(off, model_.width(), options.tolerance), least);
-  return options;
+  return beside(drift, model_.width(), model_.precision(), options);
 }
 
 SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {

@@ -91,7 +91,7 @@ class Trainer {
   double drift_in(int more) const;
   /// Those of cold solves, with a tolerance that with what carried states have gathered since the
   /// last audit makes the user's.
-  SolveOptions carried(SolveOptions options) const;
+  SolveOptions carried(const SolveOptions& options) const;
   /// Chunk by chunk, the samples in view.
   Evaluation evaluate_chunks(GramMonitor* monitor, bool audit);
   void clear_gradient();

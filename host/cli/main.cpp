@@ -1,8 +1,6 @@
 // The command-line tool: finds the subcommand, and turns exceptions into one line and an exit code.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +19,7 @@
 #include "host/run/outcome.hpp"
 #include "host/run/provenance.hpp"
 #include "host/run/spelling.hpp"
+#include "kernels/address_space.hpp"
 
 namespace widedeq {
 namespace {
@@ -110,14 +109,7 @@ void open_standard_descriptors() {
 /// OpenBLAS waits for ever for memory that there is no address space for (ulimit -v).
 void require_address_space() {
   constexpr std::size_t least = std::size_t{160} << 20;  // a buffer of its, and some
-  struct rlimit space {};
-  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return;
-  constexpr int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* const room = ::mmap(nullptr, least, PROT_READ | PROT_WRITE, anywhere, -1, 0);
-  if (room != MAP_FAILED) {
-    ::munmap(room, least);
-    return;
-  }
+  if (has_address_space(least)) return;
   throw Failure(ExitCode::usage, "there is too little address space left for OpenBLAS", "ulimit -v",
                 "raise it");
 }

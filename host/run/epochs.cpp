@@ -59,9 +59,7 @@ std::optional<double> norm_if_due(Training& training, bool has_gram) {
   const int epoch = training.state.epoch;
   const bool is_guard = config.gram_every == 0 && is_due(config.audit_every, epoch);
   if (!has_gram && !is_guard && !is_due(config.norm_every, epoch)) return std::nullopt;
-  const Model& model = *training.run.model;
-  return training.state.norm.estimate(*training.run.backend, model.A.view()) /
-         std::sqrt(static_cast<double>(model.width()));
+  return estimate_norm(training);
 }
 
 /// Where A stands. ||A - A(0)||_F costs a pass over A.

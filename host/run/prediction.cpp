@@ -59,10 +59,6 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
   return losses;
 }
 
-double flow_products(const HostMatrix& H, double eta) {
-  return flow_pieces(H, eta) * flow_terms;
-}
-
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta,
                                 int epochs) {
   const double pieces = flow_pieces(H, eta);
@@ -82,6 +78,15 @@ std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, doub
     }
   }
   return losses;
+}
+
+std::vector<double> affordable_losses(const HostMatrix& H, const std::vector<double>& r, double eta,
+                                      int epochs, bool is_flow) {
+  constexpr double most_operations = 2e10;
+  const auto n = static_cast<double>(r.size());
+  const double products = is_flow ? flow_pieces(H, eta) * flow_terms : 1.0;  // an epoch
+  if (n * n * epochs * products > most_operations) return {};
+  return is_flow ? flow_losses(H, r, eta, epochs) : linearised_losses(H, r, eta, epochs);
 }
 
 double loss_noise(double first_loss, double tolerance) {

@@ -17,8 +17,9 @@ std::vector<double> linearised_losses(const HostMatrix& H, std::vector<double> r
 /// power series, which costs 20 n^2 operations an epoch and more where eta ||H|| is above 1.
 std::vector<double> flow_losses(const HostMatrix& H, std::vector<double> r, double eta, int epochs);
 
-/// The products with H that flow_losses() makes an epoch; n^2 operations to find out.
-double flow_products(const HostMatrix& H, double eta);
+/// One or the other; nothing where that is more than 2e10 operations, some ten seconds.
+std::vector<double> affordable_losses(const HostMatrix& H, const std::vector<double>& r, double eta,
+                                      int epochs, bool is_flow);
 
 /// How far the root of a loss is open by solves to `tolerance`: they know ||r|| to about
 /// 2 tolerance ||yhat||, ||yhat|| being taken as r(0)'s size.

@@ -59,9 +59,7 @@ void salvage(Training& training) {
 /// ||A||_2 / sqrt(m) from below as A is now; nothing when it is not finite.
 std::optional<double> norm_now(Training& training) {
   try {
-    const Model& model = *training.run.model;
-    const double norm = training.state.norm.estimate(*training.run.backend, model.A.view()) /
-                        std::sqrt(static_cast<double>(model.width()));
+    const double norm = estimate_norm(training);
     return std::isfinite(norm) ? std::optional(norm) : std::nullopt;
   } catch (const std::exception&) {  // of entries that are not finite, LAPACK's for one
     return std::nullopt;

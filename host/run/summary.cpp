@@ -9,8 +9,6 @@
 namespace widedeq {
 namespace {
 
-constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
-
 std::string number(double value) {
   return std::isfinite(value) ? fmt::format("{:.5g}", value) : "-";
 }
@@ -22,19 +20,12 @@ std::string row(const std::string& name, const std::string& first, const std::st
   return line + "\n";
 }
 
-/// Without n^2 operations an epoch there is nothing to compare with.
 std::vector<double> predicted_losses(const RunSummary& summary) {
-  const auto n = static_cast<double>(summary.first_residual.size());
-  const auto epochs = static_cast<double>(summary.losses.size());
-  if (summary.in_batches || n == 0.0 || summary.halvings > 0 || !summary.first_gram ||
-      !summary.learning_rate)
+  if (summary.in_batches || summary.first_residual.empty() || summary.halvings > 0 ||
+      !summary.first_gram || !summary.learning_rate)
     return {};
-  const double an_epoch =
-      summary.is_flow ? flow_products(summary.first_gram->ntk, *summary.learning_rate) : 1.0;
-  if (n * n * epochs * an_epoch > most_operations) return {};
-  const auto losses = summary.is_flow ? flow_losses : linearised_losses;
-  return losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
-                static_cast<int>(summary.losses.size()));
+  return affordable_losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
+                           static_cast<int>(summary.losses.size()), summary.is_flow);
 }
 
 }  // namespace

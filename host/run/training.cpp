@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "host/failure.hpp"
@@ -174,6 +175,12 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
   open_journal(training);
   LoadingArchive grams(*training.run.backend, file);
   grams.within("grams", [&] { training.journal->transfer(grams); });
+}
+
+double estimate_norm(Training& training) {
+  const Model& model = *training.run.model;
+  return training.state.norm.estimate(*training.run.backend, model.A.view()) /
+         std::sqrt(static_cast<double>(model.width()));
 }
 
 void open_journal(Training& training) {

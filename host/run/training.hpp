@@ -61,6 +61,9 @@ struct Training {
   int saved_epoch = -1;                            // of the newest checkpoint of this session
 };
 
+/// ||A||_2 / sqrt(m) from below, as A is now; the next look starts from this one's.
+double estimate_norm(Training& training);
+
 /// A journal of the run's monitor.
 void open_journal(Training& training);
 

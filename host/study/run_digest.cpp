@@ -18,25 +18,19 @@ namespace widedeq {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double most_operations = 2e10;  // on a prediction: some ten seconds
 
 std::vector<double> predicted_losses(const RunData& run) {
   const std::size_t n = run.first_residual.size();
-  const bool is_flow = run.config.optimizer == Optimizer::flow;
   const bool possible =
       n > 0 && run.ntk_first && run.ntk_first->rows == static_cast<Index>(n) && constant_rate(run);
   if (!possible) return {};
-  const double an_epoch = is_flow ? flow_products(*run.ntk_first, *run.learning_rate) : 1.0;
-  if (static_cast<double>(n * n) * an_epoch * static_cast<double>(run.epochs.size()) >
-      most_operations)
-    return {};
   const bool whole = run.epochs.front().epoch == 0 && !run.grams.empty() &&
                      run.grams.front().epoch == 0 &&
                      run.epochs.back().epoch + 1 == static_cast<int>(run.epochs.size());
   if (!whole) return {};
-  const auto losses = is_flow ? flow_losses : linearised_losses;
-  return losses(*run.ntk_first, run.first_residual, *run.learning_rate,
-                static_cast<int>(run.epochs.size()));
+  return affordable_losses(*run.ntk_first, run.first_residual, *run.learning_rate,
+                           static_cast<int>(run.epochs.size()),
+                           run.config.optimizer == Optimizer::flow);
 }
 
 template <class Member>

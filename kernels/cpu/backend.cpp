@@ -2,12 +2,11 @@
 #include "kernels/backend.hpp"
 
 #include <omp.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <thread>
 
+#include "kernels/address_space.hpp"
 #include "kernels/cpu/bare_product.hpp"
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/gauss_seidel.hpp"
@@ -63,13 +62,8 @@ void require_room_for_blas(int threads) {
   static std::atomic<int> provided{0};  // for so many it has been there, and is kept
   const int more = threads - provided;
   if (more <= 0) return;
-  struct rlimit space {};
-  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return;
   const std::size_t wanted = buffer * static_cast<std::size_t>(more);
-  constexpr int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* const room = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, anywhere, -1, 0);
-  if (room != MAP_FAILED) {
-    ::munmap(room, wanted);
+  if (has_address_space(wanted)) {
     provided = threads;
     return;
   }
