@@ -1,3 +1,4 @@
+// Sweeps and settlings on buffers of their own, and what each costs by formula; see iteration.hpp.
 #include "bench/iteration.hpp"
 
 #include <cmath>

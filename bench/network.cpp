@@ -1,3 +1,4 @@
+// Random samples and targets, and weights moved off their lattice; see network.hpp.
 #include "bench/network.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// The textbook loops, and how far two results are apart; see reference.hpp.
 #include "bench/reference.hpp"
 
 #include <algorithm>

@@ -76,7 +76,9 @@ Json row_json(const Row& row) {
   record["error"] = number(row.error);
   record["tolerance"] = row.tolerance;
   add_statistics(record, row.timing);
-  record["flops"] = row.work.total_flops();
+  record["work_varies"] = row.work_varies;
+  record["seconds"] = row.seconds();
+  record["flops"] = row.work.useful_flops();
   for (const Precision precision : all_precisions) {  // mixed: int8
     const char* name = precision == Precision::mixed ? "int8" : name_of(precision);
     record[std::string("products_") + name] = row.work.products[precision];
@@ -86,6 +88,7 @@ Json row_json(const Row& row) {
   record["flops_per_second"] = number(row.flops_per_second());
   record["bytes_per_second"] = number(row.bytes_per_second());
   record["product_seconds"] = row.product_seconds > 0.0 ? Json(row.product_seconds) : Json();
+  record["product_noise"] = row.product_seconds > 0.0 ? number(row.product_noise) : Json();
   record["share_of_product"] = row.product_seconds > 0.0 ? number(row.share_of_product()) : Json();
   record["roofline_seconds"] = row.roofline_seconds;
   record["share_of_roofline"] = number(row.share_of_roofline());
@@ -130,18 +133,23 @@ Json to_json(const BenchReport& report) {
 
 std::string to_csv(const BenchReport& report) {
   std::string text;
-  const auto add_line = [&](const auto& field) {
+  const auto add_line = [&](const Row& row, const auto& field) {
+    Json record = row_json(row);
+    // The same in every line, for tables that are put together from several files.
+    record["started"] = report.started;
+    record["commit"] = build_info::git_commit;
+    record["processor"] = processor_model();
+    record["backend"] = report.backend;
+    record["threads"] = report.options.config.threads;
+    record["cold"] = report.options.cold;
     std::string line;
-    const Json record = row_json(Row());
     for (const auto& [name, value] : record.items())
-      line += (line.empty() ? "" : ",") + field(name);
+      line += (line.empty() ? "" : ",") + field(name, value);
     text += line + "\n";
   };
-  add_line([](const std::string& name) { return name; });
-  for (const Row& row : report.rows) {
-    const Json record = row_json(row);
-    add_line([&](const std::string& name) { return csv_field(record.at(name)); });
-  }
+  add_line(Row(), [](const std::string& name, const Json&) { return name; });
+  for (const Row& row : report.rows)
+    add_line(row, [](const std::string&, const Json& value) { return csv_field(value); });
   return text;
 }
 

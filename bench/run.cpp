@@ -1,3 +1,4 @@
+// From options to rows: setting up, checking, timing; see run.hpp.
 #include "bench/run.hpp"
 
 #include <fmt/format.h>
@@ -30,6 +31,21 @@ Row row_of(const Stage& stage, Precision precision, Shape shape) {
   row.precision = precision;
   row.shape = shape;
   return row;
+}
+
+/// Throws Failure (usage) where there is nothing to measure, or an option that nothing heeds.
+void expect_rows(const BenchOptions& options) {
+  const auto is_measured = [&](const Stage& stage) {
+    return std::ranges::any_of(options.precisions,
+                               [&](Precision precision) { return applies(stage, precision); });
+  };
+  if (std::ranges::none_of(options.stages, is_measured))
+    throw Failure(ExitCode::usage, "these stages are of mixed precision alone",
+                  "--stages, --precision", "give --precision mixed, on a machine that has it");
+  const auto is_epoch = [](const Stage& stage) { return stage.name == "epoch"; };
+  if (options.epochs > 0 && std::ranges::none_of(options.stages, is_epoch))
+    throw Failure(ExitCode::usage, "there is no stage 'epoch' among the stages", "--epochs",
+                  "leave it out, or add epoch to --stages");
 }
 
 /// Throws Failure (usage) for a case that is larger than the memory that is left where matrices
@@ -110,22 +126,22 @@ class Bench {
     row.work_varies = trial->work_varies();
     trial.reset();  // its memory, before the bare product takes its own
     for (const Precision precision : all_precisions)
-      if (row.work.products[precision] > 0.0)
-        row.product_seconds +=
-            bare_products_seconds(precision, row.shape, row.work.products[precision]);
+      if (row.work.products[precision] > 0.0) time_bare_products(precision, row);
     row.roofline_seconds = report_.roofline.seconds(row.work);
   }
 
   /// Of so many bare products as a call of the stage makes, in a row, since from the second on they
   /// find in the caches what a call's do. Measured anew for every row: on a machine whose speed
   /// drifts, a share means something only when both were timed at about the same moment.
-  double bare_products_seconds(Precision precision, Shape shape, double products) {
+  void time_bare_products(Precision precision, Row& row) {
     observer_.progress(
-        fmt::format("bare product {} {}", widedeq::name_of(precision), to_text(shape)));
+        fmt::format("bare product {} {}", widedeq::name_of(precision), to_text(row.shape)));
+    const double products = row.work.products[precision];
     const int in_a_row = std::max(1, static_cast<int>(std::lround(products)));
-    return products * time_bare_product(backend_, precision, shape, report_.options.stopping,
-                                        flush_.get(), in_a_row)
-                          .median;
+    const Statistics timing = time_bare_product(backend_, precision, row.shape,
+                                                report_.options.stopping, flush_.get(), in_a_row);
+    row.product_seconds += products * timing.median;
+    row.product_noise = std::max(row.product_noise, timing.noise);
   }
 
   BenchReport& report_;
@@ -179,6 +195,7 @@ BenchReport run_bench(BenchOptions options, const Observer& observer) {
     choose_precision(precision, *backend);
     check_tolerance(config.tolerance, precision);
   }
+  expect_rows(options);
   expect_room(options, *backend);
   report.options = std::move(options);
 

@@ -48,12 +48,13 @@ struct Row {
   Work work;                      // of a call, in the mean
   bool work_varies = false;       // between calls
   double product_seconds = 0.0;   // of the library's bare products in it; 0 without any
+  double product_noise = 0.0;     // of these, the largest
   double roofline_seconds = 0.0;  // the least
 
   bool ok() const { return failure.empty(); }
   /// Of a call of that work.
   double seconds() const { return work_varies ? timing.mean : timing.median; }
-  double flops_per_second() const { return work.total_flops() / seconds(); }
+  double flops_per_second() const { return work.useful_flops() / seconds(); }
   double bytes_per_second() const { return work.bytes / seconds(); }
   double share_of_product() const { return product_seconds / seconds(); }
   double share_of_roofline() const { return roofline_seconds / seconds(); }

@@ -1,3 +1,4 @@
+// Parsing ranges, and refusing what is none; see shapes.hpp.
 #include "bench/shapes.hpp"
 
 #include "host/failure.hpp"

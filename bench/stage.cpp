@@ -1,3 +1,4 @@
+// Sums of work, and what a stage's buffers take; see stage.hpp.
 #include "bench/stage.hpp"
 
 namespace widedeq::bench {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,19 +42,24 @@ struct Case {
   std::uint64_t seed = 1;
 };
 
-/// What one call costs by formula, whatever the implementation does.
+/// What one call costs.
 struct Work {
-  /// Every matrix the stage is given read once, every one it leaves written once.
+  /// Every matrix the stage is given read once, every one it leaves written once; in solves once a
+  /// sweep, whole, though samples that have arrived take no part in later ones.
   double bytes = 0.0;
   /// Additions and multiplications of products, by the arithmetic they run in: int8 ones are
   /// `mixed`. Operations on single entries are not counted but where a stage has no others.
   ByPrecision<double> flops;
+  /// Those of the formula, where the implementation makes more: six products of digits for one of
+  /// reals. Nothing: as many as in `flops`.
+  std::optional<double> useful;
   /// Products of m x m times m x n in there, for the share of the library's bare product.
   ByPrecision<double> products;
 
   /// Adds `count` products of m x m times m x n.
   void add_products(Precision arithmetic, double count, Shape shape);
   double total_flops() const { return flops.fp64 + flops.fp32 + flops.mixed; }
+  double useful_flops() const { return useful.value_or(total_flops()); }
   double total_products() const { return products.fp64 + products.fp32 + products.mixed; }
 };
 Work& operator+=(Work& sum, const Work& term);

@@ -1,3 +1,4 @@
+// The list of stages, each from its file in stages/; see stages.hpp.
 #include "bench/stages.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The median's interval by the binomial distribution; see stopping_rule.hpp.
 #include "bench/stopping_rule.hpp"
 
 #include <fmt/format.h>

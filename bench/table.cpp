@@ -54,10 +54,10 @@ Table::Table(const BenchReport& report) : report_(report), stage_(5), m_(1), n_(
 std::string Table::head() const {
   const TrainConfig& config = report_.options.config;
   const Roofline& roofline = report_.roofline;
-  std::string text =
-      fmt::format("widedeq {} ({}), {}\n{}\nd = {}, gamma {}, tolerance {}, seed {}\n\n",
-                  build_info::version, build_info::git_commit, processor_model(), report_.backend,
-                  report_.options.inputs, config.gamma, config.tolerance, config.seed);
+  std::string text = fmt::format(
+      "widedeq {} ({}), {}, {}\n{}\nd = {}, gamma {}, tolerance {}, seed {}\n\n",
+      build_info::version, build_info::git_commit, report_.started, processor_model(),
+      report_.backend, report_.options.inputs, config.gamma, config.tolerance, config.seed);
   text += fmt::format("Roofline: {} GB/s", format_three(roofline.memory.bytes_per_second / 1e9));
   for (const Precision precision : all_precisions)
     if (const auto& peak = roofline.peak[precision]; peak.flops_per_second > 0.0)
@@ -65,13 +65,16 @@ std::string Table::head() const {
                           format_three(peak.flops_per_second / 1e9));
   const StoppingOptions& stopping = report_.options.stopping;
   text += fmt::format(
-      "\nNoise: half the 95 % interval of the median. !: not below {:g} %, or fewer than {} "
-      "samples "
-      "or {:g} s, within {:g} s\n\n",
+      "\nSeconds: the median; of epochs, which differ, the mean. Noise: half the median's 95 % "
+      "interval. !: not below {:g} %, or fewer than {} samples or {:g} s, within {:g} s\n",
       100.0 * stopping.most_noise, stopping.least_samples, stopping.least_seconds,
       stopping.max_seconds);
+  if (report_.options.cold) text += "Cold: 512 MiB are written before every call\n";
+  if (report_.options.epochs > 0)
+    text += fmt::format("Of each case the same {}\n", plural(report_.options.epochs, "epoch"));
   text += fmt::format(
-      "| {:<{}} | precision | {:>{}} | {:>{}} |  median |     noise | Gflop/s |   GB/s | product | "
+      "\n| {:<{}} | precision | {:>{}} | {:>{}} | seconds |     noise | Gflop/s |   GB/s | product "
+      "| "
       "roofline |   error |\n",
       "stage", stage_, "m", m_, "n", n_);
   const auto rule = [](std::size_t width, bool right) {
@@ -87,18 +90,18 @@ std::string Table::line(const Row& row) const {
   const std::string text =
       fmt::format("| {:<{}} | {:<9} | {:>{}} | {:>{}} ", row.stage, stage_,
                   widedeq::name_of(row.precision), row.shape.m, m_, row.shape.n, n_);
-  const auto cells = [&](const std::string& median, const std::string& noise,
+  const auto cells = [&](const std::string& seconds, const std::string& noise,
                          const std::string& flops, const std::string& bytes,
                          const std::string& product, const std::string& roofline,
                          const std::string& error) {
-    return text + fmt::format("| {:>7} | {:>9} | {:>7} | {:>6} | {:>7} | {:>8} | {:>7} |\n", median,
-                              noise, flops, bytes, product, roofline, error);
+    return text + fmt::format("| {:>7} | {:>9} | {:>7} | {:>6} | {:>7} | {:>8} | {:>7} |\n",
+                              seconds, noise, flops, bytes, product, roofline, error);
   };
   if (!row.ok()) return cells("FAILED", "", "", "", "", "", row.failure);
   const auto rate = [](double value) { return value > 0.0 ? format_three(value / 1e9) : "-"; };
   const std::string noise =
       std::isfinite(row.timing.noise) ? fmt::format("{:.2f} %", 100.0 * row.timing.noise) : "?";
-  return cells(format_seconds(row.timing.median), row.warning.empty() ? noise : noise + " !",
+  return cells(format_seconds(row.seconds()), row.warning.empty() ? noise : noise + " !",
                rate(row.flops_per_second()), rate(row.bytes_per_second()),
                row.product_seconds > 0.0 ? percent(row.share_of_product()) : "-",
                percent(row.share_of_roofline()),
@@ -111,7 +114,7 @@ std::string reservations(const BenchReport& report) {
     text += (text.empty() ? "" : "; ") + sentence;
   };
   if (const std::size_t count = report.warnings(); count > 0)
-    say(fmt::format("{} of {} did not get quiet within {:g} s", count,
+    say(fmt::format("{} of {} marked !: not measured well within {:g} s", count,
                     plural(report.rows.size(), "row"), report.options.stopping.max_seconds));
   if (report.stopped) say("stopped early");
   return text;

@@ -139,7 +139,10 @@ def compare_all(options, widedeq, scratch):
 
 
 def provenance(options, widedeq):
-    commit = machine.output_of("git", "-C", problems.REPOSITORY, "rev-parse", "HEAD")
+    commit = machine.output_of(
+        *("git", "-C", problems.REPOSITORY, "describe", "--always", "--dirty"),
+        *("--abbrev=40", "--exclude", "*"),
+    )
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.description(),

@@ -93,13 +93,17 @@ def output_of(*command):
 
 
 def description():
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
+    lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+
+    def field(name):
+        """Of the first processor; None where the system does not tell."""
+        return next((value.strip() for key, _, value in lines if key.strip() == name), None)
+
     return {
-        "cpu": models[0] if models else platform.machine(),
+        "cpu": field("model name") or platform.machine(),
+        # Generations that go by one name: family 26 of AMD is Zen 5.
+        "family": field("cpu family"),
+        "model": field("model"),
         "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -100,6 +100,7 @@ def finish(contender, blocks, plan):
     return {
         "title": contender.title,
         "seconds": quartiles[1],
+        "mean": float(np.mean(counted)),
         "quartiles": [quartiles[0], quartiles[2]],
         "samples": len(counted),
         "disturbed_blocks": len(blocks) - len(quiet),

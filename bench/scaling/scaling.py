@@ -1,6 +1,6 @@
 """How the time of an epoch grows with the width: `widedeq bench`, case by case, as one table.
 
-    bench/scaling/run                                  everything: an hour or more
+    bench/scaling/run                                  everything: a quarter of an hour a round
     bench/scaling/run --widths 256,512 --samples 64    minutes
     bench/scaling/run --self-test                      the arithmetic, on made-up numbers
 

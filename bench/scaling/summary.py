@@ -1,5 +1,8 @@
 """Figures from what `widedeq bench` wrote: medians over rounds, the fitted exponent, Markdown.
 
+The seconds of an epoch are the mean over those timed, since some of them hold an audit; their noise
+is that of the median epoch.
+
 A measurement is one case (a width, a number of threads) in one round:
 
     {"m", "threads", "round", "failures": [sentence, ...], "foreign_cores",
@@ -65,7 +68,8 @@ def summarise(measurements):
     products = [one["product"] for one in counted]
     warnings = [f"{row['stage']}: {row['warning']}" for row in epochs + products if row["warning"]]
     case["warnings"] = list(dict.fromkeys(warnings))
-    case["seconds"] = statistics.median(row["seconds_median"] for row in epochs)
+    case["seconds"] = statistics.median(row["seconds_mean"] for row in epochs)
+    case["seconds_median"] = statistics.median(row["seconds_median"] for row in epochs)
     case["noise"] = noise(epochs)
     case["products"] = statistics.median(row["products"] for row in epochs)
     case["share_of_product"] = statistics.median(row["share_of_product"] for row in epochs)
@@ -77,9 +81,9 @@ def summarise(measurements):
 def speed_up(measurements, alone):
     """Median over rounds of the seconds with one thread / with these. A round has both, one right
     after the other, of the same epochs. None where no round of both counts."""
-    before = {one["round"]: one["epoch"]["seconds_median"] for one in undisturbed(alone)}
+    before = {one["round"]: one["epoch"]["seconds_mean"] for one in undisturbed(alone)}
     ratios = [
-        before[one["round"]] / one["epoch"]["seconds_median"]
+        before[one["round"]] / one["epoch"]["seconds_mean"]
         for one in undisturbed(measurements)
         if one["round"] in before
     ]
@@ -145,10 +149,11 @@ def table(header, rows):
 def case_cells(case):
     start = [str(case["m"]), str(case["threads"])]
     if case["failures"]:
-        return [*start, "FAILED", "-", "-", "-", "-", "-"]
+        return [*start, "FAILED", "-", "-", "-", "-", "-", "-"]
     return [
         *start,
         duration(case["seconds"]),
+        duration(case["seconds_median"]),
         percent(case["noise"], 2) + (" !" if case["warnings"] or case["disturbed"] else ""),
         f"{case['products']:.1f}",
         percent(case["share_of_product"]),
@@ -158,7 +163,7 @@ def case_cells(case):
 
 
 def case_table(cases):
-    header = ["m", "threads", "an epoch", "noise", "products", "product share"]
+    header = ["m", "threads", "an epoch", "median", "noise", "products", "product share"]
     header += ["an int8 product", "speed-up"]
     return table(header, map(case_cells, cases))
 

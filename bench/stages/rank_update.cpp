@@ -28,8 +28,10 @@ class RankUpdate final : public Trial {
     count_.end();
   }
   Work work() const override {
+    const Work formula = rank_update_work(case_);
     Work work = count_.mean();
-    work.bytes = rank_update_work(case_).bytes;
+    work.useful = formula.total_flops();
+    work.bytes = formula.bytes;
     return work;
   }
 

@@ -16,8 +16,10 @@ class Settle final : public Trial {
 
   Work work() const override {
     const auto [m, n, d] = sizes(case_);
-    Work work;
+    Work formula, work;
+    formula.add_products(real_arithmetic(case_.precision), 1.0, case_.shape);
     work.add_products(Precision::mixed, Iteration::products, case_.shape);
+    work.useful = formula.total_flops();
     // Three digits of E, P and what was settled read and written, z read.
     work.bytes = Iteration::digits * m * m + 5.0 * real_bytes(case_.precision) * m * n;
     return work;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -25,10 +26,13 @@ Every stage is compared with textbook loops in double first, at the shape itself
 at that size beyond; one that fails is not timed, its row says FAILED, and the exit code is 4.
 
 Samples are taken after a warm-up until there are 10, 0.5 s are timed and the noise is below 0.5 %;
-after --max-seconds the row is marked "!" instead. The figure is the median. Its noise is half the
-width of its 95 % confidence interval (from order statistics), relative to it.
+after --max-seconds the row is marked "!" instead. The figure is the median (of epochs, which differ
+from one another and now and then hold an audit, the mean). Noise is half the width of the median's
+95 % confidence interval (from order statistics), relative to it.
 
-  Gflop/s, GB/s  operations of products, and the matrices read and written once each, by formula
+  Gflop/s        operations of products by formula; of solves and epochs those that were made, where
+                 six int8 products may stand for one of reals
+  GB/s           the matrices read and written once each, in solves once a sweep
   product        seconds of the library's bare products of that shape, timed right afterwards,
                  / seconds measured
   roofline       seconds the machine needs at least / seconds measured; the machine's rates are
@@ -110,7 +114,8 @@ BenchCommand::BenchCommand(CLI::App& parent)
   });
   app_->add_flag("--cold", options_.cold,
                  "write 512 MiB before every call, so that nothing is found in a cache");
-  option("--max-seconds", "S", "the most time for one row, but for its check [5]",
+  option("--max-seconds", "S",
+         "the most time for one row, and as much for its bare products; not for its check [5]",
          [this](const std::string& text) {
            const auto value = parse_number(text);
            options_.stopping.max_seconds =
@@ -136,7 +141,11 @@ BenchCommand::BenchCommand(CLI::App& parent)
 int BenchCommand::run(const std::string&) const {
   bench::BenchOptions options = options_;
   apply_given(options.config, given_);
-  if (!json_.empty() && json_ == csv_)
+  const auto place = [](const std::string& path) {
+    std::error_code error;
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+  };
+  if (!json_.empty() && !csv_.empty() && place(json_) == place(csv_))
     throw Failure(ExitCode::usage, "--json and --csv name the same file", json_,
                   "give another name to one of them");
   const auto json = open_file(json_);

@@ -58,7 +58,7 @@ TEST_F(BenchCliTest, EveryStageInEveryPrecision) {
   // Ten milliseconds cannot be enough, and that is said; there is no progress off a terminal.
   const auto complaints = result.complaints();
   ASSERT_EQ(complaints.size(), 1U) << result.error;
-  EXPECT_NE(complaints[0].find("did not get quiet within 0.01 s"), std::string::npos);
+  EXPECT_NE(complaints[0].find("marked !: not measured well within 0.01 s"), std::string::npos);
   EXPECT_EQ(std::ranges::count(result.error, '\n'), 1) << result.error;
 }
 
@@ -120,6 +120,12 @@ TEST_F(BenchCliTest, ASignalKeepsTheRowsThatAreDone) {
   EXPECT_TRUE(report.at("stopped").get<bool>());
   EXPECT_GT(report.at("rows").size(), 0U);
   EXPECT_LT(report.at("rows").size(), 485U);
+}
+
+TEST_F(BenchCliTest, WhatNothingHeedsIsRefused) {
+  expect_refused("bench --stages settle --shapes 16x3 --precision fp64", 2, {"mixed"});
+  expect_refused("bench --stages readout --shapes 16x3 --epochs 7", 2, {"--epochs", "epoch"});
+  expect_refused("bench --stages readout --shapes 16x3 --json z --csv ./z", 2, {"same file"});
 }
 
 }  // namespace
