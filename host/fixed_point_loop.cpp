@@ -1,6 +1,7 @@
 // The loop of one solve: sweeps to a target, a settling of the plane, the next target; see
 // solve_fixed_point() in fixed_point.hpp.
 #include <algorithm>
+#include <cmath>
 
 #include "host/fixed_point.hpp"
 
@@ -65,6 +66,10 @@ class Loop {
   SolveReport run() {
     target_ = has_plane() ? unsettled_.target(carried_.plane.expected) : options_.tolerance;
     if (is_cold_) start_cold();
+    if (!std::isfinite(sweep_.A.plane_size)) {  // digits cannot hold what A has
+      report_.status = SolveStatus::non_finite;
+      return finish();
+    }
     for (Settling kind = Settling::first;; kind = Settling::later) {
       sweep_to_target(kind);
       if (has_failed() || !has_plane()) break;

@@ -96,16 +96,17 @@ struct Gains {
 /// belongs to `settled`. Amid Gauss-Seidel sweeps the increments of a row panel have reached the
 /// panels below it and are pending for the others.
 struct SweepState {
-  Matrix P;             // m x n real
-  Matrix applied;       // m x n real: Zhat, the sum of all increments
-  Matrix pending;       // m x n real (fp64, fp32) or int8 (mixed), packed: open columns only
-  Matrix settled;       // m x n real, mixed only
-  Matrix scale;         // 1 x n float64: value of one unit of a pending increment
-  Matrix residual;      // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment
-  Matrix size;          // 1 x n float64: ||applied|| when the residual was measured
-  Matrix first_step;    // 1 x n float64: the larger of ||f(P) - applied|| and ||applied|| at the
-                        // start, by which growth is judged
-  Gains gained;         // what the solve has added, the guess it began with included
+  Matrix P;           // m x n real
+  Matrix applied;     // m x n real: Zhat, the sum of all increments
+  Matrix pending;     // m x n real (fp64, fp32) or int8 (mixed), packed: open columns only
+  Matrix settled;     // m x n real, mixed only
+  Matrix scale;       // 1 x n float64: value of one unit of a pending increment
+  Matrix residual;    // 1 x n float64: ||f(P) - applied|| / ||applied|| before the last increment,
+                      // 1 where `applied` is zero and f(P) is not
+  Matrix size;        // 1 x n float64: ||applied|| when the residual was measured
+  Matrix first_step;  // 1 x n float64: the larger of ||f(P) - applied|| and ||applied|| at the
+                      // start, by which growth is judged
+  Gains gained;       // what the solve has added, the guess it began with included
   Gains gained_before;  // what the one before it has
   Matrix known;         // 2 x n int32: of how many of these a column knows (response.hpp)
   Matrix switched;      // 1 x n int32: whether units have switched, as predict() has found
@@ -125,16 +126,16 @@ struct Sweep {
   ConstBlock gate;      // m x n real, read by Epilogue::mask: D = 1[gate > 0]
   double tolerance;     // a column stops at ||f(P) - applied|| <= tolerance ||applied||
   bool jacobi = false;  // all rows at once, however many panels the operand has
-  /// An iteration whose increments have grown beyond so many times the first one's is given up,
-  /// with columns still open. Looked at every growth_look sweeps: a map that contracts may grow for
-  /// a few.
+  /// An iteration whose steps ||f(P) - applied|| have grown beyond so many times first_step is
+  /// given up, with columns still open. Looked at every growth_look sweeps: a map that contracts
+  /// may grow for a few.
   double hopeless_growth = std::numeric_limits<double>::infinity();
 };
 
 inline constexpr int growth_look = 16;
 
-/// Whether an iteration is given up: after so many sweeps, the last of which made increments so
-/// much longer than the first ones, at that Sweep::hopeless_growth.
+/// Whether an iteration is given up: after so many sweeps, the last of which found steps so much
+/// longer than SweepState::first_step, at that Sweep::hopeless_growth.
 constexpr bool is_hopeless(int sweeps, double worst_growth, double hopeless_growth) {
   return sweeps > 0 && sweeps % growth_look == 0 && worst_growth > hopeless_growth;
 }
@@ -144,7 +145,7 @@ struct SweepStatus {
   int sweeps = 0;
   Index open = 0;  // columns still open
   double worst_residual = 0.0;
-  double worst_growth = 0.0;    // ||increment|| / ||first increment||
+  double worst_growth = 0.0;    // ||f(P) - applied|| / first_step
   bool finite = true;           // false: a NaN or infinity turned up and the iteration stopped
   double operations = 0.0;      // additions and multiplications in products
   double first_residual = 0.0;  // measure_and_iterate: worst_residual as measured
@@ -215,7 +216,8 @@ class Backend {
   // ---- memory
   /// Bytes that are free where matrices are, if that is not the host's memory.
   virtual std::optional<double> free_device_memory() const { return std::nullopt; }
-  /// A zeroed matrix. Throws std::bad_alloc.
+  /// A zeroed matrix. Throws std::bad_alloc, OutOfDeviceMemory where a device has no room, and
+  /// ShapeError for a negative size.
   virtual Matrix allocate(Element element, Index rows, Index columns) = 0;
   /// Host doubles into a real block, rounded to its element type. Synchronises.
   virtual void upload(MatrixView<const double> host, Block to) = 0;
@@ -262,8 +264,9 @@ class Backend {
   /// Buffers for an iteration on `columns` columns of height `width`.
   virtual SweepState make_sweep_state(Precision precision, Index width, Index columns) = 0;
   /// Looks at P and `applied` as they stand, without a product: measures every column's residual,
-  /// opens the columns above the tolerance and makes their increments. Starts an iteration (P = c,
-  /// applied = 0) and restarts one. `starting` records the first increments' norms. Synchronises.
+  /// opens the columns above the tolerance and makes their increments, or leaves those to the
+  /// panels of the sweep that follows. Starts an iteration (P = c, applied = 0) and restarts one.
+  /// `starting` records first_step. Synchronises.
   virtual SweepStatus measure(SweepState& state, const Sweep& sweep, bool starting) = 0;
   /// Up to `most` sweeps, fewer when every column has stopped. One sweep is: P += s op(A) pending,
   /// then per entry f(P), the increment f(P) - applied, its rounding, applied += rounded increment,
@@ -284,10 +287,11 @@ class Backend {
   /// doubles. Mixed precision only. Synchronises.
   virtual std::vector<double> unsettled(const SweepState& state) = 0;
   /// P += s op(plane) (applied - settled), and settled follows, in `columns`: afterwards P belongs
-  /// to `applied` as a whole there. Plane and difference are taken to 1, 2 or 3 base-256 digits
-  /// (settling.hpp): each leaves out about 2^-8 of what the last one did, for 1, 3 or 6 products.
-  /// Only with no column open, and each column once. Returns the gain, ||s op(plane) (applied -
-  /// settled)|| / ||applied - settled||, the largest over these columns. Synchronises.
+  /// to `applied` as a whole there, but for what digits leave out. Plane and difference are taken
+  /// to 1, 2 or 3 base-256 digits (settling.hpp): each leaves out about 2^-8 of what the last one
+  /// did, for 1, 3 or 6 products; settled stays behind by as much. Only with no column open, and
+  /// each column once. Returns the gain, ||s op(plane) (applied - settled)|| / ||applied -
+  /// settled||, the largest over these columns, from first digits and factors. Synchronises.
   virtual double settle(SweepState& state, const Sweep& sweep, const SettledColumns& columns) = 0;
   /// settle(), then measure(state, sweep, false): one stage, so that a device does both without
   /// waiting for the host in between. Synchronises.

@@ -1,6 +1,6 @@
 // Errors of the kernel layer.
 //
-// Misuse (shapes that do not fit, wrong element types) throws ShapeError and names both shapes.
+// Misuse throws ShapeError and names both shapes; or both element types, or what a state lacks.
 // A failing device library throws DeviceError and names the call, the file and the line.
 // An iteration that does not converge is not an error here: it is a value in a report.
 #pragma once

@@ -1,6 +1,8 @@
 // Counting the operations of products by formula, as every backend does; see Backend::operations.
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/backend.hpp"
 #include "kernels/digit_update.hpp"
 
@@ -27,6 +29,7 @@ class OperationCount {
     const Index m = state.P.rows();
     total_.fp64 += product(m, m + 2 * A.left.columns, state.count);
   }
+  /// Of updates of vectors, too: du and dv are rank_update() with one row.
   void rank_update(const ConstBlock& left, const ConstBlock& right, bool by_digits) {
     update(left.element, left.rows, right.rows, left.columns, by_digits);
   }
@@ -34,14 +37,15 @@ class OperationCount {
     const Index n = left.columns;  // Grams in double, whatever the elements
     total_.fp64 += (product(n, left.rows, n) + product(n, right.rows, n)) / 2.0;
   }
-  /// `gram_by_digits`: the n x n product of `right` with itself is made of digits, too.
+  /// How the n x n product of a matrix with itself is made.
+  enum class Gram : std::uint8_t { half, whole, digits };
   void follow_rank_update(const ConstBlock& P, const ConstBlock& left, const ConstBlock& right,
-                          bool by_digits, bool gram_by_digits) {
+                          bool by_digits, Gram gram) {
     const Index n = left.columns;
-    if (gram_by_digits) {
+    if (gram == Gram::digits) {
       total_.int8 += update_products * product(n, right.rows, n);
     } else {
-      of(P.element) += product(n, right.rows, n) / 2.0;
+      of(P.element) += product(n, right.rows, n) / (gram == Gram::half ? 2.0 : 1.0);
     }
     update(P.element, P.rows, n, n, by_digits);
   }

@@ -1,6 +1,7 @@
 // Counter-based random numbers: a value depends on (seed, tensor, row, column) and on nothing else,
-// so neither the number of threads nor the backend nor the order of generation can change it, and
-// the matrix of a narrow network is the top left block of a wider one's.
+// so neither the number of threads nor the order of generation can change it, nor, for words and
+// the lattice law, the backend (normals may differ in their last bits, as logarithms do), and the
+// matrix of a narrow network is the top left block of a wider one's.
 //
 // Generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 // One counter serves four consecutive rows of a column.

@@ -22,7 +22,8 @@ namespace widedeq {
 inline constexpr double digit_ratio = 256.0;
 
 /// The most digits that E and d are taken to. With the base's eight bits they hold entries to 2^-32
-/// of the largest: as good as single precision for entries down to 2^-8 of it.
+/// to 2^-30 of the largest, as E is smaller or larger beside a step of the base: about as good as
+/// single precision for entries down to 2^-8 of it.
 inline constexpr int plane_digits = most_digits;
 
 /// ||d|| / ||z|| of a column, by their squares; 1 where z is zero and d is not.

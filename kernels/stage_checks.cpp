@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <vector>
 
 namespace widedeq {
 
@@ -20,10 +21,15 @@ void expect_bytes(const char* stage, const ConstBlock& block, std::size_t bytes)
                      " bytes for a block that is " + shape(block));
 }
 
+void check_weights(const char* stage, const WeightView& A, Index m) {
+  expect_shape(stage, "base", A.base, m, m);
+  if (!A.change.empty()) expect_shape(stage, "change", A.change, m, m);
+  if (!A.left.empty()) expect_shape(stage, "left", A.left, m, A.left.columns);
+  expect_shape(stage, "right", A.right, A.left.rows, A.left.columns);
+}
+
 void check_refresh(const Operand& operand, const WeightView& A) {
-  expect_shape("refresh", "base", A.base, operand.width, operand.width);
-  if (!A.change.empty()) expect_shape("refresh", "change", A.change, operand.width, operand.width);
-  expect_shape("refresh", "right", A.right, A.left.rows, A.left.columns);
+  check_weights("refresh", A, operand.width);
   if (operand.precision != Precision::mixed && !A.left.empty())
     throw ShapeError("refresh: dense operands take no factors; here are " + shape(A.left));
 }
@@ -33,6 +39,7 @@ void check_apply(const WeightView& A, std::span<const double> x, std::span<doubl
   if (x.size() != m || y.size() != m)
     throw ShapeError("apply: A is " + shape(A.base) + ", x has " + std::to_string(x.size()) +
                      " entries and y " + std::to_string(y.size()));
+  check_weights("apply", A, A.width());
 }
 
 void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep) {
@@ -40,6 +47,11 @@ void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep)
   if (sweep.A.width != m)
     throw ShapeError(std::string(stage) + ": A is " + std::to_string(sweep.A.width) + " x " +
                      std::to_string(sweep.A.width) + ", P is " + shape(state.P.block()));
+  if (state.count < 0 || state.count > state.P.columns())
+    throw ShapeError(std::string(stage) + ": " + std::to_string(state.count) +
+                     " columns are in use, P is " + shape(state.P.block()));
+  if (state.P.element() != real_of(sweep.A.precision))
+    throw_wrong_element(state.P.element(), real_of(sweep.A.precision));
   if (sweep.epilogue == Epilogue::mask) expect_shape(stage, "gate", sweep.gate, m, state.count);
 }
 
@@ -58,12 +70,20 @@ void check_predict(const SweepState& state, const Sweep& sweep) {
 
 void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns) {
   check_sweep("settle", state, sweep);
+  if (sweep.A.precision != Precision::mixed)
+    throw ShapeError("settle: a dense operand has no plane to settle");
   if (state.open_count != 0) throw ShapeError("settle: columns are still open");
   const auto is_there = [&](Index j) { return 0 <= j && j < state.count; };
   const auto listed = static_cast<Index>(columns.order.size());
   if (listed > state.count || !std::ranges::all_of(columns.order, is_there))
     throw ShapeError("settle: " + std::to_string(listed) + " columns are chosen of " +
                      std::to_string(state.count));
+  std::vector<bool> chosen(static_cast<std::size_t>(state.count));
+  for (const Index j : columns.order) {
+    if (chosen[static_cast<std::size_t>(j)])
+      throw ShapeError("settle: column " + std::to_string(j) + " is chosen twice");
+    chosen[static_cast<std::size_t>(j)] = true;
+  }
   if (listed != columns.size() || !std::ranges::is_sorted(columns.count, std::greater<>()))
     throw ShapeError("settle: " + std::to_string(listed) + " columns are chosen, " +
                      std::to_string(columns.size()) + " have a digit");

@@ -15,6 +15,9 @@ void expect_exact(const std::string& why_not_mixed, Precision precision, Index w
 /// Throws unless the block takes so many bytes without gaps.
 void expect_bytes(const char* stage, const ConstBlock& block, std::size_t bytes);
 
+/// Throws unless base, change and factors are A's, m x m.
+void check_weights(const char* stage, const WeightView& A, Index m);
+
 /// Throws unless the operand's width is A's, and its precision takes A's factors, if there are any.
 void check_refresh(const Operand& operand, const WeightView& A);
 

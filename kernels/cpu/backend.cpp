@@ -251,7 +251,8 @@ class CpuBackend final : public Backend {
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
     const Team team = share(P, left.columns);
-    count_.follow_rank_update(P, left, right, goes_by_digits(precision, left, left.columns), false);
+    count_.follow_rank_update(P, left, right, goes_by_digits(precision, left, left.columns),
+                              OperationCount::Gram::half);
     cpu::follow_rank_update(P, alpha, left, r, right, precision, workspace_);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {

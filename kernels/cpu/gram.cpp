@@ -90,6 +90,7 @@ void gram_as(const GramInput& input, Grams& out) {
   const Index m = input.Z.rows;
   const Index n = input.Z.columns;
   const double s = input.s;
+  out = Grams();
   for (HostMatrix* matrix : {&out.features, &out.states, &out.adjoints})
     *matrix = HostMatrix(n, n);
 

@@ -147,14 +147,16 @@ void refresh_plane(DigitOperand& operand, const WeightView& A, Changed changed) 
     fold(operand);
     extent = extent_of_plane();
   }
-  operand.has_digits = extent.largest > 0.0F;
+  operand.has_digits = extent.largest > 0.0F || !std::isfinite(extent.norm);
   operand.digits_norm = extent.norm;
   operand.plane_step = static_cast<double>(int8_scale(extent.largest));
 }
 
 void refresh_digits(DigitOperand& operand, const WeightView& A, Changed changed) {
+  if (!operand.own_base.empty())
+    expect_shape("refresh", "own base", operand.own_base.block(), operand.width, operand.width);
   operand.source = A;
-  if (changed != Changed::factors) refresh_plane(operand, A, changed);
+  if (changed != Changed::factors || operand.base_version == 0) refresh_plane(operand, A, changed);
   operand.has_plane = operand.has_digits || !A.left.empty();
   operand.plane_size = operand.digits_norm + A.factors_norm;
 }

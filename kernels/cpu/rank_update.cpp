@@ -202,7 +202,7 @@ double product_norm(MatrixView<const Real> left, std::span<const double> r,
   for (Index j = 0; j < n; ++j)
     for (Index i = 0; i < n; ++i)
       sum += L(i, j) * R(j, i);
-  return std::max(0.0, sum);
+  return std::max(sum, 0.0);  // a NaN stays one
 }
 
 template <class Real>
@@ -259,6 +259,8 @@ double copy_factors(double alpha, ConstBlock left, std::span<const double> r, Co
   expect_shape("copy_factors", "right factor", right_factor, right.rows, left.columns);
   expect_shape("copy_factors", "right", right, right.rows, left.columns);
   expect_entries("copy_factors", r, left);
+  if (right.element != left.element) throw_wrong_element(right.element, left.element);
+  if (left_factor.element != left.element) throw_wrong_element(left_factor.element, left.element);
   copy(right, right_factor);
   if (left.element == Element::float64) {
     scale_columns(alpha, left.as<const double>(), r, left_factor.as<double>());

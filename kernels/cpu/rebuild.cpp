@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/blas.hpp"
 #include "kernels/cpu/transfer.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cpu {
 namespace {
@@ -106,9 +107,10 @@ void rebuild_as(SweepState& state, const Sweep& sweep, const WeightView& A, Cons
 }  // namespace
 
 void rebuild(SweepState& state, const Sweep& sweep, const WeightView& A, ConstBlock c) {
-  expect_shape("rebuild", "A", A.base, state.P.rows(), state.P.rows());
+  check_weights("rebuild", A, state.P.rows());
   expect_shape("rebuild", "c", c, state.P.rows(), state.count);
   if (state.open_count != 0) throw ShapeError("rebuild: columns are still open");
+  if (c.element != state.P.element()) throw_wrong_element(c.element, state.P.element());
   if (!state.settled.empty())
     copy(state.applied.columns(0, state.count), state.settled.columns(0, state.count));
   if (c.element == Element::float64)

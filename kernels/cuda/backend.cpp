@@ -246,8 +246,10 @@ class CudaBackend final : public Backend {
   void follow_rank_update(Block P, double alpha, ConstBlock left, std::span<const double> r,
                           ConstBlock right, Precision precision) override {
     const bool by_digits = wants_digits(precision, left, left.columns);
-    const bool gram_by_digits = by_digits && suits_symmetric_product(right.rows, right.columns);
-    count_.follow_rank_update(P, left, right, by_digits, gram_by_digits);
+    const auto gram = by_digits && suits_symmetric_product(right.rows, right.columns)
+                          ? OperationCount::Gram::digits
+                          : OperationCount::Gram::whole;
+    count_.follow_rank_update(P, left, right, by_digits, gram);
     cuda::follow_rank_update(context_, P, alpha, left, r, right, precision);
   }
   double add_scaled(Block C, double alpha, ConstBlock G) override {

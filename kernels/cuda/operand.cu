@@ -264,14 +264,17 @@ void refresh_plane(Context& context, DigitOperand& operand, const WeightView& A,
     fold(context, operand);
     extent = extent_of_plane();
   }
-  operand.has_digits = extent.largest > 0.0;
+  operand.has_digits = extent.largest > 0.0 || !std::isfinite(extent.squares);
   operand.digits_norm = std::sqrt(extent.squares);
   operand.plane_step = static_cast<double>(int8_scale(static_cast<float>(extent.largest)));
 }
 
 void refresh_digits(Context& context, DigitOperand& operand, const WeightView& A, Changed changed) {
+  if (!operand.own_base.empty())
+    expect_shape("refresh", "own base", operand.own_base.block(), operand.width, operand.width);
   operand.source = A;
-  if (changed != Changed::factors) refresh_plane(context, operand, A, changed);
+  if (changed != Changed::factors || operand.base_version == 0)
+    refresh_plane(context, operand, A, changed);
   operand.has_plane = operand.has_digits || !A.left.empty();
   operand.plane_size = operand.digits_norm + A.factors_norm;
 }

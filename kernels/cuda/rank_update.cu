@@ -222,7 +222,7 @@ double copy_factors_as(Context& context, double alpha, MatrixView<const Real> le
   add_gram(context, L, left);
   add_gram(context, R, right);
   launch(context, grid_of_columns(n), product_norm_kernel, L, R, r_there, sums);
-  return std::max(0.0, fetch_sum(context, sums, n));
+  return std::max(fetch_sum(context, sums, n), 0.0);  // a NaN stays one
 }
 
 /// absorb(to, change), entry by entry
@@ -290,6 +290,8 @@ double copy_factors(Context& context, double alpha, ConstBlock left, std::span<c
   expect_shape("copy_factors", "right factor", right_factor, right.rows, left.columns);
   expect_shape("copy_factors", "right", right, right.rows, left.columns);
   expect_entries("copy_factors", r, left);
+  if (right.element != left.element) throw_wrong_element(right.element, left.element);
+  if (left_factor.element != left.element) throw_wrong_element(left_factor.element, left.element);
   copy(context, right, right_factor);
   if (left.element == Element::float64)
     return copy_factors_as(context, alpha, left.as<const double>(), r, right.as<const double>(),

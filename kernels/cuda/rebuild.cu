@@ -13,6 +13,7 @@
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/operand.hpp"
 #include "kernels/cuda/transfer.hpp"
+#include "kernels/stage_checks.hpp"
 
 namespace widedeq::cuda {
 namespace {
@@ -190,7 +191,7 @@ void rebuild_as(Context& context, SweepState& state, const Sweep& sweep, const W
 
 void rebuild(Context& context, SweepState& state, const Sweep& sweep, const WeightView& A,
              ConstBlock c) {
-  expect_shape("rebuild", "A", A.base, state.P.rows(), state.P.rows());
+  check_weights("rebuild", A, state.P.rows());
   expect_shape("rebuild", "c", c, state.P.rows(), state.count);
   if (state.open_count != 0) throw ShapeError("rebuild: columns are still open");
   if (c.element != state.P.element()) throw_wrong_element(c.element, state.P.element());

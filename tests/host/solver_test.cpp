@@ -385,6 +385,13 @@ TEST_P(Solvers, NotANumberIsNonFiniteWhereverItEnters) {
     ASSERT_EQ(equilibrium.solve(fine, Phi, {}).status, SolveStatus::converged);
     AdjointSolver adjoint(backend(), precision(), 30, 5);
     EXPECT_EQ(adjoint.solve(in_u, equilibrium.P(), {}).status, SolveStatus::non_finite);
+
+    Model in_change = test::model_of(good, precision());
+    HostMatrix change(30, 30);
+    change(3, 4) = bad;
+    backend().upload(change.view(), in_change.A.change());
+    in_change.A.refresh();
+    EXPECT_EQ(equilibrium.solve(in_change, Phi, {}).status, SolveStatus::non_finite);
   }
 }
 

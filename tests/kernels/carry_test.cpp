@@ -166,6 +166,16 @@ TEST_P(Carry, FollowingKeepsNotANumber) {
       EXPECT_EQ(std::isnan(is(i, j)), i == 2);
 }
 
+TEST_P(Carry, FactorsTellOfNotANumber) {
+  HostMatrix left = random(5, 3);
+  left(2, 1) = NAN;
+  Matrix left_factor = backend().allocate(real(), 5, 3);
+  Matrix right_factor = backend().allocate(real(), 4, 3);
+  EXPECT_TRUE(
+      std::isnan(backend().copy_factors(1.0, upload(real(), left), random_.vector(3),
+                                        upload(real(), random(4, 3)), left_factor, right_factor)));
+}
+
 TEST_P(Carry, AddColumnAddsToEveryColumn) {
   for (const Index m : widths)
     for (const Index n : counts)

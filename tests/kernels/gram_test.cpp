@@ -146,8 +146,11 @@ TEST_P(Gram, ReplacesWhatTheOutputsHeld) {
     *matrix = HostMatrix(9, 9);
     std::fill(matrix->values.begin(), matrix->values.end(), 3.0);
   }
+  used.eigenvalues = used.feature_eigenvalues = {1.0, 2.0};
   compute(real(), it, grams);
   compute(real(), it, used);
+  EXPECT_EQ(used.eigenvalues, grams.eigenvalues);
+  EXPECT_EQ(used.feature_eigenvalues, grams.feature_eigenvalues);
   EXPECT_EQ(used.ntk.values, grams.ntk.values);
   EXPECT_EQ(used.ntk.rows, 5);
   EXPECT_EQ(used.features.values, grams.features.values);

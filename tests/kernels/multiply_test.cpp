@@ -202,6 +202,13 @@ TEST_P(Products, ApplyRefusesVectorsOfOtherLengths) {
   std::vector<double> y(5), short_y(4);
   EXPECT_THROW(backend().apply(recurrent.A.view(), Transpose::no, x, y), ShapeError);
   EXPECT_THROW(backend().apply(recurrent.A.view(), Transpose::no, y, short_y), ShapeError);
+  const Element element = real_of(precision());
+  const Matrix left = backend().allocate(element, 4, 2), right = backend().allocate(element, 5, 2);
+  WeightView A = recurrent.A.view();
+  A.left = A.right = left;  // of another height
+  EXPECT_THROW(backend().apply(A, Transpose::no, y, y), ShapeError);
+  A.left = right;
+  EXPECT_THROW(backend().apply(A, Transpose::no, y, y), ShapeError);
 }
 
 TEST_P(Products, OneSweepAddsSTimesTheProduct) {
@@ -451,6 +458,10 @@ TEST_P(Products, SettlingRefusesOpenColumnsAndOnesThatAreNotThere) {
     bad.order = {j};
     EXPECT_THROW(on.settle(state, sweep, bad), ShapeError) << j;
   }
+  bad.order = {1, 1};
+  bad.count = {2, 0, 0};
+  EXPECT_THROW(on.settle(state, sweep, bad), ShapeError);  // twice
+  bad = good;
   bad.order = {0, 1};  // of which one has a digit
   EXPECT_THROW(on.settle(state, sweep, bad), ShapeError);
   bad = good;

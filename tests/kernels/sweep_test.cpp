@@ -450,6 +450,13 @@ TEST_P(Sweeps, ShapesThatDoNotFitAreRefused) {
   const Matrix gate = backend().allocate(real(), 5, 4);
   EXPECT_SHAPE_ERROR(backend().measure(fits, sweep(A, Epilogue::mask, gate, 1e-6), true), "5 x 4",
                      "5 x 3");
+  fits.count = 4;
+  EXPECT_SHAPE_ERROR(backend().measure(fits, sweep(A, Epilogue::relu, {}, 1e-6), true), "columns",
+                     "5 x 3");
+  const Precision other =
+      std::get<0>(GetParam()) == Precision::fp64 ? Precision::fp32 : Precision::fp64;
+  SweepState of_another = backend().make_sweep_state(other, 5, 3);
+  EXPECT_THROW(backend().iterate(of_another, sweep(A, Epilogue::relu, {}, 1e-6), 3), ShapeError);
 }
 
 INSTANTIATE_TEST_SUITE_P(, Sweeps,
