@@ -1,3 +1,4 @@
+// Counting the bits that differ; see activation_pattern.hpp.
 #include "host/activation_pattern.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The law of A once more, column by column on the host; see draw.hpp.
 #include "host/draw.hpp"
 
 #include <algorithm>

@@ -14,7 +14,7 @@ enum class ExitCode : int {
   diverged = 4,       ///< diverged or non-finite; a benchmark's check failed
   not_converged = 5,  ///< an equilibrium or adjoint missed the tolerance
   io = 74,            ///< input/output: missing file, no permission, no space
-  stopped = 75,       ///< stopped early, with a checkpoint
+  stopped = 75,       ///< stopped early; a run, with a checkpoint
 };
 
 /// A failure the user can do something about: what went wrong, where, and what to do.

@@ -1,10 +1,15 @@
 // One set of copies, one Gram in flight; see gram_monitor.hpp.
 #include "host/gram_monitor.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
+#include "host/failure.hpp"
 #include "host/spectrum.hpp"
 
 namespace widedeq {
@@ -120,6 +125,12 @@ GramStatistics GramMonitor::compute() {
                  .injection = injection_,
                  .wants_eigenvalues = true},
                 grams);
+  const auto is_finite = [](double x) { return std::isfinite(x); };
+  if (!std::ranges::all_of(grams.ntk.values, is_finite) ||
+      !std::ranges::all_of(grams.features.values, is_finite))
+    throw Failure(ExitCode::diverged, "the kernel is not finite",
+                  fmt::format("epoch {}", statistics.epoch),
+                  "scale inputs and weights, or lower --learning-rate");
   statistics.ntk = std::move(grams.ntk);
   const ActivationPattern pattern(backend_, Z_, tolerance_);
   if (!first_.ntk) {

@@ -138,6 +138,13 @@ CLI::Option* add_text_option(CLI::App& app, const std::string& option, const std
 /// outlive the parsing.
 void add_setting(CLI::App& app, std::string_view name, GivenSettings& given);
 
+/// Whether the setting stood on the command line.
+bool has_setting(const GivenSettings& given, std::string_view name);
+
+/// Throws Failure (usage) where an option that the command, "widedeq solve", cannot do without was
+/// not given.
+void require_option(const std::string& command, const std::string& option, bool is_given);
+
 /// Applies them in order. Throws Failure (usage) as apply_setting.
 void apply_given(TrainConfig& config, const GivenSettings& given);
 

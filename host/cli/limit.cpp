@@ -1,11 +1,11 @@
 // widedeq limit: the kernels of the infinitely wide network on given inputs.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
+#include "host/run/stop.hpp"
 #include "host/study/limit.hpp"
 
 namespace widedeq {
@@ -33,16 +33,10 @@ Example:
 }
 
 int LimitCommand::run(const std::string&) const {
-  const auto require = [](bool given, const char* option) {
-    if (!given)
-      throw Failure(ExitCode::usage, std::string(option) + " is missing", "widedeq limit",
-                    "see widedeq limit --help");
-  };
-  require(!inputs_.empty(), "--inputs");
-  require(std::any_of(given_.begin(), given_.end(),
-                      [](const auto& setting) { return setting.first == "gamma"; }),
-          "--gamma");
-  require(!out_.empty(), "--out");
+  require_option("widedeq limit", "--inputs", !inputs_.empty());
+  require_option("widedeq limit", "--gamma", has_setting(given_, "gamma"));
+  require_option("widedeq limit", "--out", !out_.empty());
+  clean_up_on_signals();
   LimitRequest request{inputs_, out_, {}};
   apply_given(request.settings, given_);
   const LimitResult result = limit(request);

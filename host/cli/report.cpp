@@ -5,6 +5,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
+#include "host/run/stop.hpp"
 
 namespace widedeq {
 
@@ -44,6 +45,7 @@ int ReportCommand::run(const std::string&) const {
   if (words_.empty())
     throw Failure(ExitCode::usage, "a directory is missing", "widedeq report",
                   "give that of a run or a study; see widedeq report --help");
+  stop_on_signals();  // so that a page half made goes before the program does
   std::string page;
   if (words_.front() == "compare") {
     if (words_.size() != 3)

@@ -1,6 +1,8 @@
 // Settings (host/run/config.hpp) as command-line options.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
 
@@ -49,6 +51,15 @@ void add_setting(CLI::App& app, std::string_view name, GivenSettings& given) {
   add_text_option(app, "--" + key, std::string(entry.placeholder),
                   value ? fmt::format("{} [{}]", help, *value) : help,
                   [&given, key](const std::string& text) { given.emplace_back(key, text); });
+}
+
+bool has_setting(const GivenSettings& given, std::string_view name) {
+  return std::ranges::any_of(given, [&](const auto& setting) { return setting.first == name; });
+}
+
+void require_option(const std::string& command, const std::string& option, bool is_given) {
+  if (!is_given)
+    throw Failure(ExitCode::usage, option + " is missing", command, "see " + command + " --help");
 }
 
 void apply_given(TrainConfig& config, const GivenSettings& given) {

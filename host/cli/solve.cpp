@@ -1,12 +1,12 @@
 // widedeq solve: equilibrium, adjoint, kernel and gradient of given weights on given inputs.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "host/cli/commands.hpp"
 #include "host/failure.hpp"
 #include "host/run/solve.hpp"
+#include "host/run/stop.hpp"
 
 namespace widedeq {
 
@@ -36,17 +36,11 @@ Example:
 }
 
 int SolveCommand::run(const std::string&) const {
-  const auto require = [](bool given, const char* option) {
-    if (!given)
-      throw Failure(ExitCode::usage, std::string(option) + " is missing", "widedeq solve",
-                    "see widedeq solve --help");
-  };
-  require(!weights_.empty(), "--weights");
-  require(!inputs_.empty(), "--inputs");
-  require(std::any_of(given_.begin(), given_.end(),
-                      [](const auto& setting) { return setting.first == "gamma"; }),
-          "--gamma");
-  require(!out_.empty(), "--out");
+  require_option("widedeq solve", "--weights", !weights_.empty());
+  require_option("widedeq solve", "--inputs", !inputs_.empty());
+  require_option("widedeq solve", "--gamma", has_setting(given_, "gamma"));
+  require_option("widedeq solve", "--out", !out_.empty());
+  clean_up_on_signals();
   SolveRequest request{weights_, inputs_, out_, targets_, {}};
   apply_given(request.settings, given_);
   const SolveResult result = solve(request);

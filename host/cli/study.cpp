@@ -162,10 +162,11 @@ StudyCommand::StudyCommand(CLI::App& parent)
   slurm_->footer(
       R"(Makes the study's directory, with study.toml and slurm/ for the output of the tasks, and prints a
 bash script for sbatch: an array with a task for each cell, or --tasks N shares of equal work; memory
-by the estimate for the largest cell; --threads processors a task [4]. Ahead of the time limit a task
-saves a checkpoint, and it comes back into the queue until it is done. A cell that fails ends its task
-with its code. Submit the script again for whatever is left. Where nodes have different processors, a
-cell may come back to one on which it cannot go on bit by bit: --resume says what to do then.
+by the estimate for the largest cell; --threads processors a task [the study's, else 4]. Ahead of the
+time limit a task saves a checkpoint, and it comes back into the queue until it is done. A cell that
+fails ends its task with its code. Submit the script again for whatever is left. Where nodes have
+different processors, a cell may come back to one on which it cannot go on bit by bit: --resume says
+what to do then.
 
 Example:
   widedeq study slurm --config widths.toml --out /scratch/widths --time 4:00:00 >widths.sh
@@ -234,7 +235,10 @@ int StudyCommand::run_cells(const std::string& command_line) const {
         static_cast<ExitCode>(summary.failed.front().exit_code),
         fmt::format("{} cell{} failed, the first is cell {}: {}", count, count == 1 ? "" : "s",
                     summary.failed.front().number, summary.failed.front().reason),
-        out_, "widedeq study status --out " + shell_quoted(out_) + " says why");
+        out_,
+        is_result(summary.failed.front().exit_code)
+            ? "widedeq study status --out " + shell_quoted(out_) + " shows all"
+            : "mend that, and call the study again; its log.txt has the reasons of all");
   }
   return static_cast<int>(ExitCode::done);
 }

@@ -76,7 +76,7 @@ Examples:
 int TrainCommand::run(const std::string& command_line) const {
   const Resume resume = resume_mode(resume_);
   TrainConfig config;
-  if (resume != Resume::no) config = stored_config(out_).value_or(TrainConfig());
+  if (resume != Resume::no && !out_.empty()) config = stored_config(out_).value_or(TrainConfig());
   if (!config_file_.empty()) apply_config_file(config, config_file_);
   apply_given(config, given_);
   config.out = out_;

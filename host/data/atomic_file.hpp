@@ -43,6 +43,7 @@ class AtomicFile {
   void commit();
 
  private:
+  void give_up_name();
   void close();
   [[noreturn]] void fail(const std::string& what, int error) const;
 
@@ -50,6 +51,10 @@ class AtomicFile {
   std::string temporary_;
   int descriptor_ = -1;
 };
+
+/// Removes the temporary files of all that are in the making, for a process that is about to end by
+/// a signal. May be called in a handler.
+void remove_unfinished_files() noexcept;
 
 /// Writes all of `bytes` to `path`, whole or not at all. Throws Failure (io).
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes);

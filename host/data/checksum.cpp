@@ -1,3 +1,4 @@
+// XXH3, 64 bits wide, piece by piece; see checksum.hpp.
 #include "host/data/checksum.hpp"
 
 #include <new>

@@ -177,14 +177,10 @@ Dataset select(const LabelledImages& images, const DatasetRequest& request) {
 }
 
 Dataset load_npy(const std::string& paths, const DatasetRequest& request) {
-  const std::size_t comma = paths.find(',');
-  if (comma == std::string::npos || paths.find(',', comma + 1) != std::string::npos)
-    throw Failure(ExitCode::usage, "two paths with one comma between them were expected",
-                  "npy:" + paths, "give npy:INPUTS.npy,TARGETS.npy");
-  const std::string path = paths.substr(0, comma);
+  const auto [path, targets] = split_paths(paths);
   Dataset data;
   data.inputs = load_inputs(path);
-  data.targets = load_targets(paths.substr(comma + 1), data.inputs.columns);
+  data.targets = load_targets(targets, data.inputs.columns);
   const Index wanted = wanted_samples(request, data.inputs.columns, "", path);
   data.inputs.columns = wanted;
   data.inputs.values.resize(static_cast<std::size_t>(data.inputs.rows * wanted));
@@ -278,6 +274,23 @@ Dataset load_dataset(const DatasetRequest& request) {
   Dataset data = load_all(request);
   hold_out(data, request.held_out);
   return data;
+}
+
+std::pair<std::string, std::string> split_paths(const std::string& paths) {
+  const bool several = std::ranges::count(paths, ',') > 1;
+  const std::string_view between = several && paths.starts_with('/') ? ",/" : ",";
+  const std::size_t comma = paths.find(between);
+  if (comma == std::string::npos || paths.find(between, comma + 1) != std::string::npos)
+    throw Failure(ExitCode::usage,
+                  several ? "which of the commas is between the two paths is not to be told"
+                          : "two paths with a comma between them were expected",
+                  "npy:" + paths,
+                  several ? "give absolute paths, or names without commas"
+                          : "give npy:INPUTS.npy,TARGETS.npy");
+  if (comma == 0 || comma + 1 == paths.size())
+    throw Failure(ExitCode::usage, "a path is empty", "--data npy:" + paths,
+                  "give npy:INPUTS.npy,TARGETS.npy");
+  return {paths.substr(0, comma), paths.substr(comma + 1)};
 }
 
 HostMatrix load_inputs(const std::string& path) {

@@ -54,6 +54,11 @@ struct DatasetRequest {
 /// NaN or infinity, shapes that do not match).
 Dataset load_dataset(const DatasetRequest& request);
 
+/// The two paths of "INPUTS.npy,TARGETS.npy". Where directories have commas in their names, the one
+/// between two absolute paths. Throws Failure (usage) when there is no such, or several, or a path
+/// is empty.
+std::pair<std::string, std::string> split_paths(const std::string& paths);
+
 /// The inputs (n, d) of a .npy file, taken as they are, as d x n. Throws Failure as load_dataset.
 HostMatrix load_inputs(const std::string& path);
 

@@ -1,3 +1,4 @@
+// Finding, adding and dropping them; see checkpoints.hpp.
 #include "host/run/checkpoints.hpp"
 
 #include <fmt/format.h>

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "host/data/dataset.hpp"
 #include "host/failure.hpp"
 #include "host/gradient_flow.hpp"
 #include "host/run/json.hpp"
@@ -39,12 +40,9 @@ void resolve(TrainConfig& config) {
   if (config.data.starts_with("mnist:")) {
     config.data = "mnist:" + absolute(config.data.substr(6));
   } else if (config.data.starts_with("npy:")) {
-    const std::size_t comma = config.data.find(',');
-    if (comma == 4 || comma + 1 == config.data.size())
-      throw Failure(ExitCode::usage, "a path is empty", "--data " + config.data,
-                    "give npy:INPUTS.npy,TARGETS.npy");
-    config.data = "npy:" + absolute(config.data.substr(4, comma - 4)) + "," +
-                  absolute(config.data.substr(comma + 1));
+    const auto [inputs, targets] = split_paths(config.data.substr(4));
+    config.data = "npy:" + absolute(inputs) + "," + absolute(targets);
+    split_paths(config.data.substr(4));  // a directory on the way may have a comma in its name
   }
   if (config.weights_from_file()) config.weights = absolute(config.weights);
   if (config.optimizer != Optimizer::flow) return;

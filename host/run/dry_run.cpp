@@ -1,3 +1,4 @@
+// Plans a run as `train` would, and stops there; see dry_run.hpp.
 #include "host/run/dry_run.hpp"
 
 #include "host/run/prepare.hpp"

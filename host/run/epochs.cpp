@@ -207,7 +207,8 @@ void train(Training& training, int end) {
     const double seconds = seconds_since(start);
     training.longest_epoch = std::max(training.longest_epoch, seconds);
     scores.error = training_error(training, step.seen);
-    (epoch == 0 ? state.first_scores : state.last_scores) = scores;
+    if (epoch == 0) state.first_scores = scores;
+    state.last_scores = scores;
     Json record = epoch_record(epoch, step.seen, scores, step.gradient_norm, seconds);
     describe(step, record);
     sink.write(record);

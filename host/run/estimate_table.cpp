@@ -253,7 +253,8 @@ std::string format_estimate(const Estimate& e) {
     table += "\n";
     if (work.epochs > 1) table += row("time of an epoch", format_seconds(e.time.later));
     if (grams > 0) table += row("time of a Gram", format_seconds(e.time.gram), "beside the epochs");
-    table += row("time in all", format_seconds(e.time.all), "an estimate, to a factor of two");
+    table += row("time in all", format_seconds(e.time.all),
+                 "an estimate, to a factor of two from m = 512 on");
     const auto rate = [](double operations) { return fmt::format("{:.3g}", operations / 1e9); };
     std::string measured;
     if (e.speed.int8 > 0.0) measured += "int8 " + rate(e.speed.int8) + ", ";

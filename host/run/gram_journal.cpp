@@ -1,3 +1,4 @@
+// When a Gram is announced, saved and recorded; see gram_journal.hpp.
 #include "host/run/gram_journal.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// What counts as diverged, unsolved or not finite, and how it is said; see guards.hpp.
 #include "host/run/guards.hpp"
 
 #include <fmt/format.h>
@@ -55,9 +56,14 @@ void require_bounded_loss(double first_loss, const Evaluation& now, const TrainC
   for (const double yhat : now.predictions)
     noise += 0.5 * config.tolerance * config.tolerance * yhat * yhat;
   if (std::isfinite(loss) && loss <= hopeless_loss * std::max(first_loss, noise)) return;
+  const bool at_the_start = epoch == 0 && !has_stepped;
   const Failure failure(ExitCode::diverged,
-                        fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
-                        at(epoch), fmt::format("lower --learning-rate, {:.4g} here", eta));
+                        at_the_start
+                            ? fmt::format("the loss is {:.4g}", loss)
+                            : fmt::format("the loss went from {:.4g} to {:.4g}", first_loss, loss),
+                        at(epoch),
+                        at_the_start ? "targets, inputs or weights are too large: scale them"
+                                     : fmt::format("lower --learning-rate, {:.4g} here", eta));
   blame(failure, Cause::loss, epoch, has_stepped);
 }
 

@@ -1,3 +1,4 @@
+// Asking the program, its libraries and the machine who they are; see identity.hpp.
 #include "host/run/identity.hpp"
 
 #include <fmt/format.h>
@@ -91,6 +92,8 @@ Json identity(const RunFacts& facts) {
   object.update(libraries(facts.backend.starts_with("cuda")));
   object["libc"] = gnu_get_libc_version();
   object["data"] = facts.data_checksum;
+  object["n"] = facts.samples;
+  if (!facts.weights_checksum.empty()) object["weights-file"] = facts.weights_checksum;
   return object;
 }
 

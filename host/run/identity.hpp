@@ -8,8 +8,8 @@
 namespace widedeq {
 
 /// The program (XXH3 of its file, version, commit), the processor, the device as its backend
-/// describes it, with threads, the libraries, one by one, and the data's checksum. No name but
-/// "data" is a setting's.
+/// describes it, with threads, the libraries, one by one, the number of samples, and the checksums
+/// of data and of a weights file. No name but "data" is a setting's.
 Json identity(const RunFacts& facts);
 
 /// The entries that differ between two objects.

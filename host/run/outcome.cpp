@@ -1,3 +1,4 @@
+// Kinds of exceptions, and the exit code and remedy of each; see outcome.hpp.
 #include "host/run/outcome.hpp"
 
 #include <unistd.h>

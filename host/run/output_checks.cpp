@@ -1,3 +1,4 @@
+// Files compared by what they are, not by their names; see output_checks.hpp.
 #include "host/run/output_checks.hpp"
 
 #include <algorithm>
@@ -19,10 +20,15 @@ void refuse_overwriting(const std::vector<std::string>& sources, const std::stri
   }
 }
 
-void add_finite(NpzWriter& file, const std::string& name, const std::vector<Index>& shape,
-                std::vector<double> values, const std::string& remedy) {
+void require_finite(const std::string& name, const std::vector<double>& values,
+                    const std::string& remedy) {
   if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
     throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written", remedy);
+}
+
+void add_finite(NpzWriter& file, const std::string& name, const std::vector<Index>& shape,
+                std::vector<double> values, const std::string& remedy) {
+  require_finite(name, values, remedy);
   file.add(name, shape, std::move(values));
 }
 

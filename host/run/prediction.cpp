@@ -1,3 +1,4 @@
+// Powers of I - eta H, and the noise below which losses say nothing; see prediction.hpp.
 #include "host/run/prediction.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Data, settings that hang on them, backend and model, in this order; see prepare.hpp.
 #include "host/run/prepare.hpp"
 
 #include <fmt/format.h>
@@ -21,7 +22,10 @@ Dataset load_data(const TrainConfig& config) {
   request.seed = static_cast<std::uint64_t>(config.seed);
   Dataset data = load_dataset(request);
   refuse_zero_samples(data.inputs, config.data);
-  refuse_zero_samples(data.held_out.inputs, config.data);
+  refuse_zero_samples(data.held_out.inputs, config.data, data.inputs.columns);
+  const Precision precision = config.precision.value_or(Precision::fp64);
+  refuse_small_samples(data.inputs, precision, config.data);
+  refuse_small_samples(data.held_out.inputs, precision, config.data, data.inputs.columns);
   if (const std::string duplicate = describe_duplicate(data.inputs); !duplicate.empty())
     throw Failure(ExitCode::bad_data, duplicate, config.data, "remove one of each such pair");
   return data;
@@ -38,6 +42,13 @@ std::string checksum_of(const Dataset& data) {
   return fmt::format("{:016x}", sum.value());
 }
 
+std::string checksum_of(const Weights& weights) {
+  Checksum sum;
+  for (const auto* values : {&weights.A.values, &weights.W.values, &weights.u, &weights.v})
+    sum.add(std::as_bytes(std::span(*values)));
+  return fmt::format("{:016x}", sum.value());
+}
+
 /// With a width that is known.
 ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   ModelOptions options = config.model_options();
@@ -48,9 +59,10 @@ ModelOptions model_options(const TrainConfig& config, const Dataset& data) {
   return options;
 }
 
-/// Draws or reads the weights; config.width becomes what they have.
+/// Draws or reads the weights; config.width becomes what they have, and `checksum` that of a
+/// file's.
 std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const Dataset& data,
-                                  WeightsFrom from) {
+                                  WeightsFrom from, std::string& checksum) {
   const Precision precision = *config.precision;
   const Index inputs = data.inputs.rows;
   // What will be restored from a checkpoint may be anything of that size.
@@ -71,6 +83,7 @@ std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const D
                               weights.W.columns, "n", inputs),
                   config.weights, "use weights and data that belong together");
   config.width = m;
+  checksum = checksum_of(weights);
   try {
     return std::make_unique<Model>(backend, precision, model_options(config, data), weights);
   } catch (const std::domain_error&) {  // finite in the file, not in single precision
@@ -142,8 +155,11 @@ PreparedRun with_model(PlannedRun planned, std::unique_ptr<Model> model) {
 }  // namespace
 
 PreparedRun prepare(PlannedRun plan, WeightsFrom from) {
-  auto model = make_model(*plan.backend, plan.config, plan.data, from);
-  return with_model(std::move(plan), std::move(model));
+  std::string checksum;
+  auto model = make_model(*plan.backend, plan.config, plan.data, from, checksum);
+  PreparedRun run = with_model(std::move(plan), std::move(model));
+  run.facts.weights_checksum = std::move(checksum);
+  return run;
 }
 
 PreparedRun prepare(PlannedRun plan, const Weights& weights) {

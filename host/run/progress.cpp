@@ -1,3 +1,4 @@
+// The live line, plain lines and the log; see progress.hpp.
 #include "host/run/progress.hpp"
 
 #include <fmt/format.h>
@@ -45,7 +46,8 @@ Progress::Progress(const std::string& log_file, int epochs, std::string label)
     file_ = std::make_shared<spdlog::logger>(
         "file", std::make_shared<spdlog::sinks::basic_file_sink_st>(log_file));
   } catch (const spdlog::spdlog_ex& error) {
-    throw Failure(ExitCode::io, "cannot make the log", log_file, error.what());
+    throw Failure(ExitCode::io, fmt::format("cannot make the log ({})", error.what()), log_file,
+                  "check the path, its permissions and the space left");
   }
   terminal_ = std::make_shared<spdlog::logger>("terminal",
                                                std::make_shared<spdlog::sinks::stderr_sink_st>());

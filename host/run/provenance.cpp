@@ -1,9 +1,11 @@
+// The first session's record, and a record more for each later one; see provenance.hpp.
 #include "host/run/provenance.hpp"
 
 #include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "build_info.hpp"
 #include "host/data/byte_source.hpp"
@@ -67,6 +69,7 @@ Json provenance(const TrainConfig& config, const RunFacts& facts, const Session&
   record["seed"] = config.seed;
   record["data"] = facts.data;
   record["data_checksum"] = facts.data_checksum;
+  if (!facts.weights_checksum.empty()) record["weights_checksum"] = facts.weights_checksum;
   record["started"] = timestamp();
   record["command_line"] = session.command_line;
   record["repeat"] = repeating_command(config);
@@ -80,11 +83,18 @@ void write_provenance(const RunDirectory& directory, const TrainConfig& config,
   std::error_code error;
   Json record;
   if (std::filesystem::exists(path, error)) record = Json::parse(read_text(path), nullptr, false);
-  if (record.is_object() && record.contains("sessions") && record["sessions"].is_array()) {
-    record["sessions"].push_back(session_record(facts, session));
-  } else {
-    if (!record.is_null()) std::filesystem::rename(path, path + ".damaged", error);
+  Json sessions = Json::array();  // before this one
+  if (record.is_object() && record.contains("sessions") && record["sessions"].is_array())
+    sessions = record["sessions"];
+  else if (!record.is_null())
+    std::filesystem::rename(path, path + ".damaged", error);
+  // Nothing of what was before the first epoch is in the results.
+  if (sessions.empty() || session.from_epoch == 0) {
     record = provenance(config, facts, session);
+    sessions.insert(sessions.end(), record["sessions"].begin(), record["sessions"].end());
+    record["sessions"] = std::move(sessions);
+  } else {
+    record["sessions"].push_back(session_record(facts, session));
   }
   directory.write_text("provenance.json", pretty(record));
 }

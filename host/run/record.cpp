@@ -95,7 +95,7 @@ Json halved_record(int epoch, double learning_rate, int replaces, const std::str
 bool changes_steps(const std::vector<Change>& changes) {
   return std::ranges::any_of(changes, [](const Change& change) {
     return change.name == "learning-rate" || change.name == "optimizer" ||
-           change.name == "batch-size";
+           change.name == "batch-size" || change.name == "data";
   });
 }
 

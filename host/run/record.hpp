@@ -32,8 +32,9 @@ bool changes_steps(const std::vector<Change>& changes);
 
 /// What a run turned out to be, once the defaults are filled in.
 struct RunFacts {
-  std::string data;           // the data set's description
-  std::string data_checksum;  // XXH3 of inputs and targets
+  std::string data;                   // the data set's description
+  std::string data_checksum;          // XXH3 of inputs and targets
+  std::string weights_checksum = {};  // of those a file has given; "" where they were drawn
   Index samples = 0, inputs = 0, width = 0, chunk = 0;
   Precision precision = Precision::fp64;
   std::string backend;                  // the backend's description

@@ -1,3 +1,4 @@
+// Finding the checkpoint, comparing then with now, taking up the state; see resume.hpp.
 #include "host/run/resume.hpp"
 
 #include <fmt/format.h>
@@ -54,6 +55,29 @@ bool is_another_experiment(const std::vector<Change>& changes) {
   return any_of(changes, experiment);
 }
 
+namespace {
+
+void refuse_another_experiment(const std::vector<Change>& changes, const std::string& place) {
+  throw Failure(ExitCode::usage, "this is not the experiment that was begun: " + describe(changes),
+                place, "resume with the same settings and data, or start another run elsewhere");
+}
+
+/// What has changed of what bits depend on since the checkpoint. Before the first epoch there are
+/// none to keep, but that it is another file of data is to be known even so.
+std::vector<Change> identity_changes(const ResumePoint& point, RunFacts facts) {
+  if (!point.origin) return {};
+  const Json& before = point.origin->identity;
+  // With a checkpoint to go on from, the weights file was not looked at.
+  if (facts.weights_checksum.empty()) facts.weights_checksum = text_of(before, "weights-file");
+  std::vector<Change> changes = changes_between(before, identity(facts));
+  if (point.file->epoch() == 0)
+    std::erase_if(changes,
+                  [](const Change& change) { return change.name != "data" && change.name != "n"; });
+  return changes;
+}
+
+}  // namespace
+
 std::optional<TrainConfig> stored_config(const std::string& directory) {
   const std::filesystem::path file = std::filesystem::path(directory) / "config.toml";
   std::error_code error;
@@ -91,7 +115,9 @@ void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoin
     point.sink = Sink::take_up(records, origin.mark);
     if (!point.sink && file->epoch() == 0) {  // no record there was is of anything it holds
       origin.mark = {0, Checksum().value()};
-      point.sink = Sink::take_up(records, origin.mark);
+      std::error_code error;
+      point.sink = std::filesystem::exists(records, error) ? Sink::take_up(records, origin.mark)
+                                                           : std::make_unique<Sink>(records);
     }
     if (point.sink) {
       point.file = std::move(file);
@@ -99,14 +125,17 @@ void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoin
       return;
     }
     pass_over(Failure(ExitCode::bad_data,
-                      "the records up to " + file->path() + " are not what they were", records,
-                      "put the file back as it was, or start a new run"));
+                      "the records up to " + file->path() + " are gone or not what they were",
+                      records, "put the file back as it was, or start a new run"));
     latest = static_cast<int>(file->epoch()) - 1;
   }
-  if (!point.warnings.empty())
-    throw Failure(why, "no checkpoint is whole; of the newest: " + point.warnings[0],
-                  directory.file("checkpoints"),
-                  "put a good copy there, or remove the run's directory to start it again");
+  if (point.warnings.empty()) return;
+  const std::string what = "no checkpoint is whole; of the newest: " + point.warnings[0],
+                    place = directory.file("checkpoints"),
+                    remedy =
+                        "put a good copy there, or remove the run's directory to start it again";
+  if (why == ExitCode::io) throw Failure(why, what, place, remedy);
+  throw CannotResume(why, what, place, remedy);
 }
 
 }  // namespace
@@ -121,24 +150,23 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
     point.changes = changes_between(settings, config_json(run.config));
   }
   pass_over_moved_data(point, run.facts);
-  if (is_another_experiment(point.changes))
-    throw Failure(ExitCode::usage,
-                  "this is not the experiment that was begun: " + describe(point.changes), place,
-                  "resume with the same settings, or start another run elsewhere");
+  if (is_another_experiment(point.changes)) refuse_another_experiment(point.changes, place);
+  const std::vector<Change> others = identity_changes(point, run.facts);
+  if (any_of(others, std::array{"n"})) refuse_another_experiment(others, place);
   const std::string status = directory.status();
+  std::error_code error;
   if (!point.file && (status == "done" || status == "stopped"))
-    throw Failure(
+    throw CannotResume(
         ExitCode::usage, "the run is " + status + ", and there is no checkpoint of it", place,
-        "start another one, from its weights if you like: --weights " + place + "/weights.npz");
+        std::filesystem::exists(directory.file("weights.npz"), error)
+            ? "start another one, from its weights if you like: --weights " + place + "/weights.npz"
+            : "start another one elsewhere, or remove the directory to start it again");
   if (point.file && point.file->epoch() > run.config.epochs)
     throw Failure(ExitCode::usage,
                   fmt::format("{} epochs are done, and --epochs is {}", point.file->epoch(),
                               run.config.epochs),
                   place, "give more");
-  // Before the first epoch there are no bits to keep.
-  if (point.origin && point.file->epoch() > 0)
-    for (Change& change : changes_between(point.origin->identity, identity(run.facts)))
-      point.changes.push_back(std::move(change));
+  point.changes.insert(point.changes.end(), others.begin(), others.end());
   if (!point.changes.empty() && resume == Resume::exact)
     throw CannotResume(
         ExitCode::usage,
@@ -154,6 +182,8 @@ void take_up(Training& training, const ResumePoint& point) {
   } else {
     restore(training, *point.file);
   }
+  if (training.run.facts.weights_checksum.empty())
+    training.run.facts.weights_checksum = text_of(point.origin->identity, "weights-file");
   TrainingState& state = training.state;
   if (any_of(point.changes, std::array{"learning-rate"})) {
     // Halvings still to come were of the other one.
@@ -178,7 +208,7 @@ void go_on(Training& training, const ResumePoint& point) {
   training.checkpoints.drop_after(state.epoch);
   training.progress.note(fmt::format("resumed before epoch {}", state.epoch));
   // Before the first epoch there is no history to tell of: the records begin with what is now.
-  if (state.epoch == 0 && (!point.changes.empty() || point.origin->mark.bytes == 0)) {
+  if (state.epoch == 0) {
     training.sink.restart(0);
     begin(training);
     training.saved_epoch = -1;

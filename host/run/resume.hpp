@@ -20,7 +20,7 @@ enum class Resume : std::uint8_t {
   again,  // what there is of the run is removed, and it begins anew
 };
 
-/// Going on would not lead to the bytes that one session would have written.
+/// Going on cannot lead to the bytes that one session would have written.
 class CannotResume : public Failure {
  public:
   using Failure::Failure;
@@ -46,9 +46,9 @@ struct ResumePoint {
 };
 
 /// Finds the newest whole checkpoint and checks that going on from it is what was asked for.
-/// Nothing in the directory has changed when it throws CannotResume (usage) where `resume` does not
-/// allow what has changed, or Failure: usage where that is another experiment or there is nothing
-/// to go on from, bad_data where no checkpoint is whole and has its records.
+/// Nothing in the directory has changed when it throws CannotResume: usage where `resume` does not
+/// allow what has changed or there is nothing to go on from, bad_data where no checkpoint is whole
+/// and has its records; or Failure: usage where that is another experiment, io.
 ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, Resume resume);
 
 /// Brings training to where the checkpoint left it. The directory stays as it is. Throws Failure.

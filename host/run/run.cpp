@@ -69,7 +69,11 @@ std::optional<double> norm_now(Training& training) {
 /// The records of a run that cannot go on: all Grams, and why.
 void write_end(Training& training, const Divergence& divergence) {
   write_run_record_at_last(training);
-  training.journal->settle();
+  try {
+    training.journal->settle();
+  } catch (const Failure& failure) {  // a kernel that is not finite ends the run for the same cause
+    if (failure.code() != ExitCode::diverged) throw;
+  }
   training.journal->save_last();
   training.sink.write(ended_record(training.state.epoch, name_of(divergence.cause()),
                                    divergence.what(), norm_now(training)));
@@ -231,12 +235,15 @@ void require_time(const TrainConfig& config) {
                   "--max-walltime", "give more, or leave it out");
 }
 
-/// The summary of a run that has nothing left to do: all its epochs are done. Settings that have
+/// The summary of a run that has nothing left to do: all its epochs are done and their records
+/// there. Settings that have
 /// changed make no difference then, unless they make another experiment of it, or the bytes that
 /// one session would have written are asked for.
 std::optional<RunSummary> summary_if_done(const RunDirectory& directory, TrainConfig config,
                                           const std::optional<TrainConfig>& before, Resume resume) {
-  if (!before || directory.status() != "done" || config.epochs != before->epochs)
+  std::error_code error;
+  const bool has_records = std::filesystem::exists(directory.file("metrics.jsonl"), error);
+  if (!before || directory.status() != "done" || config.epochs != before->epochs || !has_records)
     return std::nullopt;
   resolve(config);
   const std::vector<Change> changes = changes_between(config_json(*before), config_json(config));

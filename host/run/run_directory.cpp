@@ -1,3 +1,4 @@
+// Its making, its lock and its small files; see run_directory.hpp.
 #include "host/run/run_directory.hpp"
 
 #include <unistd.h>

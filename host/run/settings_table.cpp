@@ -60,7 +60,7 @@ constexpr auto table = std::to_array<Setting>({
     {"data", SettingKind::text, "digits|mnist:DIR|npy:INPUTS.npy,TARGETS.npy|sphere",
      "digits, mnist:DIR, npy:INPUTS.npy,TARGETS.npy or sphere",
      "what to learn: the built-in handwritten digits, MNIST's IDX files, your own arrays as they "
-     "are, or random points on a sphere",
+     "are (no sample of zeros, none twice), or random points on a sphere",
      [](TrainConfig& c, std::string_view text) {
        const bool known = text == "digits" || text == "sphere" ||
                           (text.starts_with("mnist:") && text.size() > 6) ||
@@ -75,7 +75,7 @@ constexpr auto table = std::to_array<Setting>({
        return c.classes ? Text(fmt::format("{}", fmt::join(*c.classes, ","))) : Text();
      }},
     {"samples", SettingKind::integer, "N", "an integer from 1 to 2147483647",
-     "use only so many samples (all when not given)",
+     "use only so many samples (not given: all; sphere: 256)",
      [](TrainConfig& c, std::string_view text) {
        return put_integer(c.samples, text, 1, most_int);
      },

@@ -1,3 +1,4 @@
+// One write a line, a checksum of all, and going on after a known line; see sink.hpp.
 #include "host/run/sink.hpp"
 
 #include <fcntl.h>
@@ -5,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -52,6 +54,8 @@ Sink::Sink(const std::string& path, int descriptor) : path_(path), descriptor_(d
 Sink::Sink(const std::string& path) : Sink(path, open_for_records(path, O_CREAT | O_EXCL)) {}
 
 std::unique_ptr<Sink> Sink::take_up(const std::string& path, const SinkMark& mark) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return nullptr;
   std::unique_ptr<Sink> sink(new Sink(path, open_for_records(path, 0)));
   if (checksum(sink->descriptor_, path, mark.bytes) != mark.checksum) return nullptr;
   sink->bytes_ = mark.bytes;

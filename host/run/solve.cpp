@@ -1,3 +1,4 @@
+// Both solves, kernel and gradient, written one after the other; see solve.hpp.
 #include "host/run/solve.hpp"
 
 #include <fmt/format.h>
@@ -61,10 +62,30 @@ double least_memory(Index width, Index samples, std::size_t real) {
   return sizeof(double) * (3.0 * n * n + m * n) + 6.0 * static_cast<double>(real) * m * n;
 }
 
+/// The weights as the backend holds them.
+Model load_model(const SolveRequest& request, Backend& backend, Precision precision,
+                 const HostMatrix& inputs) {
+  const Weights weights = load_weights(request.weights);
+  if (weights.W.columns != inputs.rows)
+    throw Failure(ExitCode::bad_data,
+                  fmt::format("W has the shape ({}, {}) and the inputs ({}, {})", weights.W.rows,
+                              weights.W.columns, inputs.columns, inputs.rows),
+                  request.weights + ", " + request.inputs,
+                  "use weights and inputs with the same number of columns");
+  ModelOptions options = request.settings.model_options();
+  options.panels = 0;  // every solve starts cold
+  try {
+    return Model(backend, precision, options, weights);
+  } catch (const std::domain_error&) {  // finite in the file, not in single precision
+    throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
+                  request.weights, "use --precision fp64");
+  }
+}
+
 }  // namespace
 
 SolveResult solve(const SolveRequest& request) {
-  TrainConfig settings = request.settings;
+  TrainConfig settings = request.settings;  // what it leaves open is chosen here
   SolveResult result;
   const int threads = settings.threads > 0 ? settings.threads : default_threads();
   const auto backend = make_backend(settings.backend, threads);
@@ -73,26 +94,11 @@ SolveResult solve(const SolveRequest& request) {
 
   const HostMatrix inputs = load_inputs(request.inputs);
   refuse_zero_samples(inputs, request.inputs);
+  refuse_small_samples(inputs, result.precision, request.inputs);
   // Checked now, used after the solves; a mistake should not cost minutes.
   if (!request.targets.empty()) load_targets(request.targets, inputs.columns);
   result.warning = describe_duplicate(inputs);
-  Model model = [&] {
-    const Weights weights = load_weights(request.weights);
-    if (weights.W.columns != inputs.rows)
-      throw Failure(ExitCode::bad_data,
-                    fmt::format("W has the shape ({}, {}) and the inputs ({}, {})", weights.W.rows,
-                                weights.W.columns, inputs.columns, inputs.rows),
-                    request.weights + ", " + request.inputs,
-                    "use weights and inputs with the same number of columns");
-    try {
-      ModelOptions options = settings.model_options();
-      options.panels = 0;  // every solve starts cold
-      return Model(*backend, result.precision, options, weights);
-    } catch (const std::domain_error&) {  // finite in the file, not in single precision
-      throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
-                    request.weights, "use --precision fp64");
-    }
-  }();
+  Model model = load_model(request, *backend, result.precision, inputs);
   const Index m = model.width(), n = inputs.columns;
   const Element real = real_of(result.precision);
   require_memory(least_memory(m, n, backend->free_device_memory() ? 0 : size_of(real)),
@@ -138,6 +144,7 @@ SolveResult solve(const SolveRequest& request) {
                  .s = model.s(),
                  .injection = settings.injection},
                 grams);
+  require_finite("ntk", grams.ntk.values);
   std::vector<double> eigenvalues = symmetric_eigenvalues(grams.ntk);
   result.lambda_min = eigenvalues.front();
   result.lambda_max = eigenvalues.back();

@@ -1,3 +1,4 @@
+// Which sample is worst, and what would help; see solve_failure.hpp.
 #include "host/run/solve_failure.hpp"
 
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ Failure solve_failure(const std::string& which, const SolveReport& report,
   else if (trained)
     remedy = fmt::format("lower --learning-rate or --gamma ({} here)", model.gamma);
   if (report.status == SolveStatus::max_sweeps)
-    remedy = fmt::format("{}; or raise --tolerance ({:g}) or the limit of sweeps ({})", remedy,
+    remedy = fmt::format("{}; or raise --tolerance ({:g}) or --max-sweeps ({})", remedy,
                          options.tolerance, options.max_sweeps);
   const ExitCode code =
       report.status == SolveStatus::max_sweeps ? ExitCode::not_converged : ExitCode::diverged;

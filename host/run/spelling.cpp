@@ -1,3 +1,4 @@
+// The edit distance of Damerau and Levenshtein; see spelling.hpp.
 #include "host/run/spelling.hpp"
 
 #include <algorithm>

@@ -1,9 +1,12 @@
+// Signals set a flag, and a second one a second later ends the program; see stop.hpp.
 #include "host/run/stop.hpp"
 
 #include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <ctime>
+
+#include "host/data/atomic_file.hpp"
 
 namespace widedeq {
 namespace {
@@ -16,6 +19,12 @@ constexpr std::int64_t nanoseconds = 1'000'000'000;
 std::atomic<std::int64_t> requested{0};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free, "a handler may touch no other");
 
+extern "C" void end_by(int signal) {
+  remove_unfinished_files();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // blocked in here, it ends the process when the handler returns
+}
+
 extern "C" void request_stop(int signal) {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -24,15 +33,12 @@ extern "C" void request_stop(int signal) {
   if (requested.compare_exchange_strong(first, now)) return;
   // The kernel sends SIGXCPU every second from the first one on.
   if (signal == SIGXCPU || now - first < nanoseconds) return;
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);  // blocked in here, it ends the process when the handler returns
+  end_by(signal);
 }
 
-}  // namespace
-
-void stop_on_signals() {
+void handle_signals(void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = request_stop;
+  action.sa_handler = handler;
   action.sa_flags = SA_RESTART;  // a write under way is not to fail
   sigemptyset(&action.sa_mask);
   for (const int signal : signals)  // one handler at a time
@@ -43,8 +49,18 @@ void stop_on_signals() {
     const bool nohup = signal == SIGHUP && before.sa_handler == SIG_IGN;
     if (!nohup) ::sigaction(signal, &action, nullptr);
   }
+}
+
+}  // namespace
+
+void stop_on_signals() {
+  handle_signals(request_stop);
   // A reader of the progress lines is gone: a write will say so.
   std::signal(SIGPIPE, SIG_IGN);
+}
+
+void clean_up_on_signals() {
+  handle_signals(end_by);
 }
 
 bool stop_requested() {

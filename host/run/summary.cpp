@@ -1,3 +1,4 @@
+// The table at a run's end, row by row; see summary.hpp.
 #include "host/run/summary.hpp"
 
 #include <fmt/format.h>
@@ -20,9 +21,14 @@ std::string row(const std::string& name, const std::string& first, const std::st
   return line + "\n";
 }
 
+/// Grams may begin later, in a session that was resumed inexactly.
+bool has_first_kernel(const RunSummary& summary) {
+  return summary.first_gram && summary.first_gram->epoch == 0;
+}
+
 std::vector<double> predicted_losses(const RunSummary& summary) {
   if (summary.in_batches || summary.first_residual.empty() || summary.halvings > 0 ||
-      !summary.first_gram || !summary.learning_rate)
+      !has_first_kernel(summary) || !summary.learning_rate)
     return {};
   return affordable_losses(summary.first_gram->ntk, summary.first_residual, *summary.learning_rate,
                            static_cast<int>(summary.losses.size()), summary.is_flow);
@@ -54,7 +60,8 @@ std::string summary_table(const RunSummary& summary) {
   if (summary.first_gram) {
     const GramStatistics& first = *summary.first_gram;
     const GramStatistics& final = *summary.last_gram;
-    table += "\n" + row("NTK", "epoch 0", fmt::format("epoch {}", final.epoch));
+    table += "\n" +
+             row("NTK", fmt::format("epoch {}", first.epoch), fmt::format("epoch {}", final.epoch));
     table += row("lambda_min", number(first.lambda_min), number(final.lambda_min));
     table += row("lambda_max", number(first.lambda_max), number(final.lambda_max));
   }
@@ -76,7 +83,7 @@ std::string summary_table(const RunSummary& summary) {
   if (summary.halvings > 0)
     table += row("step halved", fmt::format("{} x", summary.halvings), "",
                  fmt::format("from {}", number(*summary.learning_rate)));
-  if (summary.first_gram && !summary.in_batches && !summary.first_residual.empty()) {
+  if (has_first_kernel(summary) && !summary.in_batches && !summary.first_residual.empty()) {
     const double decay = *summary.learning_rate * summary.first_gram->lambda_min;
     const double fastest = *summary.learning_rate * summary.first_gram->lambda_max;
     // Beyond 2 / (lambda_min + lambda_max) it is the fastest mode that overshoots by most.

@@ -1,3 +1,4 @@
+// The program's age, and what saving is taken to need; see time_limit.hpp.
 #include "host/run/time_limit.hpp"
 
 #include <chrono>

@@ -202,6 +202,9 @@ bool go_back(Training& training, int epoch) {
       epoch, [&](const Failure& failure) { training.progress.warn(failure.what()); });
   const int exact_since = training.state.exact_since;
   if (exact_since > 0 && (!file || file->epoch() < exact_since)) return false;
+  const std::string weights = training.run.facts.weights_checksum;
+  const bool reads_weights = !file && training.run.config.weights_from_file();
+  if (reads_weights && weights.empty()) return false;
 
   const TrainingState gone = std::move(training.state);
   training.state = TrainingState();
@@ -209,6 +212,10 @@ bool go_back(Training& training, int epoch) {
   const TrainConfig config = training.run.config;
   training.run = prepare({config, std::move(training.run.data), std::move(training.run.backend)},
                          file ? WeightsFrom::checkpoint : WeightsFrom::config);
+  if (reads_weights && training.run.facts.weights_checksum != weights)
+    throw Failure(ExitCode::bad_data, "the weights are no longer those the run began with",
+                  config.weights, "start it anew with the file as it was");
+  training.run.facts.weights_checksum = weights;
   open_journal(training);
   TrainingState& state = training.state;
   state.first_eta = state.eta = config.learning_rate;

@@ -108,7 +108,8 @@ void restore_weights(Training& training, CheckpointFileReader& file, const Train
 /// checkpoint that is not later, and computes the epochs from there again; fewer when a stop is
 /// asked for. Records stay as they are, the sink paused; checkpoints stay too. Returns false,
 /// nothing done, when history cannot be computed again because it was an inexact one and the
-/// checkpoint is gone. Throws Failure.
+/// checkpoint is gone, or when it is not known with which weights a file has given it began. Throws
+/// Failure; bad_data where they are others now.
 bool go_back(Training& training, int epoch);
 
 }  // namespace widedeq

@@ -1,3 +1,4 @@
+// Checks of what is read, and transposing in little memory; see weights_file.hpp.
 #include "host/run/weights_file.hpp"
 
 #include <fmt/format.h>

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "host/failure.hpp"
+#include "host/run/json.hpp"
 #include "host/study/cell_data.hpp"
 #include "host/study/quantities.hpp"
 #include "host/study/verdicts.hpp"
@@ -118,6 +119,8 @@ StudyAnalysis analyse_study(const std::string& directory) {
     try {
       if (auto data = read_cell(cell)) {
         entry.status = data->run.status;
+        entry.commit = text_of(data->run.record, "commit");
+        entry.backend = text_of(data->run.record, "backend");
         group->second.push_back(&read.emplace_back(std::move(*data)));
       }
     } catch (const Failure& failure) {  // one damaged file is not to hide what the others say

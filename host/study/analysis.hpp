@@ -52,6 +52,7 @@ struct AnalysedCell {
   std::string directory;  // of its run
   std::string status;     // of that: "done", "failed: ..."; "waiting" for none, or "unreadable"
   std::vector<std::pair<std::string, std::string>> settings;  // those the study varies
+  std::string commit = {}, backend = {};  // by what it was computed; "" before there is a record
 };
 
 struct StudyAnalysis {

@@ -1,3 +1,4 @@
+// Choosing steps and marks, linear and logarithmic; see axis.hpp.
 #include "host/study/axis.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Reading a cell back, and its limit, computed once for all cells that share it; see cell_data.hpp.
 #include "host/study/cell_data.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,5 @@
+// Running gnuplot, what it complains of, and names that do not clash within a page; see
+// gnuplot.hpp.
 #include "host/study/gnuplot.hpp"
 
 #include <fcntl.h>
@@ -15,6 +17,7 @@
 
 #include "host/data/atomic_file.hpp"
 #include "host/failure.hpp"
+#include "host/run/stop.hpp"
 #include "host/study/notation.hpp"
 
 namespace widedeq {
@@ -127,6 +130,8 @@ void run_gnuplot(const std::vector<std::string>& scripts, const std::string& fol
   int status = 0;
   if (uninterrupted([&] { return ::waitpid(child, &status, 0); }) < 0)
     fail_with("cannot wait for gnuplot", errno);
+  if (stop_requested())  // which may have been what ended gnuplot
+    fail("stopped before the figures were drawn", folder, "call it again", ExitCode::stopped);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     fail("gnuplot failed: " + complaint_of(said), folder,
          "try `gnuplot --version`: 5.4 or later, with the terminals svg and pngcairo, is needed");

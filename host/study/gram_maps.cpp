@@ -1,3 +1,4 @@
+// Samples in order of their targets or labels, and colours that maps share; see gram_maps.hpp.
 #include "host/study/gram_maps.hpp"
 
 #include <fmt/format.h>

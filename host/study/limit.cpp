@@ -1,3 +1,4 @@
+// From an inputs' file to K, Q and H in another; see limit.hpp.
 #include "host/study/limit.hpp"
 
 #include <algorithm>
@@ -34,6 +35,7 @@ LimitResult limit(const LimitRequest& request) {
       .threads = settings.threads > 0 ? settings.threads : default_threads()};
   const HostMatrix inputs = load_inputs(request.inputs);
   refuse_zero_samples(inputs, request.inputs);
+  refuse_small_samples(inputs, Precision::fp64, request.inputs);
   refuse_overwriting({request.inputs}, request.out);
   // The four kernels, and a copy whose eigenvalues are wanted.
   const auto n_real = static_cast<double>(inputs.columns);

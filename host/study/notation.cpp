@@ -1,3 +1,4 @@
+// One parser of the notation, three ways to write its pieces; see notation.hpp.
 #include "host/study/notation.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// HTML piece by piece, and the files of a page put in place at once; see page.hpp.
 #include "host/study/page.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// The table of quantities, and how each is read off a run; see quantities.hpp.
 #include "host/study/quantities.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Which page a directory calls for; see report.hpp.
 #include "host/study/report.hpp"
 
 #include <filesystem>

@@ -1,3 +1,4 @@
+// The analysis as JSON, as CSV and as text; see results_file.hpp.
 #include "host/study/results_file.hpp"
 
 #include <fmt/format.h>
@@ -99,6 +100,8 @@ Json results_json(const StudyAnalysis& analysis) {
     cells.push_back({{"number", cell.number},
                      {"directory", relative(cell.directory, analysis)},
                      {"status", cell.status},
+                     {"commit", cell.commit},
+                     {"backend", cell.backend},
                      {"settings", settings_json(cell.settings)}});
   Json& groups = object["groups"] = Json::array();
   for (const StudyGroup& group : analysis.groups) {

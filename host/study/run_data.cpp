@@ -1,3 +1,4 @@
+// From lines of JSON to records, with what may be missing; see run_data.hpp.
 #include "host/study/run_data.hpp"
 
 #include <fmt/format.h>
@@ -367,7 +368,7 @@ void parse_metrics(RunData& run, const std::string& text, const std::string& whe
 RunData read_run(const std::string& directory, Reading reading) {
   if (!is_run(directory))
     throw Failure(ExitCode::usage, "there is no run in the directory", directory,
-                  "give a directory that `widedeq train --out` made");
+                  "give a directory that `widedeq train` or `study` made");
   const fs::path place(directory);
   std::error_code error;
   RunData run;

@@ -1,3 +1,4 @@
+// Numbers, then the verdicts on one run; see run_digest.hpp.
 #include "host/study/run_digest.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// One function a figure, for one run or several; see run_figures.hpp.
 #include "host/study/run_figures.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Provenance, settings, certificate and events as tables; see run_tables.hpp.
 #include "host/study/run_tables.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// The batch script, and quoting for it; see slurm.hpp.
 #include "host/study/slurm.hpp"
 
 #include <fmt/format.h>

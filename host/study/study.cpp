@@ -202,6 +202,10 @@ Ending Session::attempt(int number, bool trusting) {
       if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, true);
       resume = Resume::again;
     }
+    if (state.has_lost_records) {
+      log_.say(label_of(cell) + ": begun again: it " + state.note);
+      resume = Resume::again;
+    }
     // How wide weights of a file are is known here alone; a run of others looks for itself.
     if (cell.config.weights_from_file())
       require_memory(plan_[index(number)].memory, "call the study again where there is more");

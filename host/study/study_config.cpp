@@ -229,7 +229,7 @@ const StudyCell& Study::cell(const std::string& number_or_name) const {
   if (const auto number = parse_integer(number_or_name, 0, last))
     return cells[static_cast<std::size_t>(*number)];
   for (const StudyCell& one : cells)
-    if (one.name == number_or_name) return one;
+    if (one.name == number_or_name || "cells/" + one.name == number_or_name) return one;
   throw Failure(ExitCode::usage, "there is no cell " + number_or_name, directory,
                 fmt::format("cells are numbered from 0 to {}; see widedeq study --dry-run", last));
 }

@@ -1,3 +1,4 @@
+// Quantities against the width, and curves of all cells; see study_figures.hpp.
 #include "host/study/study_figures.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// What a cell's files and lock say of it, and the table of all; see study_status.hpp.
 #include "host/study/study_status.hpp"
 
 #include <fmt/format.h>
@@ -66,6 +67,10 @@ CellState state_of(const StudyCell& cell) {
   if (holder && seems_alive(*holder)) {
     state.status = CellStatus::running;
     state.note = holder->describe();
+  } else if (std::error_code error;
+             status == "done" && !fs::exists(place / "metrics.jsonl", error)) {
+    state.note = "was done, and its metrics.jsonl is gone";
+    state.has_lost_records = true;
   } else if (status == "done") {
     state.status = CellStatus::done;
   } else if (status == "stopped") {
@@ -109,7 +114,7 @@ namespace {
 
 std::string counts(const std::array<int, 6>& count, std::size_t cells,
                    const std::string& directory) {
-  std::string text = fmt::format("{} cells: ", cells);
+  std::string text = fmt::format("{} cell{}: ", cells, cells == 1 ? "" : "s");
   bool is_first = true;
   for (std::size_t i = count.size(); i-- > 0;) {
     if (count[i] == 0) continue;

@@ -11,7 +11,7 @@
 namespace widedeq {
 
 enum class CellStatus : std::uint8_t {
-  waiting,      // nothing there yet
+  waiting,      // nothing there yet, or no longer its records
   running,      // another process is at it, as far as one can see from here
   interrupted,  // its process was killed
   stopped,      // with a checkpoint
@@ -21,9 +21,10 @@ enum class CellStatus : std::uint8_t {
 
 struct CellState {
   CellStatus status = CellStatus::waiting;
-  std::string note;          // of a failure, its reason; of a running cell, by whom
+  std::string note;          // of a failure, its reason; of a running cell, by whom; else a remark
   int exit_code = 0;         // of a failure that is a result, which a study keeps: 4 or 5; else 0
   std::string outcome = {};  // of a STATUS that says failed: the text of outcome.json
+  bool has_lost_records = false;  // the cell was done, and metrics.jsonl is no longer there
 };
 
 /// Of the cell's directory as it is now.

@@ -1,3 +1,4 @@
+// The theory's statements, each held against all cells; see verdicts.hpp.
 #include "host/study/verdicts.hpp"
 
 #include <fmt/format.h>
@@ -94,7 +95,8 @@ StudyVerdict all_converged(const Cells& cells) {
   std::string failure;
   for (const CellData* cell : cells) {
     unknown += cell->run.has_unknown_end() ? 1 : 0;
-    if (!cell->is_done && !cell->run.ended) continue;
+    const bool has_solved = cell->is_done && !cell->run.epochs.empty();
+    if (!has_solved && !cell->run.ended) continue;
     ++ended;
     const bool failed = cell->run.ended_by("solve");
     if (failed && failure.empty()) failure = end_text(*cell);

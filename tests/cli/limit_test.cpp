@@ -109,5 +109,21 @@ TEST_F(CliTest, LimitRefusesMistakes) {
   expect_refused("limit --inputs X.npy --gamma 0.4 --out o.npz", 3, {"X.npy"});
 }
 
+TEST_F(CliTest, ASignalLeavesNothingBehind) {
+  write_npy(path("X.npy"), {1200, 9}, wave(1200 * 9, 0.1));
+  const auto before = files();
+  const std::string script =
+      "cd '" + directory.string() +
+      "'; '" WIDEDEQ_BINARY
+      "' limit --inputs X.npy --gamma 0.5 "
+      "--out l.npz >/dev/null 2>&1 & p=$!; cd '" +
+      directory.string() +
+      "'; for i in $(seq 3000); do ls -A | grep -q tmp && break; sleep 0.001; done; "
+      "kill -TERM $p; wait $p";
+  const int status = std::system(("bash -c \"" + script + "\"").c_str());
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) GTEST_SKIP() << "it was done before";
+  EXPECT_EQ(files(), before);
+}
+
 }  // namespace
 }  // namespace widedeq::test

@@ -353,6 +353,77 @@ TEST_F(ResumeTest, OtherDataAreAnotherExperiment) {
   expect_refused("train --resume --out part", 2, {"data"});
 }
 
+TEST_F(ResumeTest, DataThatChangeBeforeTheFirstEpochAreNoticed) {
+  write_problem(48, 20, 6);
+  const std::string command =
+      "train --data npy:X.npy,y.npy --weights w.npz --epochs 6 --checkpoint-every 2 --keep 9 ";
+  ASSERT_EQ(run(command + "--out all").code, 0);
+  rewind("all", "part", 0);
+  write_npy(path("y.npy"), {20}, wave(20, 0.9));
+  expect_refused("train --resume --out part", 2, {"data"});
+  ASSERT_EQ(run("train --resume=inexact --out part").code, 0);
+  ASSERT_EQ(run(command + "--out fresh").code, 0);
+  // Nothing of the other data is in it.
+  expect_same("part", results("fresh"), "with other data from the start");
+  const auto said = [&](const std::string& directory) {
+    auto record = nlohmann::json::parse(read_text(path(directory + "/provenance.json")));
+    return std::pair(record.at("data_checksum"), record.at("repeat"));
+  };
+  EXPECT_EQ(said("part"), said("fresh"));
+  // With another number of samples it is another experiment, even so.
+  rewind("all", "part", 0);
+  write_problem(48, 21, 6);
+  expect_refused("train --resume=inexact --out part", 2, {"not the experiment", "n (20, now 21)"});
+}
+
+TEST_F(ResumeTest, AnotherNumberOfSamplesIsAnotherExperiment) {
+  const std::string command =
+      "train --width 48 --test-samples 60 --epochs 4 --learning-rate 0.001 --gram-every 0 "
+      "--checkpoint-every 2 --keep 9 --out part";
+  ASSERT_EQ(run(command).code, 0);
+  expect_refused("train --resume=inexact --epochs 6 --test-samples 0 --out part", 2,
+                 {"not the experiment", "n (300, now 360)"});
+}
+
+TEST_F(ResumeTest, RecordsThatAreGoneAreBadData) {
+  ASSERT_EQ(run(std::string(small) + "--checkpoint-every 4 --keep 9 --out all").code, 0);
+  rewind("all", "part", 8);
+  for (const char* directory : {"part", "all"}) {
+    fs::remove(path(directory + std::string("/metrics.jsonl")));
+    expect_refused("train --resume --out " + std::string(directory), 3, {"gone", "metrics.jsonl"});
+  }
+}
+
+// The way back to the start leads through the weights file where no checkpoint has them.
+TEST_F(ResumeTest, AWeightsFileThatChangesIsNotTakenForWhatItWas) {
+  constexpr Index m = 512, n = 200, d = 6;
+  write_problem(m, n, d);
+  NpzWriter other(path("other.npz"));
+  other.add("A", {m, m}, wave(m * m, 0.3));
+  other.add("W", {m, d}, wave(m * d, 0.4));
+  other.add("u", {m}, wave(m, 0.9));
+  other.add("v", {m}, wave(m, 0.6));
+  other.finish();
+  const std::string command =
+      "train --data npy:X.npy,y.npy --weights w.npz --gamma 0.3 --precision fp64 --epochs 9 "
+      "--learning-rate 1000 --gram-every 0 --checkpoint-every 0 --out ";
+  const Result same = run(command + "same");
+  EXPECT_EQ(same.code, 4) << same.error;
+  EXPECT_EQ(read_npz(path("same/weights.npz"), {"u"}).at("u").values,
+            read_npz(path("w.npz"), {"u"}).at("u").values);
+  // A run's directory is made when the file has been read.
+  const std::string script = "cd '" + directory.string() + "'; '" WIDEDEQ_BINARY "' " + command +
+                             "changed 2>.e & p=$!; cd '" + directory.string() +
+                             "'; until [ -e changed/config.toml ]; do sleep 0.001; done; "
+                             "mv other.npz w.npz; wait $p";
+  const int status = std::system(script.c_str());
+  const std::string said = read_text(path(".e"));
+  ASSERT_TRUE(WIFEXITED(status)) << said;
+  EXPECT_EQ(WEXITSTATUS(status), 3) << said;
+  EXPECT_NE(said.find("the weights are no longer those the run began with"), said.npos) << said;
+  EXPECT_FALSE(fs::exists(path("changed/weights.npz")));
+}
+
 TEST_F(ResumeTest, TheSameDataMayLieElsewhere) {
   write_problem(48, 20, 6);
   const auto command = [](const std::string& folder) {
@@ -573,7 +644,11 @@ TEST_F(ResumeTest, GramsMayBeginWithAnInexactResume) {
                 .code,
             0);
   rewind("all", "part", 8);
-  ASSERT_EQ(run("train --resume=inexact --gram-every 2 --out part").code, 0);
+  const Result part = run("train --resume=inexact --gram-every 2 --out part");
+  ASSERT_EQ(part.code, 0) << part.error;
+  // The first kernel is not that of the first residual: nothing is predicted from the two.
+  EXPECT_TRUE(std::regex_search(part.output, std::regex("NTK +epoch 8 +epoch 10"))) << part.output;
+  EXPECT_EQ(part.output.find("predicted"), std::string::npos) << part.output;
   EXPECT_EQ(of_kind(read_records(path("part/metrics.jsonl")), "gram").size(), 2U);
   rewind("all", "part", 8);
   expect_refused("train --resume=inexact --epochs 5 --out part", 2, {"8 epochs are done"});

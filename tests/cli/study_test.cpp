@@ -519,5 +519,42 @@ TEST_F(SlurmTest, ACancelledTaskDoesNotComeBack) {
   EXPECT_FALSE(fs::exists(path("requeued")));
 }
 
+TEST_F(StudyTest, ACellWhoseRecordsAreGoneIsDoneAgain) {
+  write_text("study.toml", small);
+  ASSERT_EQ(run("study --config study.toml --out study").code, 0);
+  const std::string cell = "study/cells/" + *cells("study").begin();
+  const auto wanted = results(cell);
+  fs::remove(directory / cell / "metrics.jsonl");
+  EXPECT_NE(run("study status --out study").output.find("metrics.jsonl is gone"),
+            std::string::npos);
+  const Result again = run("study --out study");
+  EXPECT_EQ(again.code, 0) << again.error;
+  EXPECT_EQ(count(again.error, "begun again"), 1U) << again.error;
+  EXPECT_EQ(results(cell), wanted);
+}
+
+TEST_F(StudyTest, RestartBeginsAgainWhatCannotGoOn) {
+  write_text("study.toml", small);
+  ASSERT_EQ(run("study --config study.toml --out study").code, 0);
+  const std::string cell = "study/cells/" + *cells("study").begin();
+  const auto wanted = results(cell);
+  const auto break_off = [&] { write_text(cell + "/STATUS", "stopped\n"); };
+
+  break_off();
+  for (const auto& file : fs::directory_iterator(directory / cell / "checkpoints"))
+    std::ofstream(file.path(), std::ios::trunc) << "no checkpoint";
+  EXPECT_EQ(run("study --out study").code, 3);
+  const Result damaged = run("study --out study --resume restart");
+  EXPECT_EQ(damaged.code, 0) << damaged.error;
+  EXPECT_EQ(results(cell), wanted);
+
+  break_off();
+  fs::remove_all(directory / cell / "checkpoints");
+  EXPECT_EQ(run("study --out study").code, 2);
+  const Result gone = run("study --out study --resume restart");
+  EXPECT_EQ(gone.code, 0) << gone.error;
+  EXPECT_EQ(results(cell), wanted);
+}
+
 }  // namespace
 }  // namespace widedeq::test

@@ -344,5 +344,88 @@ TEST_F(CliTest, AContractionThatIsLostEndsTheRunWithOrWithoutGrams) {
   }
 }
 
+TEST_F(CliTest, AKernelThatIsNotFiniteHasDiverged) {
+  write_problem(24, 8, 5);
+  const auto write_v = [&](double entry) {
+    std::vector<double> v = wave(24, 0.6);
+    v[3] = entry;
+    NpzWriter file(path("w.npz"));
+    file.add("A", {24, 24}, wave(24 * 24, 0.3));
+    file.add("W", {24, 5}, wave(24 * 5, 0.4));
+    file.add("u", {24}, wave(24, 0.5));
+    file.add("v", {24}, v);
+    file.finish();
+  };
+  write_v(1e39);  // infinite in single precision
+  for (const char* rate : {"auto", "0.01"}) {
+    const Result result =
+        run("train --data npy:X.npy,y.npy --weights w.npz --precision fp32 --epochs 3 "
+            "--gram-every 1 --learning-rate " +
+            std::string(rate) + " --out run-" + rate);
+    EXPECT_EQ(result.code, 4) << rate << result.error;
+  }
+  write_v(1e160);  // its square is not
+  expect_refused("solve --weights w.npz --inputs X.npy --gamma 0.5 --precision fp64 --out all.npz",
+                 4, {"ntk is not finite"});
+}
+
+TEST_F(CliTest, ALossThatIsNotFiniteAtTheStartIsTheDatas) {
+  write_problem(24, 8, 5);
+  write_npy(path("y.npy"), {8}, std::vector<double>(8, 1e200));
+  const Result result =
+      run("train --data npy:X.npy,y.npy --width 24 --epochs 3 --gram-every 0 --learning-rate 0.01 "
+          "--out run");
+  EXPECT_EQ(result.code, 4) << result.error;
+  EXPECT_NE(
+      result.error.find("the loss is inf (epoch 0): targets, inputs or weights are too large"),
+      std::string::npos)
+      << result.error;
+}
+
+TEST_F(CliTest, AHeldOutSampleIsNumberedAsInTheFile) {
+  write_problem(24, 15, 5);
+  std::vector<double> X = wave(15 * 5, 0.1);
+  std::fill_n(X.begin() + 12 * 5, 5, 0.0);
+  write_npy(path("X.npy"), {15, 5}, X);
+  expect_refused("train --data npy:X.npy,y.npy --samples 10 --test-samples 5 --width 24 --out run",
+                 3, {"sample 12 is all zeros"});
+}
+
+TEST_F(CliTest, SamplesTooSmallForThePrecisionAreRefused) {
+  write_problem(24, 8, 5);
+  std::vector<double> X = wave(8 * 5, 0.1);
+  for (double& entry : X)
+    entry *= 1e-33;
+  write_npy(path("X.npy"), {8, 5}, X);
+  const std::string command =
+      "train --data npy:X.npy,y.npy --width 24 --epochs 2 --learning-rate 0.1 --precision ";
+  expect_refused(command + "fp32 --out run", 3, {"sample 0 is too small for fp32", "fp64"});
+  EXPECT_EQ(run(command + "fp64 --out run").code, 0);
+  for (double& entry : X)
+    entry *= 1e-160;
+  write_npy(path("X.npy"), {8, 5}, X);
+  expect_refused("limit --inputs X.npy --gamma 0.5 --out l.npz", 3, {"too small", "scale"});
+  expect_refused("solve --weights w.npz --inputs X.npy --gamma 0.5 --precision fp64 --out all.npz",
+                 3, {"sample 0 is too small for fp64", "scale"});
+}
+
+TEST_F(CliTest, OneEpochHasItsScores) {
+  const Result result = run("train --width 24 --samples 20 --test-samples 9 --epochs 1 --out run");
+  EXPECT_EQ(result.code, 0) << result.error;
+  for (const char* row : {"misclassified", "test loss", "test misclassified"})
+    EXPECT_NE(result.output.find(row), std::string::npos) << row << '\n' << result.output;
+}
+
+TEST_F(CliTest, ADirectoryMayHaveACommaInItsName) {
+  write_problem(24, 8, 5);
+  fs::create_directory(path("a,b"));
+  for (const char* file : {"X.npy", "y.npy"})
+    fs::rename(path(file), path("a,b/" + std::string(file)));
+  const Result result =
+      run_with("-C a,b", "train --data npy:X.npy,y.npy --width 24 --epochs 2 --out run");
+  EXPECT_EQ(result.code, 0) << result.error;
+  EXPECT_EQ(run("train --config a,b/run/config.toml --out again").code, 0);
+}
+
 }  // namespace
 }  // namespace widedeq::test

@@ -151,8 +151,17 @@ TEST(Dataset, RefusesUnknownSourcesAndClassesWhereThereAreNone) {
   expect_refused(request_of(""), ExitCode::usage, "not known");
   expect_refused(request_of("sphere", {0, 1}), ExitCode::usage, "no classes");
   expect_refused(request_of("npy:a.npy,b.npy", {0, 1}), ExitCode::usage, "no classes");
-  expect_refused(request_of("npy:a.npy"), ExitCode::usage, "one comma");
-  expect_refused(request_of("npy:a,b,c"), ExitCode::usage, "one comma");
+  expect_refused(request_of("npy:a.npy"), ExitCode::usage, "a comma between");
+  expect_refused(request_of("npy:a,b,c"), ExitCode::usage, "which of the commas");
+}
+
+TEST(Dataset, PathsMayHaveCommasWhereTheyAreAbsolute) {
+  using Paths = std::pair<std::string, std::string>;
+  EXPECT_EQ(split_paths("a.npy,b.npy"), (Paths{"a.npy", "b.npy"}));
+  EXPECT_EQ(split_paths("/d/a.npy,b.npy"), (Paths{"/d/a.npy", "b.npy"}));
+  EXPECT_EQ(split_paths("/d,e/a.npy,/d,e/b.npy"), (Paths{"/d,e/a.npy", "/d,e/b.npy"}));
+  for (const char* paths : {"/d,/a.npy,/d,/b.npy", "/d,e/a.npy,b.npy", ",b.npy", "a.npy,", ""})
+    expect_failure([&] { split_paths(paths); }, ExitCode::usage, "npy:");
 }
 
 /// Three images of 1 x 2 pixels with labels 5, 3, 5 in MNIST's files.
