@@ -2,7 +2,6 @@
 #include "bench/report.hpp"
 
 #include <cmath>
-#include <string_view>
 
 #include "build_info.hpp"
 #include "host/run/machine.hpp"

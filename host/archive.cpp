@@ -17,6 +17,14 @@ void Archive::number(std::string_view name, double& value) {
   value = values.front();
 }
 
+void Archive::optional_number(const std::string& name, std::optional<double>& value) {
+  bool is_there = value.has_value();
+  double number_or_0 = value.value_or(0.0);
+  integer("has_" + name, is_there);
+  number(name, number_or_0);
+  value = is_there ? std::optional(number_or_0) : std::nullopt;
+}
+
 void Archive::transfer_integer(std::string_view name, std::int64_t& value) {
   std::vector<std::int64_t> values{value};
   integers(name, values);

@@ -7,6 +7,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ class Archive {
   virtual void text(std::string_view name, std::string& value) = 0;
 
   void number(std::string_view name, double& value);
+  /// As an integer has_NAME and, where it is not there, 0.
+  void optional_number(const std::string& name, std::optional<double>& value);
   /// An integer, a truth value or an enumerator.
   template <class T>
   requires(std::integral<T> || std::is_enum_v<T>) void integer(std::string_view name, T& value) {

@@ -2,7 +2,6 @@
 #include "host/extrapolation.hpp"
 
 #include <array>
-#include <cmath>
 #include <numeric>
 
 namespace widedeq {

@@ -97,7 +97,7 @@ const char* describe(SolveStatus status) {
   return "?";
 }
 
-SolveOptions beside(double drift, Index width, Precision precision, SolveOptions options) {
+SolveOptions tightened_by(double drift, Index width, Precision precision, SolveOptions options) {
   const double least = std::min(options.tolerance, smallest_tolerance(precision));
   const double off = std::hypot(drift, options.injection_off);
   options.tolerance = std::max(residual_beside(off, width, options.tolerance), least);
@@ -123,22 +123,57 @@ double smallest_tolerance(Precision precision) {
   return precision == Precision::fp64 ? 1e-14 : 1e-7;
 }
 
-SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options) {
-  return beside(expected_drift(sweep, options), sweep.A.width, sweep.A.precision, options);
+namespace {
+
+/// For a cold solve, whose sweeps are expected to round P (drift.hpp).
+SolveOptions cold_options(const Sweep& sweep, const SolveOptions& options) {
+  return tightened_by(expected_drift(sweep, options), sweep.A.width, sweep.A.precision, options);
 }
 
+/// What has reached the limit of sweeps, but with every residual within the tolerance that was
+/// asked for (the solve's own is lower, for rounding's sake), is worth an audit, whose word is
+/// final.
 void leave_to_audit_where_near(const SolveOptions& options, SolveReport& report) {
   if (report.status != SolveStatus::max_sweeps || report.worst_residual > options.tolerance) return;
   report.status = SolveStatus::converged;
   report.wants_audit = true;
 }
 
+/// Whether so many sweeps may have rounded more, and an audit could put that right: next to the
+/// smallest tolerance it could not.
 bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps) {
   const Precision precision = sweep.A.precision;
   const double drift = drift_after(0.0, sweeps, sweep.A.width, precision, options.tolerance);
   const double after_audit =
       residual_beside(drift_of_audit(sweep, options), sweep.A.width, options.tolerance);
   return drift > expected_drift(sweep, options) && after_audit >= smallest_tolerance(precision);
+}
+
+}  // namespace
+
+SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
+                       const SolveOptions& options, Carried& carried,
+                       const std::function<void()>& start_P) {
+  carried.has_followed = false;  // `start_P` knows of every change
+  carried.drives.clear();
+  clear_owed(backend, carried);
+  const auto solve = [&] {
+    start_P();
+    SolveReport report = solve_fixed_point(backend, state, sweep, cold_options(sweep, options),
+                                           Start::cold, carried);
+    report.wants_audit =
+        report.wants_audit || exceeds_expected_drift(sweep, options, report.sweeps);
+    leave_to_audit_where_near(options, report);
+    return report;
+  };
+  SolveReport report = solve();
+  const bool has_failed =
+      report.status == SolveStatus::max_sweeps || report.status == SolveStatus::diverged;
+  if (!has_failed || sweep.A.panels == 1 || carried.jacobi) return report;
+  carried.jacobi = true;
+  report = after(report, solve());
+  carried.jacobi = report.status == SolveStatus::converged;
+  return report;
 }
 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
@@ -225,22 +260,21 @@ void audit_fixed_point(Backend& backend, SweepState& state, const Sweep& sweep, 
   Carried rebuilt{.plane = {.expected = 0.0}, .peaks = {}, .jacobi = carried.jacobi};
   // Rebuilding has rounded P once, and what sweeps may follow will.
   const SolveOptions lower =
-      beside(drift_of_audit(sweep, options), sweep.A.width, sweep.A.precision, options);
-  SolveReport after = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
+      tightened_by(drift_of_audit(sweep, options), sweep.A.width, sweep.A.precision, options);
+  SolveReport audited = solve_fixed_point(backend, state, sweep, lower, Start::warm, rebuilt);
   carried.peaks = std::move(rebuilt.peaks);
-  after.audit = after.first_residual;
-  const bool has_ended = after.status != SolveStatus::max_sweeps;
-  leave_to_audit_where_near(options, after);
-  if (!has_ended && after.status == SolveStatus::converged) {  // so many sweeps have rounded P
+  audited.audit = audited.first_residual;
+  const bool has_ended = audited.status != SolveStatus::max_sweeps;
+  leave_to_audit_where_near(options, audited);
+  if (!has_ended && audited.status == SolveStatus::converged) {  // so many sweeps have rounded P
     rebuild();
     Sweep asked = sweep;
     asked.tolerance = options.tolerance;
-    if (backend.measure(state, asked, false).open > 0) after.status = SolveStatus::max_sweeps;
-    after.residuals = backend.residuals(state);
-    after.worst_residual = *std::ranges::max_element(after.residuals);
+    if (backend.measure(state, asked, false).open > 0) audited.status = SolveStatus::max_sweeps;
+    audited.residuals = backend.residuals(state);
+    audited.worst_residual = *std::ranges::max_element(audited.residuals);
   }
-  after.sweeps += report.sweeps;
-  report = std::move(after);
+  report = after(report, std::move(audited));
 }
 
 }  // namespace widedeq

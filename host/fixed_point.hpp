@@ -1,8 +1,9 @@
 // Iterating z = f(s op(A) z + c) to a tolerance: what forward and adjoint solves share.
 #pragma once
 
+#include <functional>
 #include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "host/archive.hpp"
@@ -24,9 +25,10 @@ struct SolveOptions {
   double injection_off = 0.0;  // what the injection is off by, relative to z (drift.hpp)
 };
 
-/// With the tolerance for the residual as measured, P being off by `drift` and the injection by
-/// what it is; but none that rounding would keep out of reach.
-SolveOptions beside(double drift, Index width, Precision precision, SolveOptions options);
+/// The tolerance that a residual as measured has to meet so that, with P off by `drift` and the
+/// injection by `injection_off`, both relative to z, the one asked for holds; but none below what
+/// rounding allows.
+SolveOptions tightened_by(double drift, Index width, Precision precision, SolveOptions options);
 
 /// The options for forward solves of a network of so many inputs, whose injection is added up as
 /// injection_sums() has it.
@@ -113,51 +115,18 @@ SolveReport solve_fixed_point(Backend& backend, SweepState& state, const Sweep& 
 SolveReport solve_warm(Backend& backend, SweepState& state, const Sweep& equation,
                        const SolveOptions& options, Carried& carried);
 
-/// The report of a solve that was made after another one had failed: its sweeps are in it too.
-inline SolveReport after(const SolveReport& failed, SolveReport report) {
-  report.sweeps += failed.sweeps;
+/// The report of a solve that another one came before: that one's sweeps are in it too.
+inline SolveReport after(const SolveReport& before, SolveReport report) {
+  report.sweeps += before.sweeps;
   return report;
 }
 
-/// The tolerance for a cold solve's residual as measured, so that with what its sweeps are expected
-/// to round (drift.hpp) it is the user's.
-SolveOptions beside_drift(const Sweep& sweep, const SolveOptions& options);
-/// What has reached the limit of sweeps, but with every residual within the tolerance that was
-/// asked for (the solve's own is lower, for rounding's sake), is worth an audit, whose word is
-/// final.
-void leave_to_audit_where_near(const SolveOptions& options, SolveReport& report);
-/// Whether so many sweeps may have rounded more, and an audit could put that right: next to the
-/// smallest tolerance it could not.
-bool exceeds_expected_drift(const Sweep& sweep, const SolveOptions& options, int sweeps);
-
-/// A cold solve: `start` fills P. One that fails by row panels is tried again by all rows at once,
-/// which converges wherever ||s A|| < 1. It wants an audit where its sweeps may have rounded P by
-/// more than was taken off the tolerance for that.
-template <class StartP>
+/// A cold solve: `start_P` fills P. One that fails by row panels is tried again by all rows at
+/// once, which converges wherever ||s A|| < 1. It wants an audit where its sweeps may have rounded
+/// P by more than was taken off the tolerance for that.
 SolveReport solve_cold(Backend& backend, SweepState& state, const Sweep& sweep,
-                       const SolveOptions& options, Carried& carried, StartP start) {
-  carried.has_followed = false;  // `start` knows of every change
-  carried.drives.clear();
-  clear_owed(backend, carried);
-  const auto solve = [&] {
-    start();
-    SolveReport report = solve_fixed_point(backend, state, sweep, beside_drift(sweep, options),
-                                           Start::cold, carried);
-    report.wants_audit =
-        report.wants_audit || exceeds_expected_drift(sweep, options, report.sweeps);
-    return report;
-  };
-  SolveReport report = solve();
-  leave_to_audit_where_near(options, report);
-  const bool has_failed =
-      report.status == SolveStatus::max_sweeps || report.status == SolveStatus::diverged;
-  if (!has_failed || sweep.A.panels == 1 || carried.jacobi) return report;
-  carried.jacobi = true;
-  report = after(report, solve());
-  leave_to_audit_where_near(options, report);
-  carried.jacobi = report.status == SolveStatus::converged;
-  return report;
-}
+                       const SolveOptions& options, Carried& carried,
+                       const std::function<void()>& start_P);
 
 /// Audits a solved state: rebuilds P = c + s op(A) z in double, measures every residual
 /// anew, and where one misses the tolerance iterates on. What that does not bring below it within

@@ -73,7 +73,7 @@ class Sum {
 };
 
 /// The sums a Dormand-Prince step is made of, by odeint's names for them.
-struct Sums {
+struct OdeintSums {
   template <class...>
   using scale_sum2 = Sum<2>;
   template <class...>
@@ -88,7 +88,7 @@ struct Sums {
 
 using Stepper =
     odeint::runge_kutta_dopri5<Parameters, double, Parameters, double, odeint::vector_space_algebra,
-                               Sums, odeint::initially_resizer>;
+                               OdeintSums, odeint::initially_resizer>;
 
 /// What a step is judged by, and what is found of it.
 struct Judgement {

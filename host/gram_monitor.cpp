@@ -17,11 +17,7 @@ namespace {
 
 void transfer_norms(Archive& archive, WeightNorms& norms) {
   archive.number("operator_norm", norms.operator_norm);
-  bool has_distance = norms.distance.has_value();
-  archive.integer("has_distance", has_distance);
-  double distance = norms.distance.value_or(0.0);
-  archive.number("distance", distance);
-  norms.distance = has_distance ? std::optional(distance) : std::nullopt;
+  archive.optional_number("distance", norms.distance);
 }
 
 /// The eigenvalues of a Gram: those that came with it, else LAPACK's.

@@ -10,14 +10,6 @@ namespace {
 
 constexpr double smallest = std::numeric_limits<double>::min();
 
-void transfer_ratio(Archive& archive, const std::string& name, std::optional<double>& ratio) {
-  bool is_known = ratio.has_value();
-  double value = ratio.value_or(0.0);
-  archive.integer("has_" + name, is_known);
-  archive.number(name, value);
-  ratio = is_known ? std::optional(value) : std::nullopt;
-}
-
 }  // namespace
 
 double PlaneForecast::gain(Settling kind, const Sweep& sweep) const {
@@ -36,8 +28,8 @@ void PlaneForecast::learn(Settling kind, const Sweep& sweep, double found, bool 
 }
 
 void PlaneForecast::transfer(Archive& archive) {
-  transfer_ratio(archive, "first_ratio", first_ratio);
-  transfer_ratio(archive, "later_ratio", later_ratio);
+  archive.optional_number("first_ratio", first_ratio);
+  archive.optional_number("later_ratio", later_ratio);
   archive.number("expected", expected);
 }
 

@@ -3,11 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "host/drift.hpp"
-#include "host/failure.hpp"
 
 namespace widedeq {
 namespace {
@@ -27,8 +24,8 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
       targets_(std::move(targets)),
       options_(options),
       forward_options_(forward_options(options, model.inputs(), model.precision())),
-      how_(how),
       plan_(plan_training(samples(), model.width(), model.precision(), options.tolerance, how)),
+      audits_(model.width(), model.precision(), options.tolerance, how.audit_every),
       forward_(backend, model.precision(), model.width(), plan_.chunk),
       adjoint_(backend, model.precision(), model.width(), plan_.chunk) {
   if (inputs.rows != model.inputs() || inputs.columns != samples() || samples() == 0)
@@ -49,26 +46,13 @@ Trainer::Trainer(Backend& backend, Model& model, const HostMatrix& inputs,
   if (plan_.chunk < samples()) dA_ = backend.allocate(real, m, m);
 }
 
-double Trainer::drift_in(int more) const {
-  const int an_epoch = warm_epochs_ > 1 ? last_sweeps_ : sweeps_to_expect;
-  return drift_after(since_audit_ + more, sweeps_ + more * an_epoch, model_.width(),
-                     model_.precision(), options_.tolerance);
-}
-
 Evaluation Trainer::evaluate(GramMonitor* monitor, bool audit) {
   in_view_ = {X_, targets_};
-  // A new base of the operand's digits leaves warm states behind; an audit rebuilds them.
-  audit = is_warm() && (audit || since_audit_ + 1 >= how_.audit_every ||
-                        drift_in(2) > most_drift * options_.tolerance ||
-                        base_version_ != model_.A.operand().base_version);
-  const int before = is_warm() ? sweeps_ : 0;
+  const int base_version = model_.A.operand().base_version;
+  audit = is_warm() && (audit || audits_.is_due(base_version));
   Evaluation result = evaluate_chunks(monitor, audit);
-  if (audit || !is_warm()) base_version_ = model_.A.operand().base_version;
-  const bool carry_on = plan_.starts_warm && result.converged();
-  warm_epochs_ = carry_on ? warm_epochs_ + 1 : 0;
-  since_audit_ = audit || warm_epochs_ <= 1 ? 0 : since_audit_ + 1;
-  last_sweeps_ = std::max(result.forward.sweeps, result.adjoint.sweeps);
-  sweeps_ = audit || !carry_on ? 0 : before + last_sweeps_;
+  audits_.add(audit, plan_.starts_warm && result.converged(),
+              std::max(result.forward.sweeps, result.adjoint.sweeps), base_version);
   return result;
 }
 
@@ -117,9 +101,9 @@ Evaluation Trainer::evaluate_chunks(GramMonitor* monitor, bool audit) {
   return result;
 }
 
-SolveOptions Trainer::carried(const SolveOptions& options) const {
-  const double drift = std::min(drift_in(1), most_drift * options.tolerance);
-  return beside(drift, model_.width(), model_.precision(), options);
+SolveOptions Trainer::warm_options(const SolveOptions& options) const {
+  const double drift = std::min(audits_.drift_in(1), most_drift * options.tolerance);
+  return tightened_by(drift, model_.width(), model_.precision(), options);
 }
 
 SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
@@ -135,7 +119,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
 
   backend_.add_scaled(before, -1.0, Phi);
   forward_.add_injection(-1.0, before);
-  SolveReport report = forward_.solve_on(model_, carried(forward_options_));
+  SolveReport report = forward_.solve_on(model_, warm_options(forward_options_));
   if ((audit || report.wants_audit) && is_good(report))
     forward_.audit(model_, Phi, forward_options_, report);
   return is_good(report) ? report : after(report, forward_.solve(model_, Phi, forward_options_));
@@ -144,7 +128,7 @@ SolveReport Trainer::solve_forward(Index first, Index count, bool audit) {
 SolveReport Trainer::solve_adjoint(bool audit) {
   const Range range(backend_, "adjoint");
   if (!is_warm()) return adjoint_.solve(model_, forward_.P(), options_);
-  SolveReport report = adjoint_.solve_on(model_, forward_.P(), carried(options_));
+  SolveReport report = adjoint_.solve_on(model_, forward_.P(), warm_options(options_));
   if ((audit || report.wants_audit) && is_good(report))
     adjoint_.audit(model_, forward_.P(), options_, report);
   return is_good(report) ? report : after(report, adjoint_.solve(model_, forward_.P(), options_));
@@ -215,17 +199,7 @@ double Trainer::update(double eta) {
 }
 
 void Trainer::transfer(Archive& archive) {
-  archive.integer("warm_epochs", warm_epochs_);
-  archive.integer("since_audit", since_audit_);
-  archive.integer("sweeps", sweeps_);
-  archive.integer("last_sweeps", last_sweeps_);
-  if (std::min({warm_epochs_, since_audit_, sweeps_, last_sweeps_}) < 0)
-    throw Failure(ExitCode::bad_data, "counts of epochs and sweeps are negative", "trainer",
-                  "resume from another checkpoint");
-  bool base_is_known = base_version_ == model_.A.operand().base_version;
-  archive.integer("base_is_known", base_is_known);
-  if (archive.is_loading())
-    base_version_ = model_.A.operand().base_version - (base_is_known ? 0 : 1);
+  audits_.transfer(archive, model_.A.operand().base_version);
   archive.within("forward", [&] { forward_.transfer(model_, is_warm(), archive); });
   archive.within("adjoint", [&] { adjoint_.transfer(model_, is_warm(), archive); });
   if (is_warm()) archive.matrix("Phi", Phi_);

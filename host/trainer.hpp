@@ -11,14 +11,15 @@
 //   A -= eta s (L diag r) Z'   hence   s A Z   -= eta s^2 (L diag r) (Z'Z)
 //                                      s A' L  -= eta s^2 (Z diag r) (L'L)
 //
-// Rounding adds up in states that are carried on, so they are audited: rebuilt in full precision
-// every `audit_every` epochs, and when a solve asks for it (SolveReport::wants_audit).
+// Rounding adds up in states that are carried on, so they are audited: rebuilt in double when it is
+// time (audit_schedule.hpp), and when a solve asks for it (SolveReport::wants_audit).
 #pragma once
 
-#include <optional>
+#include <span>
 #include <vector>
 
 #include "host/adjoint_solver.hpp"
+#include "host/audit_schedule.hpp"
 #include "host/equilibrium_solver.hpp"
 #include "host/gram_monitor.hpp"
 #include "host/parameters.hpp"
@@ -62,7 +63,7 @@ class Trainer {
 
   /// To be called when the weights have been changed by anything but update(): the next evaluate()
   /// starts cold.
-  void forget() { warm_epochs_ = 0; }
+  void forget() { audits_.forget(); }
 
   /// Weights -= eta * gradient of the last evaluate(). Returns the gradient's norm over all
   /// parameters.
@@ -84,14 +85,12 @@ class Trainer {
   /// does not converge from there, or has shrunk, is solved cold.
   SolveReport solve_forward(Index first, Index count, bool audit);
   SolveReport solve_adjoint(bool audit);
-  bool is_warm() const { return warm_epochs_ > 0; }
+  bool is_warm() const { return audits_.is_warm(); }
   /// Whether the samples in view are more than one chunk, whose gradients add up in dA_.
   bool in_chunks() const { return static_cast<Index>(r_.size()) > plan_.chunk; }
-  /// What carried states may have gathered so many epochs from now, relative to Z.
-  double drift_in(int more) const;
-  /// Those of cold solves, with a tolerance that with what carried states have gathered since the
-  /// last audit makes the user's.
-  SolveOptions carried(const SolveOptions& options) const;
+  /// For warm solves: the tolerance lowered by what their states have gathered since the last
+  /// audit.
+  SolveOptions warm_options(const SolveOptions& options) const;
   /// Chunk by chunk, the samples in view.
   Evaluation evaluate_chunks(GramMonitor* monitor, bool audit);
   void clear_gradient();
@@ -107,15 +106,10 @@ class Trainer {
   Model& model_;
   std::vector<double> targets_;
   SolveOptions options_, forward_options_;
-  TrainerOptions how_;
   TrainingPlan plan_;
-  int warm_epochs_ = 0;   // how long the states have been carried on; 0: they are not to be used
-  int since_audit_ = 0;   // epochs since rounding was last undone
-  int sweeps_ = 0;        // that have rounded P since then: forward's or adjoint's, the more
-  int last_sweeps_ = 0;   // of the last epoch
-  int base_version_ = 0;  // the operand's when they were last rebuilt or solved cold
-  Matrix X_;              // d x n
-  Matrix Phi_, B_;        // m x chunk
+  AuditSchedule audits_;
+  Matrix X_;        // d x n
+  Matrix Phi_, B_;  // m x chunk
   EquilibriumSolver forward_;
   AdjointSolver adjoint_;
   struct InView {

@@ -22,8 +22,8 @@ struct TrainingPlan {
   /// Whether every epoch but the first is to start warm: one chunk holds all samples, and the
   /// tolerance leaves room for the rounding that states gather between audits.
   bool starts_warm = false;
-  /// From how many warm epochs one is audited, if they take as many sweeps as is to be expected: as
-  /// the options say, or fewer.
+  /// For estimates: from how many warm epochs one is audited, if they take as many sweeps as is to
+  /// be expected; as the options say, or fewer. (A run goes by AuditSchedule.)
   int audit_every = 1;
 };
 

@@ -154,20 +154,24 @@ double WeightOperator::distance_from(const Draw& draw) const {
   return std::sqrt(change_is_apart ? squared_change() : squared_distance(draw));
 }
 
+void WeightOperator::add_change(Index first, Block to) const {
+  if (!change_.empty()) backend_.copy(change_.columns(first, to.columns), to);
+  if (kept_ > 0) add_factors(backend_, view(), first, to, precision());
+}
+
 double WeightOperator::squared_change() const {
   if (change_.empty() && kept_ == 0) return 0.0;
   const Element real = real_of(precision());
   const Index most = std::min(distance_panel, width());
   Matrix change = backend_.allocate(real, width(), most);
-  Matrix nothing = backend_.allocate(real, width(), most);
+  Matrix scratch = backend_.allocate(real, width(), most);
   double squares = 0.0;
   for (Index first = 0; first < width(); first += most) {
     const Index count = std::min(most, width() - first);
     const Block part = change.columns(0, count);
     backend_.fill(part, 0.0);
-    if (!change_.empty()) backend_.copy(change_.columns(first, count), part);
-    if (kept_ > 0) add_factors(backend_, view(), first, part, precision());
-    squares += backend_.add_scaled(nothing.columns(0, count), 0.0, part);
+    add_change(first, part);
+    squares += backend_.add_scaled(scratch.columns(0, count), 0.0, part);  // which tells its norm
   }
   return squares;
 }
@@ -206,8 +210,7 @@ HostMatrix WeightOperator::download_columns(Index first, Index count) const {
     entry *= step_;
   if (change_.empty() && kept_ == 0) return columns;
   Matrix change = backend_.allocate(real_of(precision()), width(), count);
-  if (!change_.empty()) backend_.copy(change_.columns(first, count), change);
-  if (kept_ > 0) add_factors(backend_, view(), first, change, precision());
+  add_change(first, change);
   HostMatrix changes(width(), count);
   backend_.download(change, changes.view());
   std::ranges::transform(columns.values, changes.values, columns.values.begin(), std::plus<>());

@@ -57,6 +57,8 @@ class WeightOperator {
   /// add_rank_update(), into whichever of the two is cheaper.
   double add_factors_or_change(double alpha, ConstBlock left, std::span<const double> r,
                                ConstBlock right);
+  /// to += columns of the change from `first` on, factors included, where `to` is zero.
+  void add_change(Index first, Block to) const;
   /// change += left right'
   void fold_factors();
   double squared_change() const;  // ||change + left right'||_F^2

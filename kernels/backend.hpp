@@ -38,8 +38,6 @@ constexpr Element real_of(Precision precision) {
   return precision == Precision::fp64 ? Element::float64 : Element::float32;
 }
 
-enum class Transpose : std::uint8_t { no, yes };
-
 /// How the input enters: Phi = relu(W X)/sqrt(m) (the paper's) or W X/sqrt(m).
 enum class Injection : std::uint8_t { relu, linear };
 

@@ -94,6 +94,12 @@ struct TaggedBlock {
 using Block = TaggedBlock<void>;
 using ConstBlock = TaggedBlock<const void>;
 
+/// The typed view of a block that may be left out: empty where it is.
+template <class T>
+MatrixView<const T> view_or_none(const ConstBlock& block) {
+  return block.empty() ? MatrixView<const T>() : block.as<const T>();
+}
+
 /// function(view) with the typed view of any block.
 template <class Void, class Function>
 void with_elements(const TaggedBlock<Void>& block, Function function) {

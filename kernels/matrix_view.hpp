@@ -14,6 +14,9 @@ namespace widedeq {
 /// Sizes and positions. Signed, so that differences and loops counting down are safe.
 using Index = std::int64_t;
 
+/// Which of a matrix and its transpose is meant.
+enum class Transpose : std::uint8_t { no, yes };
+
 /// A column-major rows x columns matrix of T that somebody else owns.
 template <class T>
 struct MatrixView {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "host/failure.hpp"
 #include "host/run/guards.hpp"
@@ -147,26 +146,27 @@ void train(Training& training, int end) {
 
     GramMonitor* const monitor = is_gram_due(config, epoch) ? training.run.monitor.get() : nullptr;
     if (monitor) {
-      journal.settle();  // at most one Gram in flight
+      journal.write_pending();  // at most one Gram in flight
       monitor->begin(epoch);
     }
 
     // Z = relu(s A Z + Phi)    L = D o (u 1' + s A' L)    r = u'Z + v'Phi - y    loss = 1/2 |r|^2
     // of all samples: in batches only where something is asked of them all at once
     const bool in_batches = config.in_batches(training.run.facts.samples);
-    const bool certifies = is_due(config.certify_every, epoch) && !sink.is_paused();
+    const bool is_certificate_due = is_due(config.certify_every, epoch);
     const bool is_last = epoch + 1 == config.epochs;
     std::optional<Evaluation> now;
-    if (!in_batches || monitor || is_due(config.certify_every, epoch)) {
+    if (!in_batches || monitor || is_certificate_due) {
       now = training.run.trainer->evaluate(monitor, is_last);
       require_solved(*now, config, epoch);
     }
 
     // H = s^2 (L'L) o (Z'Z) + (B'B) o (X'X)/m + Z'Z + Phi'Phi, while the next epochs run
     const auto norm = norm_if_due(training, monitor != nullptr);
+    const bool is_awaited = !state.eta;  // the learning rate `auto` is this Gram's
     if (monitor)
       monitor->submit(*training.run.model, training.run.trainer->X(), weight_norms(training, *norm),
-                      !state.eta);
+                      is_awaited);
 
     // q = gamma ||A||_2 / sqrt(m) < 1
     if (norm) {
@@ -188,7 +188,7 @@ void train(Training& training, int end) {
         sink.write(halved_record(epoch, *state.eta, halving.replaces, halving.reason));
       }
     // ||z - z*|| <= ||f(z) - z|| / (1 - q), q = gamma ||A||_2 / sqrt(m), and what follows for H
-    if (certifies)
+    if (is_certificate_due && !sink.is_paused())
       sink.write(
           certificate_record(epoch, certify(*training.run.backend, *training.run.model,
                                             *training.run.trainer, certify_options(config))));
@@ -210,7 +210,7 @@ void train(Training& training, int end) {
     if (epoch == 0) state.first_scores = scores;
     state.last_scores = scores;
     Json record = epoch_record(epoch, step.seen, scores, step.gradient_norm, seconds);
-    describe(step, record);
+    add_to(record, step);
     sink.write(record);
     training.progress.epoch(epoch, step.seen, seconds);
     journal.look();

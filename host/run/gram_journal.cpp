@@ -39,7 +39,7 @@ void GramJournal::wait() {
   if (gram) announce(std::move(*gram));
 }
 
-void GramJournal::settle() {
+void GramJournal::write_pending() {
   wait();
   if (!unwritten_) return;
   sink_.write(gram_record(*last_));

@@ -25,7 +25,7 @@ class GramJournal {
   /// Waits for the Gram in flight and announces it; its record is still to come. Throws as look().
   void wait();
   /// wait(), then writes the record of the last Gram if it is not written yet. Throws as look().
-  void settle();
+  void write_pending();
   /// Saves or restores the Grams announced so far, and those of the monitor. To be called after
   /// wait().
   void transfer(Archive& archive);

@@ -220,7 +220,8 @@ void go_on(Training& training, const ResumePoint& point) {
   state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +
                          describe(point.changes));
-  training.journal->settle();  // a Gram's record may be still to come, and there be no Grams now
+  training.journal
+      ->write_pending();  // a Gram's record may be still to come, and there be no Grams now
   training.sink.write(resumed_record(state.epoch, point.changes));
   training.saved_epoch = -1;
   save_checkpoint(training);

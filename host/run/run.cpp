@@ -49,7 +49,7 @@ void salvage(Training& training) {
     if (training.journal == nullptr) return;
     training.directory.require_held();
     write_run_record_at_last(training);
-    training.journal->settle();
+    training.journal->write_pending();
     training.journal->save_last();
     if (training.state.weights_are_good) save_final_weights(training);
   } catch (const std::exception&) {
@@ -70,7 +70,7 @@ std::optional<double> norm_now(Training& training) {
 void write_end(Training& training, const Divergence& divergence) {
   write_run_record_at_last(training);
   try {
-    training.journal->settle();
+    training.journal->write_pending();
   } catch (const Failure& failure) {  // a kernel that is not finite ends the run for the same cause
     if (failure.code() != ExitCode::diverged) throw;
   }
@@ -192,7 +192,7 @@ RunSummary train_in(const RunDirectory& directory, PreparedRun& run, ResumePoint
     RunSummary summary = summary_of(training);
     if (summary.stopped || !run.config.checkpoint_every.is_never()) save_checkpoint(training);
     write_run_record_at_last(training);  // stopped at once
-    training.journal->settle();
+    training.journal->write_pending();
     training.sink.flush();
     training.journal->save_last();
     summary.first_gram = training.journal->first();

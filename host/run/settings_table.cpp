@@ -5,7 +5,6 @@
 #include <array>
 #include <limits>
 #include <stdexcept>
-#include <utility>
 
 #include "host/failure.hpp"
 #include "host/run/config.hpp"

@@ -75,7 +75,7 @@ Step take_step(Training& training, const std::optional<Evaluation>& now) {
   return step;
 }
 
-void describe(const Step& step, Json& record) {
+void add_to(Json& record, const Step& step) {
   if (step.flow) {
     record["time"] = step.time;
     record["flow_steps"] = step.flow->steps;

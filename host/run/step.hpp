@@ -27,6 +27,6 @@ Step take_step(Training& training, const std::optional<Evaluation>& now);
 
 /// Adds to an epoch's record: of a flow `time`, `flow_steps`, `flow_rejected`; of batches `batches`
 /// and, where it is known, `full_loss`; of descent nothing.
-void describe(const Step& step, Json& record);
+void add_to(Json& record, const Step& step);
 
 }  // namespace widedeq

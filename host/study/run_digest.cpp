@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
-#include <string_view>
 #include <utility>
 
 #include "host/run/prediction.hpp"

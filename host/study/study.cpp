@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -79,6 +78,12 @@ void require_same_run(const StudyCell& cell) {
                   cell.directory, "move it away, and the cell will be done");
 }
 
+/// What to make of a cell that somebody seems to be at.
+enum class Claims : std::uint8_t {
+  believed,  // it is his
+  tested,    // only the lock can tell: he may be dead
+};
+
 /// How an attempt at a cell ended.
 enum class Ending : std::uint8_t { done, failed, busy, stopped };
 
@@ -98,14 +103,14 @@ class Session {
   /// Whether a failed cell is to be begun again: it had failed when it was first looked at, and
   /// nobody has tried again since.
   bool is_to_retry(int number, const CellState& state) const;
-  /// Attempts the cells in order, until told to stop. Returns those that others are at. With
-  /// `trusting`, whoever seems to be at a cell is taken to be.
-  std::vector<int> attempt_all(const std::vector<int>& numbers, bool trusting);
-  Ending attempt(int number, bool trusting);
+  /// Attempts the cells in order, until told to stop. Returns those that others are at.
+  std::vector<int> attempt_all(const std::vector<int>& numbers, Claims claims);
+  Ending attempt(int number, Claims claims);
   /// Runs a cell that is left to do, from the beginning or from where it was left, if nobody has
   /// tried it since it was in that state.
   RunSummary run_cell(const StudyCell& cell, Resume resume, const CellState& state) const;
-  Ending fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before);
+  enum class When : std::uint8_t { now, before };
+  Ending fail(const StudyCell& cell, int exit_code, const std::string& reason, When when);
   bool is_time_to_stop(int number) const;
   void say_done(const StudyCell& cell, const RunSummary& summary, double seconds);
   std::string left() const;
@@ -136,7 +141,7 @@ std::vector<int> Session::look() {
   log_.say(fmt::format("{}{}, {} to do: {}", some, plural(study_.cells.size()), todo.size(),
                        study_.directory));
   for (const int number : settled)  // nothing to do but to count them
-    attempt(number, true);
+    attempt(number, Claims::believed);
   return todo;
 }
 
@@ -162,9 +167,10 @@ RunSummary Session::run_cell(const StudyCell& cell, Resume resume, const CellSta
                       OneOfMany{label_of(cell), seen});
 }
 
-Ending Session::fail(const StudyCell& cell, int exit_code, const std::string& reason, bool before) {
+Ending Session::fail(const StudyCell& cell, int exit_code, const std::string& reason, When when) {
   summary_.failed.push_back({cell.number, exit_code, reason});
-  log_.say(fmt::format("{}: failed{}: {}", label_of(cell), before ? " before" : "", reason));
+  log_.say(fmt::format("{}: failed{}: {}", label_of(cell), when == When::before ? " before" : "",
+                       reason));
   return Ending::failed;
 }
 
@@ -186,7 +192,7 @@ void Session::say_done(const StudyCell& cell, const RunSummary& summary, double 
       fmt::format("{}: done in {}{}{}", label_of(cell), format_seconds(seconds), loss, left()));
 }
 
-Ending Session::attempt(int number, bool trusting) {
+Ending Session::attempt(int number, Claims claims) {
   const StudyCell& cell = this->cell(number);
   const CellState state = state_of(cell);
   const auto start = Clock::now();
@@ -196,10 +202,10 @@ Ending Session::attempt(int number, bool trusting) {
       ++summary_.done;
       return Ending::done;
     }
-    if (state.status == CellStatus::running && trusting) return Ending::busy;
+    if (state.status == CellStatus::running && claims == Claims::believed) return Ending::busy;
     Resume resume = options_.when_changed == WhenChanged::go_on ? Resume::inexact : Resume::exact;
     if (state.status == CellStatus::failed && is_result(state.exit_code)) {
-      if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, true);
+      if (!is_to_retry(number, state)) return fail(cell, state.exit_code, state.note, When::before);
       resume = Resume::again;
     }
     if (state.has_lost_records) {
@@ -250,11 +256,11 @@ Ending Session::attempt(int number, bool trusting) {
     const bool is_own = now.status == CellStatus::failed && now.note == outcome.sentence;
     if (state.status == CellStatus::waiting && now.status != CellStatus::waiting && !is_own)
       return Ending::busy;
-    return fail(cell, outcome.exit_code, outcome.sentence, false);
+    return fail(cell, outcome.exit_code, outcome.sentence, When::now);
   }
 }
 
-std::vector<int> Session::attempt_all(const std::vector<int>& numbers, bool trusting) {
+std::vector<int> Session::attempt_all(const std::vector<int>& numbers, Claims claims) {
   std::vector<int> busy;
   for (const int number : numbers) {
     if (is_time_to_stop(number)) {
@@ -262,7 +268,7 @@ std::vector<int> Session::attempt_all(const std::vector<int>& numbers, bool trus
       summary_.stopped = true;
       return {};
     }
-    const Ending ending = attempt(number, trusting);
+    const Ending ending = attempt(number, claims);
     if (ending == Ending::stopped) {
       summary_.stopped = true;
       return {};
@@ -279,16 +285,16 @@ std::vector<int> Session::attempt_all(const std::vector<int>& numbers, bool trus
 StudySummary Session::run() {
   const std::vector<int> todo = look();
   todo_ = todo;
-  std::vector<int> busy = attempt_all(todo, true);
+  std::vector<int> busy = attempt_all(todo, Claims::believed);
   // Whoever seemed to be at them may be done, or dead.
-  if (!busy.empty()) busy = attempt_all(busy, false);
+  if (!busy.empty()) busy = attempt_all(busy, Claims::tested);
   if (options_.wait && !busy.empty())
     log_.say(fmt::format("waiting for {} in other hands", plural(busy.size())));
   while (options_.wait && !busy.empty()) {
     constexpr int pause = 20;
     for (int i = 0; i < pause && !stop_requested(); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    busy = attempt_all(busy, true);
+    busy = attempt_all(busy, Claims::believed);
   }
   for (const int number : busy) {
     const CellState state = state_of(cell(number));

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "host/run/prediction.hpp"
 #include "host/study/quantities.hpp"

@@ -35,7 +35,7 @@ BareProduct integer_product(Backend& backend, Index m, Index n) {
   backend.generate_lattice(product.A, 1, Tensor::probe);
   backend.generate_lattice(product.B, 2, Tensor::probe);
   PackedIntegers packed;
-  packed.pack(product.A.block().as<std::int8_t>().data, m, false);
+  packed.pack(product.A.block().as<std::int8_t>().data, m, Transpose::no);
   const std::int8_t* B = product.B.block().as<std::int8_t>().data;
   std::int32_t* C = product.C.block().as<std::int32_t>().data;
   product.multiply = [packed, B, C, columns = product.B.columns()] {

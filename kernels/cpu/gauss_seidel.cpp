@@ -65,8 +65,8 @@ class PanelIteration {
     run_panels<true>({});
     double* first_step = state_.first_step.block().template as<double>().data;
     for (std::size_t j = 0; starting && j < sums_.size(); ++j) {
-      const Sums sums = sums_[j].total();
-      first_step[j] = std::sqrt(std::max(sums.missing, sums.applied));
+      const ColumnNorms norms = sums_[j].total();
+      first_step[j] = std::max(norms.step(), norms.size());
     }
     return start_from_here();
   }
@@ -219,28 +219,26 @@ class PanelIteration {
     SweepStatus status;
     for (Index k = 0; k < state_.open_count; ++k) {
       const Index j = open_[k];
-      const Sums sums = sums_[static_cast<std::size_t>(k)].total();
+      const ColumnNorms norms = sums_[static_cast<std::size_t>(k)].total();
       double* column = pace_.column(j);
-      const double step = std::sqrt(sums.missing);
-      const double size = std::sqrt(sums.applied > 0.0 ? sums.applied : sums.missing);
-      residual[j] = sums.missing == 0.0 ? 0.0 : step / size;
-      state_.size.block().template as<double>()(0, j) = std::sqrt(sums.applied);
+      residual[j] = norms.residual();
+      state_.size.block().template as<double>()(0, j) = norms.size();
       status.worst_residual = std::max(status.worst_residual, residual[j]);
       if (first_step[j] > 0.0)
-        status.worst_growth = std::max(status.worst_growth, step / first_step[j]);
-      status.finite = status.finite && std::isfinite(sums.missing) && std::isfinite(sums.applied);
+        status.worst_growth = std::max(status.worst_growth, norms.step() / first_step[j]);
+      status.finite = status.finite && norms.is_finite();
 
       if (column[last_residual] > 0.0)
         column[fall] = fall_from(residual[j] / column[last_residual]);
       const bool nothing_pending = column[closing] != 0.0;
-      if (nothing_pending && sums.missing <= sweep_.tolerance * sweep_.tolerance * sums.applied) {
+      if (nothing_pending && norms.is_within(sweep_.tolerance)) {
         mark_stopped(open_, k);
         continue;
       }
       column[closing] =
           !nothing_pending && residual[j] * column[fall] <= sweep_.tolerance ? 1.0 : 0.0;
       column[last_residual] = nothing_pending ? 0.0 : residual[j];
-      column[largest_entry] = sums.largest;
+      column[largest_entry] = norms.largest;
     }
     pack_open<Increment>(state_);
     status.open = state_.open_count;
@@ -295,7 +293,7 @@ SweepStatus with_iteration(SweepState& state, const Sweep& sweep, Workspace& wor
   }
   const auto& A = static_cast<const DigitOperand&>(sweep.A);
   return with_epilogue<float, std::int8_t>(
-      state, sweep, Strips{A.strips[sweep.transpose], sweep.s * A.step}, call);
+      state, sweep, StripPanels{A.strips[sweep.transpose], sweep.s * A.step}, call);
 }
 
 }  // namespace

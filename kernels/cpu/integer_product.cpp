@@ -54,7 +54,8 @@ bool has(dnnl::cpu_isa isa) {
 
 }  // namespace
 
-void PackedIntegers::pack(const std::int8_t* M, Index m, bool transposed) {
+void PackedIntegers::pack(const std::int8_t* M, Index m, Transpose transpose) {
+  const bool transposed = transpose == Transpose::yes;
   checked("reorder", [&] {
     // The weights' entry (k, i) is op(M)(i, k), which lies at i + k m, or at k + i m.
     const dnnl::memory::desc plain({m, m}, Type::s8, transposed ? Dims{1, m} : Dims{m, 1});
@@ -93,7 +94,7 @@ std::string why_integers_are_inexact() {
       q[i] = static_cast<std::int8_t>(i % 5 == 4 ? -127 : 127);
     std::vector<std::int32_t> product(m * column_step);
     PackedIntegers packed;
-    packed.pack(M.data(), m, false);
+    packed.pack(M.data(), m, Transpose::no);
     packed.multiply(q.data(), column_step, product.data());
     for (Index j = 0; j < column_step; ++j) {
       for (Index i = 0; i < m; ++i) {

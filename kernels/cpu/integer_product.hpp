@@ -24,7 +24,7 @@ class PackedIntegers {
   PackedIntegers() = default;
 
   /// Packs op(M). M is column-major and dense, and may be freed afterwards.
-  void pack(const std::int8_t* M, Index m, bool transposed);
+  void pack(const std::int8_t* M, Index m, Transpose transpose);
 
   /// product = op(M) q; q and product are m x columns, column-major and dense (oneDNN is fast on
   /// dense matrices alone), columns a multiple of column_step.

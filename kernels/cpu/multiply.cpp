@@ -93,8 +93,7 @@ template <class Real>
 void apply_as(const WeightView& A, Transpose transpose, std::span<const double> x,
               std::span<double> y) {
   const auto base = A.base.as<const std::int8_t>();
-  const MatrixView<const Real> change =
-      A.change.empty() ? MatrixView<const Real>() : A.change.as<const Real>();
+  const MatrixView<const Real> change = view_or_none<Real>(A.change);
   if (transpose == Transpose::yes) {
     apply_transposed(base, A.step, change, x, y);
   } else {

@@ -16,8 +16,7 @@ void refresh_dense(DenseOperand<Real>& operand, const WeightView& A) {
   const auto base = A.base.as<const std::int8_t>();
   const Real step = static_cast<Real>(A.step);
   operand.A.resize(static_cast<std::size_t>(m * m));
-  const MatrixView<const Real> change =
-      A.change.empty() ? MatrixView<const Real>() : A.change.as<const Real>();
+  const MatrixView<const Real> change = view_or_none<Real>(A.change);
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < m; ++j) {
     Real* out = operand.A.data() + j * m;

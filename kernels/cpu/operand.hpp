@@ -31,10 +31,10 @@ struct BothWays {
   }
   void pack(const std::int8_t* digit, Index m, Transpose t) {
     if (t == Transpose::yes) {
-      transposed.pack(digit, m, true);
+      transposed.pack(digit, m, Transpose::yes);
       transposed_is_current = true;
     } else {
-      plain.pack(digit, m, false);
+      plain.pack(digit, m, Transpose::no);
       plain_is_current = true;
     }
   }

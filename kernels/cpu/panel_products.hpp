@@ -86,7 +86,7 @@ struct DensePanels {
 /// fewer sweeps, since panels are small. Measured (2-core Zen 4, 4096 x 1000, gamma 0.5): all that
 /// is not the product takes a tenth of it, where it took a fifth; the product itself an eighth less
 /// time than the library's; a cold solve 12 sweeps instead of 16.
-struct Strips {
+struct StripPanels {
   using Product = std::int32_t;
   const PackedStrips& A;
   double unit;

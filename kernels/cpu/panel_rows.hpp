@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cpu/open_columns.hpp"
 #include "kernels/element.hpp"
 #include "kernels/matrix_view.hpp"
 
@@ -39,29 +40,22 @@ template <class Real>
     __builtin_prefetch(rows + i, 1);
 }
 
-/// What is summed up over the rows of a column.
-struct Sums {
-  double missing = 0.0;  // ||d||^2
-  double applied = 0.0;  // ||Zhat||^2
-  double largest = 0.0;  // max |d|
-};
-
-/// The same in lanes that are added up at the end of a sweep
-/// only: a strip has few rows, and a sum over lanes takes as long as all the rest of the pass.
-/// (Measured: one such sum a strip made the pass 17 % longer. GCC keeps 64 lanes for a reduction
-/// beside int8 stores and adds them up one by one.)
+/// ColumnNorms in lanes that are added up at the end of a sweep only: a strip has few rows, and a
+/// sum over lanes takes as long as all the rest of the pass. (Measured: one such sum a strip made
+/// the pass 17 % longer. GCC keeps 64 lanes for a reduction beside int8 stores and adds them up one
+/// by one.)
 struct LaneSums {
   static constexpr Index lanes = 16;
   double missing[lanes] = {};
   double applied[lanes] = {};
   double largest[lanes] = {};
 
-  Sums total() const {
-    Sums sums;
+  ColumnNorms total() const {
+    ColumnNorms norms;
     for (Index l = 0; l < lanes; ++l)
-      sums = {sums.missing + missing[l], sums.applied + applied[l],
-              std::max(sums.largest, largest[l])};
-    return sums;
+      norms = {norms.missing + missing[l], norms.applied + applied[l],
+               std::max(norms.largest, largest[l])};
+    return norms;
   }
 };
 

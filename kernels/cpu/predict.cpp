@@ -50,8 +50,8 @@ void open(const Real* P, const Real* gained, const Real* gate, Real* applied, Re
           Index m) {
 #pragma omp simd
   for (Index i = 0; i < m; ++i) {
-    const Real open = epilogue == Epilogue::mask ? gate[i] : Real(0);
-    const Real d = activate<epilogue>(P[i] + gained[i], open) - applied[i];
+    const Real unit_gate = epilogue == Epilogue::mask ? gate[i] : Real(0);
+    const Real d = activate<epilogue>(P[i] + gained[i], unit_gate) - applied[i];
     applied[i] += d;
     pending[i] = d;
   }
@@ -75,7 +75,7 @@ bool predict_as(SweepState& state, MatrixView<const Real> gates, const Extrapola
   const double* size = state.size.block().as<const double>().data;
   double* scale = state.scale.block().as<double>().data;
   std::int32_t* switched = state.switched.block().as<std::int32_t>().data;
-  std::int32_t* place = state.open.block().as<std::int32_t>().data;
+  std::int32_t* open_list = state.open.block().as<std::int32_t>().data;
   const Index m = P.rows, n = state.count;
   const bool opens = !mixed && !by.is_none() && is_worth_guessing(count_knowing(known, n), n);
 #pragma omp parallel for schedule(static)
@@ -98,7 +98,7 @@ bool predict_as(SweepState& state, MatrixView<const Real> gates, const Extrapola
         open<epilogue>(P.column(j), gained.column(j), gate, applied.column(j),
                        state.pending.block().as<Real>().column(j), m);
         scale[j] = 1.0;
-        place[j] = static_cast<std::int32_t>(j);
+        open_list[j] = static_cast<std::int32_t>(j);
       }
       if (!has_switched) std::fill_n(gained.column(j), m, Real(0));
     }

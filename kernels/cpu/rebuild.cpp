@@ -19,7 +19,7 @@ constexpr Index panel = 256;  // rows of op(A) at a time
 template <class Real>
 void convert(const WeightView& A, Index row, Index column, MatrixView<double> out) {
   const auto base = A.base.as<const std::int8_t>();
-  const auto change = A.change.empty() ? MatrixView<const Real>() : A.change.as<const Real>();
+  const auto change = view_or_none<Real>(A.change);
 #pragma omp parallel for schedule(static)
   for (Index j = 0; j < out.columns; ++j) {
     const std::int8_t* integers = base.column(column + j) + row;

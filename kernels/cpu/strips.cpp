@@ -53,7 +53,8 @@ void pack_columns(const std::int8_t* M, Index m, Index first, Index rows, Index 
 
 }  // namespace
 
-void PackedStrips::pack(const std::int8_t* M, Index m, bool transposed) {
+void PackedStrips::pack(const std::int8_t* M, Index m, Transpose transpose) {
+  const bool transposed = transpose == Transpose::yes;
   if (width_ != m) {
     width_ = m;
     memory_.reset();

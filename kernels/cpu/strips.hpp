@@ -29,7 +29,7 @@ inline constexpr std::uint32_t add_128 = 0x80808080U;
 class PackedStrips {
  public:
   /// Packs op(M). M is column-major and dense, and may be freed afterwards.
-  void pack(const std::int8_t* M, Index m, bool transposed);
+  void pack(const std::int8_t* M, Index m, Transpose transpose);
 
   Index width() const { return width_; }
   Index strips() const { return strips_of(width_); }

@@ -35,12 +35,6 @@ struct Column {
   Real* gained_Z;  // null: not noted
 };
 
-struct Norms {
-  double missing = 0.0;  // ||d||^2
-  double applied = 0.0;  // ||Zhat||^2
-  double largest = 0.0;  // max |d|
-};
-
 template <Epilogue epilogue, class Real, class C>
 Real missing_at(const C& column, Index i) {
   return activate<epilogue>(column.P[i], epilogue == Epilogue::mask ? column.gate[i] : Real(0)) -
@@ -49,11 +43,11 @@ Real missing_at(const C& column, Index i) {
 
 /// Adds the product to P and measures what is missing in Zhat.
 template <Epilogue epilogue, class Real, class Product, class Increment>
-Norms add_product(Column<Real, Product, Increment> column, Index m) {
+ColumnNorms add_product(Column<Real, Product, Increment> column, Index m) {
   // Squares are taken in double: those of small inputs would underflow in single precision, and the
   // column would pass for converged. Blocks keep P in cache between the loops.
   constexpr Index block = 512;
-  Norms norms;
+  ColumnNorms norms;
   Real largest = 0;
   for (Index first = 0; first < m; first += block) {
     const Index last = std::min(m, first + block);
@@ -148,25 +142,22 @@ SweepStatus pass(SweepState& state, const Sweep& sweep, Pass kind, const Product
                                                   pending.column(k),
                                                   gained.of_P(j),
                                                   gained.of_Z(j)};
-    const Norms norms = add_product<epilogue>(column, m);
-    const double step = std::sqrt(norms.missing);
+    const ColumnNorms norms = add_product<epilogue>(column, m);
     if (kind == Pass::starting)
-      first_step[j] = std::max(step, std::sqrt(norms.applied));  // a warm start's step is small
-    // With Zhat = 0 there is nothing to be relative to but the step itself.
-    const double size = std::sqrt(norms.applied > 0.0 ? norms.applied : norms.missing);
-    residual[j] = norms.missing == 0.0 ? 0.0 : step / size;
-    sizes[j] = std::sqrt(norms.applied);
+      first_step[j] = std::max(norms.step(), norms.size());  // a warm start's step is small
+    residual[j] = norms.residual();
+    sizes[j] = norms.size();
     worst_residual = std::max(worst_residual, residual[j]);
-    if (first_step[j] > 0.0) worst_growth = std::max(worst_growth, step / first_step[j]);
-    finite = finite && std::isfinite(norms.missing) && std::isfinite(norms.applied);
+    if (first_step[j] > 0.0) worst_growth = std::max(worst_growth, norms.step() / first_step[j]);
+    finite = finite && norms.is_finite();
 
-    if (norms.missing <= sweep.tolerance * sweep.tolerance * norms.applied) {
+    if (norms.is_within(sweep.tolerance)) {
       mark_stopped(open, k);
     } else if (std::isfinite(norms.missing)) {
       scale[j] = add_increment<epilogue>(column, m, norms.largest);
     }
   }
-  return {0, 0, worst_residual, worst_growth, finite};
+  return {.worst_residual = worst_residual, .worst_growth = worst_growth, .finite = finite};
 }
 
 template <class Real, class Product, class Increment>

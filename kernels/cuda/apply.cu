@@ -148,11 +148,6 @@ void multiply_transposed(Context& context, MatrixView<const T> M, double factor,
 
 /// The typed view, or one of nothing.
 template <class Real>
-MatrixView<const Real> view_or_none(ConstBlock block) {
-  return block.empty() ? MatrixView<const Real>() : block.as<const Real>();
-}
-
-template <class Real>
 void apply_as(Context& context, const WeightView& A, Transpose transpose, std::span<const double> x,
               std::span<double> y) {
   const bool transposed = transpose == Transpose::yes;

@@ -151,12 +151,6 @@ void backward_as(Context& context, MatrixView<const Real> L, MatrixView<const Re
          B);
 }
 
-/// The typed view, or one of nothing.
-template <class Real>
-MatrixView<const Real> view_or_none(ConstBlock block) {
-  return block.empty() ? MatrixView<const Real>() : block.as<const Real>();
-}
-
 }  // namespace
 
 void inject(Context& context, ConstBlock W, ConstBlock X, Injection injection, Sums sums,

@@ -40,7 +40,7 @@ TEST(Strips, EveryKernelMultipliesEveryRangeOfRows) {
         const std::vector<std::int8_t> q =
             random_digits(m * (kernel.columns + spare_columns(m)), 2);
         PackedStrips packed;
-        packed.pack(M.data(), m, transposed);
+        packed.pack(M.data(), m, transposed ? Transpose::yes : Transpose::no);
         ASSERT_EQ(packed.strips(), (m + 63) / 64);
         for (Index s = 0; s < packed.strips(); ++s)
           for (const auto& [from, to] : {std::pair<Index, Index>{0, m}, {0, 64 * s}, {64 * s, m}})
@@ -84,7 +84,7 @@ TEST(Strips, ProductsComeInPiecesThatCoverTheWhole) {
       const std::vector<std::int8_t> M = random_digits(m * m, 3);
       const std::vector<std::int8_t> q = random_digits(m * (n + spare_columns(m)), 4);
       PackedStrips packed;
-      packed.pack(M.data(), m, false);
+      packed.pack(M.data(), m, Transpose::no);
       std::vector<std::int64_t> product(static_cast<std::size_t>(m * n), -1);
       std::vector<Index> next(static_cast<std::size_t>(n), 0);
       multiply_strips(packed, {q.data(), m, n}, n,
@@ -108,7 +108,7 @@ TEST(Strips, PackingAgainForgetsTheOldMatrix) {
   for (const Index m : {70, 70, 9}) {
     const std::vector<std::int8_t> M = random_digits(m * m, static_cast<std::uint64_t>(m) + 5);
     const std::vector<std::int8_t> q = random_digits(m * (1 + spare_columns(m)), 6);
-    packed.pack(M.data(), m, true);
+    packed.pack(M.data(), m, Transpose::yes);
     multiply_strips(packed, {q.data(), m, 1}, 1,
                     [&](Index, Index first, Index count, const std::int32_t* sums) {
                       for (Index i = 0; i < count; ++i)
