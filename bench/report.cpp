@@ -78,6 +78,7 @@ Json row_json(const Row& row) {
   record["work_varies"] = row.work_varies;
   record["seconds"] = row.seconds();
   record["flops"] = row.work.useful_flops();
+  record["flops_made"] = row.work.total_flops();
   for (const Precision precision : all_precisions) {  // mixed: int8
     const char* name = precision == Precision::mixed ? "int8" : name_of(precision);
     record[std::string("products_") + name] = row.work.products[precision];

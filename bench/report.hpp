@@ -9,7 +9,7 @@
 namespace widedeq::bench {
 
 /// Of the JSON document and the columns of the CSV file. Scripts rely on the names.
-inline constexpr int bench_schema = 1;
+inline constexpr int bench_schema = 2;  // 1: flops were those made
 
 /// Writes the table line by line, while the run goes on: widths are chosen beforehand, so that the
 /// columns of a terminal line up and it is Markdown all the same.
@@ -29,7 +29,7 @@ class Table {
 /// What is to be said of noise and an early end; "" when there is nothing.
 std::string reservations(const BenchReport& report);
 
-/// {"schema":1,"version":...,"commit":...,"machine":{...},"options":{...},"roofline":{...},
+/// {"schema":2,"version":...,"commit":...,"machine":{...},"options":{...},"roofline":{...},
 /// "rows":[...]}; seconds, bytes and operations without prefixes. What is not known or not finite
 /// is null.
 Json to_json(const BenchReport& report);

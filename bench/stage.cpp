@@ -10,6 +10,7 @@ void Work::add_products(Precision arithmetic, double count, Shape shape) {
 }
 
 Work& operator+=(Work& sum, const Work& term) {
+  if (sum.useful || term.useful) sum.useful = sum.useful_flops() + term.useful_flops();
   sum.bytes += term.bytes;
   for (const Precision precision : all_precisions) {
     sum.flops[precision] += term.flops[precision];
@@ -20,6 +21,7 @@ Work& operator+=(Work& sum, const Work& term) {
 
 Work operator*(double factor, Work work) {
   work.bytes *= factor;
+  if (work.useful) *work.useful *= factor;
   for (const Precision precision : all_precisions) {
     work.flops[precision] *= factor;
     work.products[precision] *= factor;

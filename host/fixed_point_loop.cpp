@@ -2,6 +2,8 @@
 // solve_fixed_point() in fixed_point.hpp.
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "host/fixed_point.hpp"
 
@@ -68,7 +70,9 @@ class Loop {
     if (is_cold_) start_cold();
     if (!std::isfinite(sweep_.A.plane_size)) {  // digits cannot hold what A has
       report_.status = SolveStatus::non_finite;
-      return finish();
+      report_.worst_residual = std::numeric_limits<double>::quiet_NaN();  // nothing was measured
+      report_.residuals.assign(static_cast<std::size_t>(state_.count), report_.worst_residual);
+      return std::move(report_);
     }
     for (Settling kind = Settling::first;; kind = Settling::later) {
       sweep_to_target(kind);

@@ -24,15 +24,16 @@ void check_refresh(const Operand& operand, const WeightView& A);
 /// Throws unless x and y have A's width.
 void check_apply(const WeightView& A, std::span<const double> x, std::span<double> y);
 
-/// Throws unless A, P and the gate fit each other.
+/// Throws unless A, P and the gate fit each other, P's elements A's precision, and the columns in
+/// use P's.
 void check_sweep(const char* stage, const SweepState& state, const Sweep& sweep);
 
 /// The same, and unless there is something to guess at: gains are noted, no column is open, and the
 /// epilogue is not none.
 void check_predict(const SweepState& state, const Sweep& sweep);
 
-/// check_sweep(); and throws unless no column is open, and those to be settled are there, as many
-/// as have a digit.
+/// check_sweep(); and throws unless the precision is mixed, no column is open, and those to be
+/// settled are there, each once, as many as have a digit.
 void check_settle(const SweepState& state, const Sweep& sweep, const SettledColumns& columns);
 
 /// Throws unless r has an entry for each column of `left`.

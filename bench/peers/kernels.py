@@ -3,9 +3,9 @@
 Peers compute it at the problem's start, from cold solves. widedeq has no command that does only
 that, so an epoch of `train --gram-every 1` stands for it: both solves, from a warm start, H and,
 which the others need not do, gradient, update, two eigendecompositions and an estimate of ||A||.
-What the warm start saves, the rest about makes up for; ratios near one say little. What of it the Gram costs is that epoch less one without a Gram. The Gram of an
-epoch runs while the next epoch does, which must wait for its end, so every epoch but the first pays
-for exactly one.
+What the warm start saves, the rest about makes up for; ratios near one say little. What of it the
+Gram costs is that epoch less one without a Gram. The Gram of an epoch runs while the next epoch
+does, which must wait for its end, so every epoch but the first pays for exactly one.
 """
 
 import shutil

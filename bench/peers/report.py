@@ -87,5 +87,5 @@ def kernel(case, rows):
         for row in rows
     ]
     header = ["contender", "weights to H", "of it the Gram", "ratio", "difference", "checks"]
-    note = "\nwidedeq's time includes an update and eigenvalues, which the others' does not; their solves are cold.\n"
+    note = "\nwidedeq's time includes an update and eigenvalues; the others' solves are cold.\n"
     return f"## The kernel alone: {case.title()}\n\n" + table(header, cells) + note

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "bench/peers"))
 import machine  # noqa: E402  needs the standard library alone
 
-BENCH_SCHEMA = 1
+BENCH_SCHEMA = 2
 # Bench's own code for a check that failed; its JSON file is there all the same.
 CHECK_FAILED = 4
 

@@ -115,7 +115,7 @@ BenchCommand::BenchCommand(CLI::App& parent)
   app_->add_flag("--cold", options_.cold,
                  "write 512 MiB before every call, so that nothing is found in a cache");
   option("--max-seconds", "S",
-         "the most time for one row, and as much for its bare products; not for its check [5]",
+         "the most time for one row, and as much for bare products of each arithmetic [5]",
          [this](const std::string& text) {
            const auto value = parse_number(text);
            options_.stopping.max_seconds =

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -17,15 +16,6 @@
 
 namespace widedeq {
 namespace {
-
-/// The names of temporary files, for a handler to find; files beyond so many go without.
-std::array<std::atomic<const char*>, 16> unfinished{};
-static_assert(std::atomic<const char*>::is_always_lock_free, "a handler may touch no other");
-
-void replace_unfinished(const char* name, const char* by) {
-  for (auto& place : unfinished)
-    if (const char* is = name; place.compare_exchange_strong(is, by)) return;
-}
 
 /// "DIR/.NAME.PID.COUNT.tmp": hidden, in the same directory, unique within this machine.
 std::string temporary_name(const std::string& path) {
@@ -83,19 +73,12 @@ AtomicFile::AtomicFile(std::string path) : path_(end_of_links(path)) {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) fail("cannot create the file", errno);
-  replace_unfinished(nullptr, temporary_.c_str());
+  unfinished_.emplace(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (temporary_.empty()) return;
-  ::unlink(temporary_.c_str());
-  give_up_name();
-}
-
-void AtomicFile::give_up_name() {
-  replace_unfinished(temporary_.c_str(), nullptr);
-  temporary_.clear();
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -112,7 +95,8 @@ void AtomicFile::commit() {
   if (!flush_to_disk(temporary_)) fail("cannot flush the file to the disk", errno);
   if (uninterrupted([&] { return std::rename(temporary_.c_str(), path_.c_str()); }) != 0)
     fail("cannot rename the file", errno);
-  give_up_name();
+  unfinished_.reset();
+  temporary_.clear();
   // The new name is durable once the directory is.
   const std::filesystem::path directory = std::filesystem::path(path_).parent_path();
   if (!flush_to_disk(directory.empty() ? "." : directory.string()) && !is_no_place_to_flush(errno))
@@ -130,11 +114,6 @@ void AtomicFile::fail(const std::string& what, int error) const {
   throw Failure(ExitCode::io,
                 error == 0 ? what : what + ": " + std::generic_category().message(error), path_,
                 "check the path, its permissions and the space left");
-}
-
-void remove_unfinished_files() noexcept {
-  for (const auto& name : unfinished)
-    if (const char* path = name) ::unlink(path);
 }
 
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {

@@ -7,8 +7,11 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
+
+#include "host/data/ending.hpp"
 
 namespace widedeq {
 
@@ -21,7 +24,8 @@ auto uninterrupted(Call call) {
   }
 }
 
-/// A file in the making. Destroyed before commit(), it leaves nothing behind.
+/// A file in the making. Destroyed before commit(), it leaves nothing behind; nor does a process
+/// that ends by end_by_signal().
 class AtomicFile {
  public:
   /// Creates the temporary file, so that an unwritable directory is noticed before the work; where
@@ -43,18 +47,14 @@ class AtomicFile {
   void commit();
 
  private:
-  void give_up_name();
   void close();
   [[noreturn]] void fail(const std::string& what, int error) const;
 
   std::string path_;
   std::string temporary_;
+  std::optional<UnfinishedFile> unfinished_;  // that
   int descriptor_ = -1;
 };
-
-/// Removes the temporary files of all that are in the making, for a process that is about to end by
-/// a signal. May be called in a handler.
-void remove_unfinished_files() noexcept;
 
 /// Writes all of `bytes` to `path`, whole or not at all. Throws Failure (io).
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes);

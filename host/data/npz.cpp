@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "host/data/ending.hpp"
 #include "host/failure.hpp"
 
 namespace widedeq {
@@ -259,6 +260,9 @@ void NpzWriter::add(std::unique_ptr<Member> member) {
 void NpzWriter::finish() {
   if (!archive_ || members_.empty())
     throw std::logic_error("an archive is finished once, and needs an array");
+  const HeldEnd held;  // libzip writes to a file of its own, which it removes when it gives up
+  zip_register_cancel_callback_with_state(
+      archive_.get(), [](zip_t*, void*) { return is_ending() ? 1 : 0; }, nullptr, nullptr);
   if (zip_close(archive_.get()) != 0) throw write_failure(zip_get_error(archive_.get()), path_);
   static_cast<void>(archive_.release());  // zip_close freed it
   file_.commit();

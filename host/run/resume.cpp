@@ -57,11 +57,6 @@ bool is_another_experiment(const std::vector<Change>& changes) {
 
 namespace {
 
-void refuse_another_experiment(const std::vector<Change>& changes, const std::string& place) {
-  throw Failure(ExitCode::usage, "this is not the experiment that was begun: " + describe(changes),
-                place, "resume with the same settings and data, or start another run elsewhere");
-}
-
 /// What has changed of what bits depend on since the checkpoint. Before the first epoch there are
 /// none to keep, but that it is another file of data is to be known even so.
 std::vector<Change> identity_changes(const ResumePoint& point, RunFacts facts) {
@@ -70,6 +65,9 @@ std::vector<Change> identity_changes(const ResumePoint& point, RunFacts facts) {
   // With a checkpoint to go on from, the weights file was not looked at.
   if (facts.weights_checksum.empty()) facts.weights_checksum = text_of(before, "weights-file");
   std::vector<Change> changes = changes_between(before, identity(facts));
+  std::erase_if(changes, [](const Change& change) {  // an older program did not say
+    return change.name == "n" && change.before.is_null();
+  });
   if (point.file->epoch() == 0)
     std::erase_if(changes,
                   [](const Change& change) { return change.name != "data" && change.name != "n"; });
@@ -115,11 +113,9 @@ void find_checkpoint(const RunDirectory& directory, const Checkpoints& checkpoin
     point.sink = Sink::take_up(records, origin.mark);
     if (!point.sink && file->epoch() == 0) {  // no record there was is of anything it holds
       origin.mark = {0, Checksum().value()};
-      std::error_code error;
-      point.sink = std::filesystem::exists(records, error) ? Sink::take_up(records, origin.mark)
-                                                           : std::make_unique<Sink>(records);
+      point.sink = Sink::take_up(records, origin.mark);
     }
-    if (point.sink) {
+    if (point.sink || file->epoch() == 0) {  // no file at all is as good as one without records
       point.file = std::move(file);
       point.origin = std::move(origin);
       return;
@@ -150,9 +146,15 @@ ResumePoint resume_point(const RunDirectory& directory, const PreparedRun& run, 
     point.changes = changes_between(settings, config_json(run.config));
   }
   pass_over_moved_data(point, run.facts);
-  if (is_another_experiment(point.changes)) refuse_another_experiment(point.changes, place);
+  if (is_another_experiment(point.changes))
+    throw Failure(ExitCode::usage,
+                  "this is not the experiment that was begun: " + describe(point.changes), place,
+                  "resume with the same settings, or start another run elsewhere");
   const std::vector<Change> others = identity_changes(point, run.facts);
-  if (any_of(others, std::array{"n"})) refuse_another_experiment(others, place);
+  if (any_of(others, std::array{"n"}))  // carried states and kernels are of so many
+    throw CannotResume(ExitCode::usage,
+                       "the data have another number of samples: " + describe(others), place,
+                       "resume with the data as they were, or start another run elsewhere");
   const std::string status = directory.status();
   std::error_code error;
   if (!point.file && (status == "done" || status == "stopped"))
@@ -220,8 +222,8 @@ void go_on(Training& training, const ResumePoint& point) {
   state.last_norm_epoch = state.epoch;
   training.progress.warn("not bit by bit what it would have been, for these have changed: " +
                          describe(point.changes));
-  training.journal
-      ->write_pending();  // a Gram's record may be still to come, and there be no Grams now
+  // A Gram's record may be still to come, and there be no Grams now.
+  training.journal->write_pending();
   training.sink.write(resumed_record(state.epoch, point.changes));
   training.saved_epoch = -1;
   save_checkpoint(training);

@@ -235,16 +235,19 @@ void require_time(const TrainConfig& config) {
                   "--max-walltime", "give more, or leave it out");
 }
 
+/// Whether the run was done, and its records are there still.
+bool is_done(const RunDirectory& directory) {
+  std::error_code error;
+  return directory.status() == "done" &&
+         std::filesystem::exists(directory.file("metrics.jsonl"), error);
+}
+
 /// The summary of a run that has nothing left to do: all its epochs are done and their records
-/// there. Settings that have
-/// changed make no difference then, unless they make another experiment of it, or the bytes that
-/// one session would have written are asked for.
+/// there. Settings that have changed make no difference then, unless they make another experiment
+/// of it, or the bytes that one session would have written are asked for.
 std::optional<RunSummary> summary_if_done(const RunDirectory& directory, TrainConfig config,
                                           const std::optional<TrainConfig>& before, Resume resume) {
-  std::error_code error;
-  const bool has_records = std::filesystem::exists(directory.file("metrics.jsonl"), error);
-  if (!before || directory.status() != "done" || config.epochs != before->epochs || !has_records)
-    return std::nullopt;
+  if (!before || !is_done(directory) || config.epochs != before->epochs) return std::nullopt;
   resolve(config);
   const std::vector<Change> changes = changes_between(config_json(*before), config_json(config));
   const bool may_differ = resume == Resume::inexact && !is_another_experiment(changes);
@@ -268,6 +271,9 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
     directory.emplace(config.out, RunDirectory::Mode::go_on);
     if (many && directory->status().starts_with("failed") && directory->outcome() != many->outcome)
       throw Busy(ExitCode::usage, "another process has tried the run meanwhile", config.out,
+                 "look at it again");
+    if (many && resume == Resume::again && is_done(*directory))
+      throw Busy(ExitCode::usage, "another process has done the run meanwhile", config.out,
                  "look at it again");
     if (resume != Resume::again) {
       const auto before = stored_config(config.out);

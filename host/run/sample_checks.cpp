@@ -1,4 +1,4 @@
-// Samples without length, and samples given twice; see sample_checks.hpp.
+// Samples without length, or next to none, and samples given twice; see sample_checks.hpp.
 #include "host/run/sample_checks.hpp"
 
 #include <fmt/format.h>

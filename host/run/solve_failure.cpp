@@ -23,10 +23,10 @@ Failure solve_failure(const std::string& which, const SolveReport& report,
                                    : "no sample";
   std::string remedy =
       fmt::format("lower --gamma, {} here; below 0.5 is safe at the start", model.gamma);
-  if (report.sweeps == 0)  // nothing was multiplied yet, so gamma has no part in it
-    remedy = "the inputs or weights are too large: scale them, or --precision fp64";
-  else if (trained)
+  if (trained)
     remedy = fmt::format("lower --learning-rate or --gamma ({} here)", model.gamma);
+  else if (report.sweeps == 0)  // nothing was multiplied yet, so gamma has no part in it
+    remedy = "the inputs or weights are too large: scale them, or --precision fp64";
   if (report.status == SolveStatus::max_sweeps)
     remedy = fmt::format("{}; or raise --tolerance ({:g}) or --max-sweeps ({})", remedy,
                          options.tolerance, options.max_sweeps);

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <ctime>
 
-#include "host/data/atomic_file.hpp"
+#include "host/data/ending.hpp"
 
 namespace widedeq {
 namespace {
@@ -19,12 +19,6 @@ constexpr std::int64_t nanoseconds = 1'000'000'000;
 std::atomic<std::int64_t> requested{0};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free, "a handler may touch no other");
 
-extern "C" void end_by(int signal) {
-  remove_unfinished_files();
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);  // blocked in here, it ends the process when the handler returns
-}
-
 extern "C" void request_stop(int signal) {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -33,10 +27,11 @@ extern "C" void request_stop(int signal) {
   if (requested.compare_exchange_strong(first, now)) return;
   // The kernel sends SIGXCPU every second from the first one on.
   if (signal == SIGXCPU || now - first < nanoseconds) return;
-  end_by(signal);
+  end_by_signal(signal);
 }
 
-void handle_signals(void (*handler)(int)) {
+/// Those that were ignored stay so where `may_stay_ignored` (by nohup, or in a shell's background).
+void handle_signals(void (*handler)(int), bool (*may_stay_ignored)(int)) {
   struct sigaction action {};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;  // a write under way is not to fail
@@ -46,21 +41,21 @@ void handle_signals(void (*handler)(int)) {
   for (const int signal : signals) {
     struct sigaction before {};
     ::sigaction(signal, nullptr, &before);
-    const bool nohup = signal == SIGHUP && before.sa_handler == SIG_IGN;
-    if (!nohup) ::sigaction(signal, &action, nullptr);
+    const bool stays_ignored = before.sa_handler == SIG_IGN && may_stay_ignored(signal);
+    if (!stays_ignored) ::sigaction(signal, &action, nullptr);
   }
 }
 
 }  // namespace
 
 void stop_on_signals() {
-  handle_signals(request_stop);
+  handle_signals(request_stop, [](int signal) { return signal == SIGHUP; });
   // A reader of the progress lines is gone: a write will say so.
   std::signal(SIGPIPE, SIG_IGN);
 }
 
 void clean_up_on_signals() {
-  handle_signals(end_by);
+  handle_signals(end_by_signal, [](int) { return true; });
 }
 
 bool stop_requested() {

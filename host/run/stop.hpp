@@ -15,7 +15,7 @@ void stop_on_signals();
 bool stop_requested();
 
 /// For a command that has nothing to save: the same signals end it at once, as ever, but what it
-/// has begun to write goes with it (remove_unfinished_files()).
+/// has begun to write goes with it (host/data/ending.hpp).
 void clean_up_on_signals();
 
 }  // namespace widedeq

@@ -91,8 +91,14 @@ std::string complaint_of(const std::string& text) {
                      end - (start == std::string::npos ? 0 : start + 1) + 1);
 }
 
+void require_no_stop(const std::string& folder) {
+  if (stop_requested())
+    fail("stopped before the figures were drawn", folder, "call it again", ExitCode::stopped);
+}
+
 /// Runs `gnuplot -d SCRIPT...` in the folder.
 void run_gnuplot(const std::vector<std::string>& scripts, const std::string& folder) {
+  require_no_stop(folder);
   SpawnActions actions;
   Pipe errors;
   // Relative names in the child count from the folder.
@@ -130,9 +136,9 @@ void run_gnuplot(const std::vector<std::string>& scripts, const std::string& fol
   int status = 0;
   if (uninterrupted([&] { return ::waitpid(child, &status, 0); }) < 0)
     fail_with("cannot wait for gnuplot", errno);
-  if (stop_requested())  // which may have been what ended gnuplot
-    fail("stopped before the figures were drawn", folder, "call it again", ExitCode::stopped);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+  const bool is_drawn = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (!is_drawn) require_no_stop(folder);  // which may have been what ended it
+  if (!is_drawn)
     fail("gnuplot failed: " + complaint_of(said), folder,
          "try `gnuplot --version`: 5.4 or later, with the terminals svg and pngcairo, is needed");
 }

@@ -146,7 +146,6 @@ void multiply_transposed(Context& context, MatrixView<const T> M, double factor,
          can_pack(width, M) ? dot_kernel<T, width> : dot_kernel<T, 1>, M, factor, x, onto, y);
 }
 
-/// The typed view, or one of nothing.
 template <class Real>
 void apply_as(Context& context, const WeightView& A, Transpose transpose, std::span<const double> x,
               std::span<double> y) {

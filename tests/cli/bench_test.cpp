@@ -28,7 +28,7 @@ TEST_F(BenchCliTest, EveryStageInEveryPrecision) {
       run("bench --shapes 64x16,40x70 --inputs 9 --max-seconds 0.01 --json b.json --csv b.csv");
   EXPECT_EQ(result.code, 0) << result.error << result.output;
   const auto report = read_json("b.json");
-  EXPECT_EQ(report.at("schema"), 1);
+  EXPECT_EQ(report.at("schema"), 2);
   EXPECT_FALSE(report.at("stopped").get<bool>());
   EXPECT_GT(report.at("roofline").at("memory").at("bytes_per_second").get<double>(), 1e8);
   EXPECT_GT(report.at("roofline").at("fp32").at("flops_per_second").get<double>(), 1e8);
