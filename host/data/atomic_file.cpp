@@ -62,7 +62,7 @@ bool is_no_place_to_flush(int error) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(end_of_links(path)) {
+AtomicFile::AtomicFile(const std::string& path) : path_(end_of_links(path)) {
   struct stat status {};
   const bool is_link = ::lstat(path_.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
   if (is_link || (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)))

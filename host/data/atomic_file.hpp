@@ -32,7 +32,7 @@ class AtomicFile {
   /// `path` is a symbolic link, beside what it points to, and that is replaced. Throws Failure (io)
   /// when that fails, or when `path` is something other than a regular file (a device or a
   /// directory must not be replaced).
-  explicit AtomicFile(std::string path);
+  explicit AtomicFile(const std::string& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
