@@ -133,15 +133,16 @@ Json to_json(const BenchReport& report) {
 
 std::string to_csv(const BenchReport& report) {
   std::string text;
+  // The same in every line, for tables that are put together from several files.
+  const Json run = {{"started", report.started},
+                    {"commit", build_info::git_commit},
+                    {"processor", processor_model()},
+                    {"backend", report.backend},
+                    {"threads", report.options.config.threads},
+                    {"cold", report.options.cold}};
   const auto add_line = [&](const Row& row, const auto& field) {
     Json record = row_json(row);
-    // The same in every line, for tables that are put together from several files.
-    record["started"] = report.started;
-    record["commit"] = build_info::git_commit;
-    record["processor"] = processor_model();
-    record["backend"] = report.backend;
-    record["threads"] = report.options.config.threads;
-    record["cold"] = report.options.cold;
+    record.update(run);
     std::string line;
     for (const auto& [name, value] : record.items())
       line += (line.empty() ? "" : ",") + field(name, value);

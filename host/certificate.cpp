@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "host/finite.hpp"
 #include "host/master_product.hpp"
 #include "host/operator_norm.hpp"
 #include "host/probe.hpp"
@@ -46,8 +47,7 @@ Certificate certify_contraction(Backend& backend, const Model& model,
   std::vector<double> start = probe_vector(model.width());
   std::vector<double> image(start.size());
   backend.apply(model.A.view(), Transpose::no, start, image);
-  if (!std::ranges::all_of(image, [](double x) { return std::isfinite(x); }))
-    return refuse("the recurrent weights are not finite");
+  if (!all_finite(image)) return refuse("the recurrent weights are not finite");
   const double norm = estimate_operator_norm(backend, model.A.view(), start, options.norm_steps);
   const double estimate = model.s() * norm;
   if (!(estimate < 1.0)) {
@@ -200,8 +200,7 @@ Kernel kernel_of(Backend& backend, const Model& model, const Held& held) {
 }
 
 Certificate certify_lambda_min(const Kernel& kernel, const Certificate& contraction) {
-  const auto finite = [](double x) { return std::isfinite(x); };
-  if (!std::ranges::all_of(kernel.H.values, finite) || !std::isfinite(kernel.distance))
+  if (!all_finite(kernel.H.values) || !std::isfinite(kernel.distance))
     return refuse("the kernel or what is known of Z and L is not finite");
   if (contraction.verdict == Verdict::certified) {
     const std::optional<double> below = smallest_eigenvalue_below(kernel.H);

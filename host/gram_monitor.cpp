@@ -3,13 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <stdexcept>
 #include <utility>
 
 #include "host/failure.hpp"
+#include "host/finite.hpp"
 #include "host/spectrum.hpp"
 
 namespace widedeq {
@@ -121,9 +120,7 @@ GramStatistics GramMonitor::compute() {
                  .injection = injection_,
                  .wants_eigenvalues = true},
                 grams);
-  const auto is_finite = [](double x) { return std::isfinite(x); };
-  if (!std::ranges::all_of(grams.ntk.values, is_finite) ||
-      !std::ranges::all_of(grams.features.values, is_finite))
+  if (!all_finite(grams.ntk.values) || !all_finite(grams.features.values))
     throw Failure(ExitCode::diverged, "the kernel is not finite",
                   fmt::format("epoch {}", statistics.epoch),
                   "scale inputs and weights, or lower --learning-rate");

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "host/finite.hpp"
 #include "kernels/error.hpp"
 
 namespace widedeq {
@@ -17,7 +18,7 @@ namespace {
 std::vector<double> decompose(HostMatrix& matrix, char job) {
   if (matrix.rows != matrix.columns)
     throw ShapeError("eigenvalues of a matrix that is " + shape(matrix) + ", not square");
-  if (!std::ranges::all_of(matrix.values, [](double x) { return std::isfinite(x); }))
+  if (!all_finite(matrix.values))
     throw std::domain_error("eigenvalues of a matrix with a NaN or an infinity");
   const auto n = static_cast<lapack_int>(matrix.rows);
   std::vector<double> values(static_cast<std::size_t>(n));

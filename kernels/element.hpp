@@ -73,6 +73,13 @@ WIDEDEQ_HOST_DEVICE inline Real int8_round(Real x, Real inverse) {
   return scaled > largest ? largest : (scaled < -largest ? -largest : scaled);
 }
 
+/// The same as a digit; 0 for what is not a number, which sums of squares tell of.
+template <class Real>
+WIDEDEQ_HOST_DEVICE inline Real int8_digit(Real x, Real inverse) {
+  const Real rounded = int8_round(x, inverse);
+  return rounded == rounded ? rounded : Real(0);
+}
+
 /// The most digits of a base-256 expansion x = d0 + d1 / 256 + d2 / 256^2, |x| <= 127. It holds x
 /// to 2^-17. d1 and d2 are -128 .. 127; d0 is within 1/2 + 2^-8 of x, and x itself where x is
 /// whole. (Digits are those of one whole number: made one after the other, each rounded to the

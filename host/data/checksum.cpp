@@ -1,6 +1,8 @@
 // XXH3, 64 bits wide, piece by piece; see checksum.hpp.
 #include "host/data/checksum.hpp"
 
+#include <fmt/format.h>
+
 #include <new>
 
 namespace widedeq {
@@ -16,6 +18,10 @@ void Checksum::add(std::span<const std::byte> bytes) {
 
 std::uint64_t Checksum::value() const {
   return XXH3_64bits_digest(state_.get());
+}
+
+std::string Checksum::text() const {
+  return fmt::format("{:016x}", value());
 }
 
 }  // namespace widedeq

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace widedeq {
 
@@ -16,6 +17,8 @@ class Checksum {
   Checksum();
   void add(std::span<const std::byte> bytes);
   std::uint64_t value() const;
+  /// In 16 hexadecimal digits.
+  std::string text() const;
 
  private:
   std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;

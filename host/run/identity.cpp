@@ -28,7 +28,7 @@ std::string file_checksum(const std::string& path) {
   const ByteSource source = file.source();
   while (const std::size_t count = source(buffer))
     sum.add(std::span(buffer).first(count));
-  return fmt::format("{:016x}", sum.value());
+  return sum.text();
 }
 
 /// Of the file this process runs.

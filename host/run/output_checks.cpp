@@ -1,13 +1,12 @@
 // Files compared by what they are, not by their names; see output_checks.hpp.
 #include "host/run/output_checks.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "host/failure.hpp"
+#include "host/finite.hpp"
 
 namespace widedeq {
 
@@ -22,7 +21,7 @@ void refuse_overwriting(const std::vector<std::string>& sources, const std::stri
 
 void require_finite(const std::string& name, const std::vector<double>& values,
                     const std::string& remedy) {
-  if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
+  if (!all_finite(values))
     throw Failure(ExitCode::diverged, name + " is not finite", "nothing was written", remedy);
 }
 

@@ -21,8 +21,6 @@ Dataset load_data(const TrainConfig& config) {
   request.held_out = config.test_samples;
   request.seed = static_cast<std::uint64_t>(config.seed);
   Dataset data = load_dataset(request);
-  refuse_zero_samples(data.inputs, config.data);
-  refuse_zero_samples(data.held_out.inputs, config.data, data.inputs.columns);
   const Precision precision = config.precision.value_or(Precision::fp64);
   refuse_small_samples(data.inputs, precision, config.data);
   refuse_small_samples(data.held_out.inputs, precision, config.data, data.inputs.columns);
@@ -39,14 +37,14 @@ std::string checksum_of(const Dataset& data) {
     sum.add(std::as_bytes(std::span(samples->inputs.values)));
     sum.add(std::as_bytes(std::span(samples->targets)));
   }
-  return fmt::format("{:016x}", sum.value());
+  return sum.text();
 }
 
 std::string checksum_of(const Weights& weights) {
   Checksum sum;
   for (const auto* values : {&weights.A.values, &weights.W.values, &weights.u, &weights.v})
     sum.add(std::as_bytes(std::span(*values)));
-  return fmt::format("{:016x}", sum.value());
+  return sum.text();
 }
 
 /// With a width that is known.
@@ -84,12 +82,8 @@ std::unique_ptr<Model> make_model(Backend& backend, TrainConfig& config, const D
                   config.weights, "use weights and data that belong together");
   config.width = m;
   checksum = checksum_of(weights);
-  try {
-    return std::make_unique<Model>(backend, precision, model_options(config, data), weights);
-  } catch (const std::domain_error&) {  // finite in the file, not in single precision
-    throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
-                  config.weights, "use --precision fp64");
-  }
+  return std::make_unique<Model>(
+      model_of(weights, config.weights, backend, precision, model_options(config, data)));
 }
 
 }  // namespace

@@ -89,13 +89,9 @@ void write_provenance(const RunDirectory& directory, const TrainConfig& config,
   else if (!record.is_null())
     std::filesystem::rename(path, path + ".damaged", error);
   // Nothing of what was before the first epoch is in the results.
-  if (sessions.empty() || session.from_epoch == 0) {
-    record = provenance(config, facts, session);
-    sessions.insert(sessions.end(), record["sessions"].begin(), record["sessions"].end());
-    record["sessions"] = std::move(sessions);
-  } else {
-    record["sessions"].push_back(session_record(facts, session));
-  }
+  if (sessions.empty() || session.from_epoch == 0) record = provenance(config, facts, session);
+  sessions.push_back(session_record(facts, session));
+  record["sessions"] = std::move(sessions);
   directory.write_text("provenance.json", pretty(record));
 }
 

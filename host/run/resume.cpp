@@ -57,14 +57,18 @@ bool is_another_experiment(const std::vector<Change>& changes) {
 
 namespace {
 
+/// What the checkpoint alone knows: with one to go on from, the weights file is not looked at.
+void take_over(RunFacts& facts, const CheckpointOrigin& origin) {
+  if (facts.weights_checksum.empty())
+    facts.weights_checksum = text_of(origin.identity, "weights-file");
+}
+
 /// What has changed of what bits depend on since the checkpoint. Before the first epoch there are
 /// none to keep, but that it is another file of data is to be known even so.
 std::vector<Change> identity_changes(const ResumePoint& point, RunFacts facts) {
   if (!point.origin) return {};
-  const Json& before = point.origin->identity;
-  // With a checkpoint to go on from, the weights file was not looked at.
-  if (facts.weights_checksum.empty()) facts.weights_checksum = text_of(before, "weights-file");
-  std::vector<Change> changes = changes_between(before, identity(facts));
+  take_over(facts, *point.origin);
+  std::vector<Change> changes = changes_between(point.origin->identity, identity(facts));
   std::erase_if(changes, [](const Change& change) {  // an older program did not say
     return change.name == "n" && change.before.is_null();
   });
@@ -184,8 +188,7 @@ void take_up(Training& training, const ResumePoint& point) {
   } else {
     restore(training, *point.file);
   }
-  if (training.run.facts.weights_checksum.empty())
-    training.run.facts.weights_checksum = text_of(point.origin->identity, "weights-file");
+  take_over(training.run.facts, *point.origin);
   TrainingState& state = training.state;
   if (any_of(point.changes, std::array{"learning-rate"})) {
     // Halvings still to come were of the other one.

@@ -237,9 +237,7 @@ void require_time(const TrainConfig& config) {
 
 /// Whether the run was done, and its records are there still.
 bool is_done(const RunDirectory& directory) {
-  std::error_code error;
-  return directory.status() == "done" &&
-         std::filesystem::exists(directory.file("metrics.jsonl"), error);
+  return directory.status() == "done" && RunDirectory::has_records(directory.path().string());
 }
 
 /// The summary of a run that has nothing left to do: all its epochs are done and their records
@@ -269,11 +267,11 @@ RunSummary run(TrainConfig config, Resume resume, const std::string& command_lin
   bool has_checkpoint = false;
   if (goes_on) {
     directory.emplace(config.out, RunDirectory::Mode::go_on);
-    if (many && directory->status().starts_with("failed") && directory->outcome() != many->outcome)
+    const bool has_failed_anew =
+        many && directory->status().starts_with("failed") && directory->outcome() != many->outcome;
+    const bool was_done = many && resume == Resume::again && is_done(*directory);
+    if (has_failed_anew || was_done)
       throw Busy(ExitCode::usage, "another process has tried the run meanwhile", config.out,
-                 "look at it again");
-    if (many && resume == Resume::again && is_done(*directory))
-      throw Busy(ExitCode::usage, "another process has done the run meanwhile", config.out,
                  "look at it again");
     if (resume != Resume::again) {
       const auto before = stored_config(config.out);

@@ -43,7 +43,7 @@ bool is_half_written(const fs::path& file) {
 /// before he had begun.
 void refuse_taken(const fs::path& path) {
   std::error_code error;
-  if (fs::exists(path / "STATUS", error) || fs::exists(path / "metrics.jsonl", error))
+  if (fs::exists(path / "STATUS", error) || RunDirectory::has_records(path.string()))
     throw Failure(
         ExitCode::usage,
         "the directory holds another run, its status: " + status_in(std::ifstream(path / "STATUS")),
@@ -96,6 +96,11 @@ void RunDirectory::check(const std::string& path) {
   if (::access(place.c_str(), W_OK | X_OK) != 0)
     fail("cannot write to the directory", place, {errno, std::generic_category()});
   if (place == wanted) refuse_taken(place);
+}
+
+bool RunDirectory::has_records(const std::string& path) {
+  std::error_code error;
+  return fs::exists(fs::path(path) / "metrics.jsonl", error);
 }
 
 bool RunDirectory::holds_run(const std::string& path) {

@@ -36,6 +36,8 @@ class RunDirectory {
   /// by something that is no directory), io when it cannot be written to.
   static void check(const std::string& path);
 
+  /// Whether there are records of a run, metrics.jsonl.
+  static bool has_records(const std::string& path);
   /// Whether a run was begun there, however far it came.
   static bool holds_run(const std::string& path);
 

@@ -5,23 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "host/data/dataset.hpp"
 #include "host/failure.hpp"
 #include "host/run/config.hpp"
 
 namespace widedeq {
-
-void refuse_zero_samples(const HostMatrix& inputs, const std::string& where, Index first) {
-  const auto d = static_cast<std::size_t>(inputs.rows);
-  for (Index j = 0; j < inputs.columns; ++j) {
-    const auto column = std::span(inputs.values).subspan(static_cast<std::size_t>(j) * d, d);
-    if (std::all_of(column.begin(), column.end(), [](double x) { return x == 0.0; }))
-      throw Failure(ExitCode::bad_data, fmt::format("sample {} is all zeros", first + j), where,
-                    "remove it (samples are counted from 0)");
-  }
-}
 
 void refuse_small_samples(const HostMatrix& inputs, Precision precision, const std::string& where,
                           Index first) {
@@ -35,6 +24,9 @@ void refuse_small_samples(const HostMatrix& inputs, Precision precision, const s
     for (Index i = 0; i < inputs.rows; ++i)
       largest = std::max(largest, std::abs(inputs(i, j)));
     if (largest >= least) continue;
+    if (largest == 0.0)
+      throw Failure(ExitCode::bad_data, fmt::format("sample {} is all zeros", first + j), where,
+                    "remove it (samples are counted from 0)");
     throw Failure(ExitCode::bad_data,
                   fmt::format("sample {} is too small for {}: its largest entry is {:.3g}",
                               first + j, name_of(precision), largest),

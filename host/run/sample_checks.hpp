@@ -8,13 +8,10 @@
 
 namespace widedeq {
 
-/// Throws Failure (bad_data), naming the sample, when a column of `inputs` is all zeros: its
-/// equilibrium is zero, a relative residual has no meaning, and the kernel is singular. The first
-/// column is called sample `first`.
-void refuse_zero_samples(const HostMatrix& inputs, const std::string& where, Index first = 0);
-
-/// Throws Failure (bad_data), naming the sample, when a column is so small that squares of what its
-/// equilibrium is to be known to leave the range of the precision's numbers.
+/// Throws Failure (bad_data), naming the sample, when a column of `inputs` is all zeros (its
+/// equilibrium is zero, a relative residual has no meaning, and the kernel is singular), or so
+/// small that squares of what its equilibrium is to be known to leave the range of the precision's
+/// numbers. The first column is called sample `first`.
 void refuse_small_samples(const HostMatrix& inputs, Precision precision, const std::string& where,
                           Index first = 0);
 

@@ -74,12 +74,7 @@ Model load_model(const SolveRequest& request, Backend& backend, Precision precis
                   "use weights and inputs with the same number of columns");
   ModelOptions options = request.settings.model_options();
   options.panels = 0;  // every solve starts cold
-  try {
-    return Model(backend, precision, options, weights);
-  } catch (const std::domain_error&) {  // finite in the file, not in single precision
-    throw Failure(ExitCode::bad_data, "A holds entries too large for single precision",
-                  request.weights, "use --precision fp64");
-  }
+  return model_of(weights, request.weights, backend, precision, options);
 }
 
 }  // namespace
@@ -93,7 +88,6 @@ SolveResult solve(const SolveRequest& request) {
   check_tolerance(settings.tolerance, result.precision);
 
   const HostMatrix inputs = load_inputs(request.inputs);
-  refuse_zero_samples(inputs, request.inputs);
   refuse_small_samples(inputs, result.precision, request.inputs);
   // Checked now, used after the solves; a mistake should not cost minutes.
   if (!request.targets.empty()) load_targets(request.targets, inputs.columns);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <utility>
 
 #include "host/data/npz.hpp"
@@ -103,6 +104,16 @@ Weights load_weights(const std::string& path) {
   };
   return {from_c_order(A), from_c_order(W), std::move(arrays.at("u").values),
           std::move(arrays.at("v").values)};
+}
+
+Model model_of(const Weights& weights, const std::string& path, Backend& backend,
+               Precision precision, const ModelOptions& options) {
+  try {
+    return Model(backend, precision, options, weights);
+  } catch (const std::domain_error&) {
+    throw Failure(ExitCode::bad_data, "A holds entries too large for single precision", path,
+                  "use --precision fp64");
+  }
 }
 
 void save_weights(const std::string& path, Backend& backend, const Model& model) {

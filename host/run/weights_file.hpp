@@ -16,6 +16,11 @@ namespace widedeq {
 /// other (both are named) or an entry is not finite.
 Weights load_weights(const std::string& path);
 
+/// A model of the weights of the file `path`. Throws Failure (bad_data) where they are finite in
+/// the file and not in the precision.
+Model model_of(const Weights& weights, const std::string& path, Backend& backend,
+               Precision precision, const ModelOptions& options);
+
 /// Writes the model's weights, float64 for fp64 and float32 otherwise, whole or not at all.
 /// Memory: the m x m doubles once. Throws Failure (io).
 void save_weights(const std::string& path, Backend& backend, const Model& model);

@@ -137,10 +137,10 @@ void run_gnuplot(const std::vector<std::string>& scripts, const std::string& fol
   if (uninterrupted([&] { return ::waitpid(child, &status, 0); }) < 0)
     fail_with("cannot wait for gnuplot", errno);
   const bool is_drawn = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (!is_drawn) require_no_stop(folder);  // which may have been what ended it
-  if (!is_drawn)
-    fail("gnuplot failed: " + complaint_of(said), folder,
-         "try `gnuplot --version`: 5.4 or later, with the terminals svg and pngcairo, is needed");
+  if (is_drawn) return;
+  require_no_stop(folder);  // which may have been what ended it
+  fail("gnuplot failed: " + complaint_of(said), folder,
+       "try `gnuplot --version`: 5.4 or later, with the terminals svg and pngcairo, is needed");
 }
 
 void write_text(const fs::path& path, const std::string& text) {

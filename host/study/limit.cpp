@@ -9,6 +9,7 @@
 #include "host/data/dataset.hpp"
 #include "host/data/npz.hpp"
 #include "host/failure.hpp"
+#include "host/finite.hpp"
 #include "host/run/machine.hpp"
 #include "host/run/output_checks.hpp"
 #include "host/run/sample_checks.hpp"
@@ -34,7 +35,6 @@ LimitResult limit(const LimitRequest& request) {
       .skip = settings.skip,
       .threads = settings.threads > 0 ? settings.threads : default_threads()};
   const HostMatrix inputs = load_inputs(request.inputs);
-  refuse_zero_samples(inputs, request.inputs);
   refuse_small_samples(inputs, Precision::fp64, request.inputs);
   refuse_overwriting({request.inputs}, request.out);
   // The four kernels, and a copy whose eigenvalues are wanted.
@@ -49,7 +49,7 @@ LimitResult limit(const LimitRequest& request) {
   const auto start = Clock::now();
   WidthLimit limit = width_limit(inputs, options);
   for (const HostMatrix* matrix : {&limit.K, &limit.H})
-    if (!std::ranges::all_of(matrix->values, [](double x) { return std::isfinite(x); }))
+    if (!all_finite(matrix->values))
       throw Failure(ExitCode::diverged, "a kernel is not finite", "nothing was written", remedy);
   std::vector<double> eigenvalues = symmetric_eigenvalues(limit.H);
   result.feature_lambda_min = symmetric_eigenvalues(limit.G).front();

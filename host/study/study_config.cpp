@@ -284,7 +284,7 @@ std::string cell_name(const std::vector<std::pair<std::string, std::string>>& va
   const auto checksum = [](std::string_view text) {
     Checksum sum;
     sum.add(std::as_bytes(std::span(text)));
-    return fmt::format("{:016x}", sum.value()).substr(0, 8);
+    return sum.text().substr(0, 8);
   };
   const auto is_plain = [&](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||

@@ -72,7 +72,7 @@ std::string missing(const Study& before, const Study& now) {
 void check_place(const std::string& directory) {
   std::error_code error;
   if (RunDirectory::holds_run(directory) && !fs::exists(file_of(directory), error) &&
-      fs::exists(fs::path(directory) / "metrics.jsonl", error))
+      RunDirectory::has_records(directory))
     throw Failure(ExitCode::usage, "the directory holds a run, and a study wants one of its own",
                   directory, "choose another --out");
   if (fs::exists(directory, error) && !fs::is_directory(directory, error))

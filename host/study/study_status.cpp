@@ -13,6 +13,7 @@
 
 #include "host/run/json.hpp"
 #include "host/run/machine.hpp"
+#include "host/run/run_directory.hpp"
 #include "host/run/run_lock.hpp"
 
 namespace widedeq {
@@ -67,8 +68,7 @@ CellState state_of(const StudyCell& cell) {
   if (holder && seems_alive(*holder)) {
     state.status = CellStatus::running;
     state.note = holder->describe();
-  } else if (std::error_code error;
-             status == "done" && !fs::exists(place / "metrics.jsonl", error)) {
+  } else if (status == "done" && !RunDirectory::has_records(cell.directory)) {
     state.note = "was done, and its metrics.jsonl is gone";
     state.has_lost_records = true;
   } else if (status == "done") {

@@ -84,8 +84,7 @@ inline void update_lanes(const Rows<Real, Product, Increment>& rows, Real invers
   if constexpr (std::is_same_v<Increment, std::int8_t>) {
 #pragma omp simd
     for (Index l = 0; l < lanes; ++l) {
-      const Real rounded = int8_round(d[l], inverse);
-      d[l] = rounded == rounded ? rounded : Real(0);  // NaN is noticed by the sums
+      d[l] = int8_digit(d[l], inverse);
       rows.applied[first + l] += rows.scale * d[l];
     }
     if (rows.gained_Z != nullptr) {

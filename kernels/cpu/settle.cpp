@@ -53,8 +53,7 @@ void take_digits(const float* applied, float* settled, Index m, int digits, floa
     std::int8_t* out = taken[static_cast<std::size_t>(position)];
 #pragma omp simd
     for (Index i = 0; i < m; ++i) {
-      const float rounded = int8_round(applied[i] - settled[i], inverse);
-      const float digit = rounded == rounded ? rounded : 0.0F;  // looks find the NaN
+      const float digit = int8_digit(applied[i] - settled[i], inverse);
       settled[i] += unit * digit;
       out[i] = static_cast<std::int8_t>(digit);
     }

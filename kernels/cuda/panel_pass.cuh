@@ -233,8 +233,7 @@ __device__ ThreadSums<Real> make_increments(const ColumnTerms<Real>& terms, Entr
     sums.missing = std::fma(missing, missing, sums.missing);
     sums.applied = std::fma(applied, applied, sums.applied);
     if constexpr (std::is_same_v<Increment, std::int8_t>) {
-      const Real rounded = int8_round(d, terms.inverse);
-      const Real q = rounded == rounded ? rounded : Real(0);  // NaN is noticed by the sums
+      const Real q = int8_digit(d, terms.inverse);
       entries.applied[i] = std::fma(terms.scale, q, entries.applied[i]);
       made[i] = static_cast<Increment>(q);
     } else {

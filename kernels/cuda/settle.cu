@@ -126,8 +126,7 @@ __global__ void __launch_bounds__(block_threads)
       Pack<std::int8_t, count> out;
       for (int k = 0; k < count; ++k) {
         // digit = round((applied - settled) / unit), settled += unit digit
-        const float rounded = int8_round(target[k] - reached[k], inverse);
-        const float digit = rounded == rounded ? rounded : 0.0F;  // looks find the NaN
+        const float digit = int8_digit(target[k] - reached[k], inverse);
         reached[k] += unit * digit;
         out[k] = static_cast<std::int8_t>(digit);
       }

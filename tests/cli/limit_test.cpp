@@ -117,10 +117,7 @@ TEST_F(CliTest, ASignalLeavesNothingBehind) {
       "cd '" + directory.string() +
       "'; '" WIDEDEQ_BINARY
       "' limit --inputs X.npy --gamma 0.5 --out l.npz >/dev/null 2>&1 & p=$!; "
-      "cd '" +
-      directory.string() +
-      "'; for i in $(seq 9000); do "
-      "ls -A | grep -q tmp && break; sleep 0.001; done; "
+      "for i in $(seq 9000); do ls -A | grep -q tmp && break; sleep 0.001; done; "
       "ls -A | grep -q tmp || exit 99; kill -TERM $p; wait $p";
   const int status = std::system(script.c_str());
   ASSERT_TRUE(WIFEXITED(status));

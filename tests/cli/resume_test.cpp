@@ -413,11 +413,10 @@ TEST_F(ResumeTest, AWeightsFileThatChangesIsNotTakenForWhatItWas) {
   EXPECT_EQ(read_npz(path("same/weights.npz"), {"u"}).at("u").values,
             read_npz(path("w.npz"), {"u"}).at("u").values);
   // A run's directory is made when the file has been read.
-  const std::string script =
-      "cd '" + directory.string() + "'; '" WIDEDEQ_BINARY "' " + command +
-      "changed 2>.e & p=$!; cd '" + directory.string() +
-      "'; for i in $(seq 9000); do [ -e changed/config.toml ] && break; sleep 0.001; done; "
-      "mv other.npz w.npz; wait $p";
+  const std::string script = "cd '" + directory.string() + "'; '" WIDEDEQ_BINARY "' " + command +
+                             "changed 2>.e & p=$!; for i in $(seq 9000); do "
+                             "[ -e changed/config.toml ] && break; sleep 0.001; done; "
+                             "mv other.npz w.npz; wait $p";
   const int status = std::system(script.c_str());
   const std::string said = read_text(path(".e"));
   ASSERT_TRUE(WIFEXITED(status)) << said;

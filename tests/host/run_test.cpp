@@ -284,12 +284,13 @@ TEST(SampleChecks, ZerosAndDuplicates) {
   inputs(0, 0) = 1.0;
   inputs(1, 1) = 1.0;
   inputs(0, 2) = 2.0;
-  EXPECT_EQ(code_of([&] { refuse_zero_samples(inputs, "x"); }), ExitCode::done);
+  EXPECT_EQ(code_of([&] { refuse_small_samples(inputs, Precision::fp64, "x"); }), ExitCode::done);
   EXPECT_NE(describe_duplicate(inputs).find("0 and 2"), std::string::npos);
   inputs(1, 2) = 1.0;
   EXPECT_EQ(describe_duplicate(inputs), "");
   inputs(0, 0) = 0.0;
-  EXPECT_EQ(code_of([&] { refuse_zero_samples(inputs, "x"); }), ExitCode::bad_data);
+  EXPECT_EQ(code_of([&] { refuse_small_samples(inputs, Precision::fp64, "x"); }),
+            ExitCode::bad_data);
 }
 
 TEST(WeightsFile, TransposedIsTheCOrder) {
